@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+/// Every exact operation once, as one table of functions; each backend fills in the same rows with
+/// the same bits. Plain data and functions only, so that a table can come out of a shared module.
+/// The arithmetic is the numerics contract, version 1; section numbers below are its.
+namespace volt::kernels {
+
+/// Outcome of a call. `text` lives until the next call on the same thread and is null when ok.
+struct Status {
+  enum Code : std::int32_t { ok = 0, out_of_memory = 1, invalid = 2, failed = 3 };
+  Code code = ok;
+  const char* text = nullptr;
+};
+
+struct Context;  ///< one device with its threads and its memory limit
+struct Buffer;   ///< device memory
+
+struct Options {
+  std::uint32_t threads = 0;        ///< 0: one per core; changes no bit
+  std::uint64_t memory_limit = 0;   ///< bytes of device memory, 0: no limit
+};
+
+/// A row-major matrix inside a buffer: element (r, c) is element `offset + r * stride + c`.
+/// All counts are elements. Nothing needs to be a multiple of anything; any extent may be 0.
+struct Matrix {
+  Buffer* buffer = nullptr;
+  std::uint64_t offset = 0;
+  std::uint64_t rows = 0;
+  std::uint64_t cols = 0;
+  std::uint64_t stride = 0;
+};
+
+/// An int8 matrix with its fp32 scales. Groups of 128 run along the columns (`along_cols`: scales
+/// are rows x ceil(cols/128)) or down the rows (`along_rows`: ceil(rows/128) x cols).
+struct Quantised {
+  enum Axis : std::int32_t { along_cols = 0, along_rows = 1 };
+  Matrix q;
+  Matrix scales;
+  Axis axis = along_cols;
+};
+
+/// Which product; k is the common extent. Operands are given as they are stored.
+enum class Form : std::int32_t {
+  ab,   ///< C[m,n] += A[m,k] * B[k,n]
+  abt,  ///< C[m,n] += A[m,k] * B[n,k]^T
+  atb,  ///< C[m,n] += A[k,m]^T * B[k,n]
+};
+
+struct Backend {
+  const char* name;  ///< "cpu", "cpu-reference", "cuda"
+
+  Status (*open)(const Options& options, Context** context);
+  void (*close)(Context* context);
+
+  /// New zeroed memory. `borrow` reads the caller's memory, which must outlive the buffer: a CPU
+  /// uses it in place, a GPU copies it.
+  Status (*create)(Context* context, std::uint64_t bytes, Buffer** buffer);
+  Status (*borrow)(Context* context, const void* host, std::uint64_t bytes, Buffer** buffer);
+  void (*destroy)(Context* context, Buffer* buffer);
+  Status (*upload)(Context* context, Buffer* buffer, std::uint64_t offset_bytes, const void* host,
+                   std::uint64_t bytes);
+  Status (*download)(Context* context, const Buffer* buffer, std::uint64_t offset_bytes, void* host,
+                     std::uint64_t bytes);
+
+  /// Elements [first, first + count) of the Philox 4x32-10 stream (seed, stream), to elements
+  /// [offset, offset + count) of the buffer. Counter words: block index low, high, stream, 0; key:
+  /// seed low, high. fp32: element e is word e%4 of block e/4, as (int32(word) >> 8) * 2^-23, in
+  /// [-1, 1). int8: element e is byte e%4, lowest first, of word e/4%4 of block e/16.
+  Status (*fill_f32)(Context* context, Buffer* buffer, std::uint64_t offset, std::uint64_t count,
+                     std::uint64_t seed, std::uint32_t stream, std::uint64_t first);
+  Status (*fill_i8)(Context* context, Buffer* buffer, std::uint64_t offset, std::uint64_t count,
+                    std::uint64_t seed, std::uint32_t stream, std::uint64_t first);
+
+  /// fp32 `x` to int8 groups of 128 with one scale each (section 4). The extents of `out` must fit.
+  Status (*quantise)(Context* context, const Matrix& x, const Quantised& out);
+
+  /// C is the initial accumulator. NaNs of fp32 results are 0x7fc00000.
+  /// f32x: one fmaf chain per element, k ascending (section 1).
+  Status (*matmul_f32x)(Context* context, Form form, const Matrix& a, const Matrix& b,
+                        const Matrix& c);
+  /// i8: int8 x int8 -> int32, k at most 131,071, C's initial values wrap around.
+  Status (*matmul_i8)(Context* context, Form form, const Matrix& a, const Matrix& b,
+                      const Matrix& c);
+  /// i8x: groups of 128 along k joined in fp32 (section 4). Both operands must be grouped along k.
+  Status (*matmul_i8x)(Context* context, Form form, const Quantised& a, const Quantised& b,
+                       const Matrix& c);
+
+  /// RFC 9162 leaf digests, SHA-256(0x00 || page), of the 4 KiB pages of `bytes` bytes; the last
+  /// page may be short. `digests` is host memory of ceil(bytes / 4096) * 32 bytes.
+  Status (*page_digests)(Context* context, const Buffer* buffer, std::uint64_t offset_bytes,
+                         std::uint64_t bytes, std::uint8_t* digests);
+};
+
+constexpr std::uint64_t page_bytes = 4096;
+constexpr std::uint64_t group = 128;           ///< elements that share a scale
+constexpr std::uint64_t max_k_i8 = 131'071;    ///< 128 * 128 * k must fit int32
+
+const Backend& cpu();            ///< threads and vector instructions, chosen at run time
+const Backend& cpu_reference();  ///< one thread, plain loops: the gold standard of the others
+
+}  // namespace volt::kernels

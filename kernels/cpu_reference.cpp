@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// The gold standard: every definition of the contract as the plainest loop, one element at a time.
+
+#include <algorithm>
+
+#include "exact.hpp"
+#include "host.hpp"
+#include "sha256_cpu.hpp"
+
+namespace volt::kernels {
+namespace {
+
+// Element (i, p) of A and (p, j) of B as the form stores them; p counts along k.
+template <class T>
+T a_at(Form form, const View<const T>& a, std::uint64_t i, std::uint64_t p) {
+  return form == Form::atb ? a.data[p * a.stride + i] : a.data[i * a.stride + p];
+}
+
+template <class T>
+T b_at(Form form, const View<const T>& b, std::uint64_t p, std::uint64_t j) {
+  return form == Form::abt ? b.data[j * b.stride + p] : b.data[p * b.stride + j];
+}
+
+void reference_fill_f32(Context&, float* to, const Stream& s) {
+  for (std::uint64_t i = 0; i < s.count; ++i) {
+    const std::uint64_t e = s.first + i;
+    to[i] = word_to_f32(random_block(s.seed, s.stream, e / 4).word[e % 4]);
+  }
+}
+
+void reference_fill_i8(Context&, std::int8_t* to, const Stream& s) {
+  for (std::uint64_t i = 0; i < s.count; ++i) {
+    const std::uint64_t e = s.first + i;
+    const PhiloxBlock block = random_block(s.seed, s.stream, e / 16);
+    to[i] = word_to_i8(block.word[e / 4 % 4], static_cast<unsigned>(e % 4));
+  }
+}
+
+void reference_quantise(Context&, const QuantiseJob& job) {
+  const bool along_cols = job.axis == Quantised::along_cols;
+  for (std::uint64_t sr = 0; sr < job.scales.rows; ++sr) {
+    for (std::uint64_t sc = 0; sc < job.scales.cols; ++sc) {
+      const std::uint64_t row = along_cols ? sr : sr * group;
+      const std::uint64_t col = along_cols ? sc * group : sc;
+      const std::uint64_t row_end = along_cols ? row + 1 : std::min(row + group, job.x.rows);
+      const std::uint64_t col_end = along_cols ? std::min(col + group, job.x.cols) : col + 1;
+      std::uint32_t amax = 0;
+      for (std::uint64_t r = row; r < row_end; ++r) {
+        for (std::uint64_t c = col; c < col_end; ++c) {
+          amax = std::max(amax, magnitude_bits(job.x.data[r * job.x.stride + c]));
+        }
+      }
+      const GroupScale scale = group_scale(amax);
+      job.scales.data[sr * job.scales.stride + sc] = scale.scale;
+      for (std::uint64_t r = row; r < row_end; ++r) {
+        for (std::uint64_t c = col; c < col_end; ++c) {
+          job.q.data[r * job.q.stride + c] = quantise_one(job.x.data[r * job.x.stride + c], scale);
+        }
+      }
+    }
+  }
+}
+
+bool reference_f32x(Context&, const Product<float, float>& p) {
+  for (std::uint64_t i = 0; i < p.m; ++i) {
+    for (std::uint64_t j = 0; j < p.n; ++j) {
+      float& c = p.c.data[i * p.c.stride + j];
+      float acc = c;
+      for (std::uint64_t e = 0; e < p.k; ++e) {
+        acc = fused(a_at(p.form, p.a, i, e), b_at(p.form, p.b, e, j), acc);
+      }
+      c = canonical(acc);
+    }
+  }
+  return true;
+}
+
+bool reference_i8(Context&, const Product<std::int8_t, std::int32_t>& p) {
+  for (std::uint64_t i = 0; i < p.m; ++i) {
+    for (std::uint64_t j = 0; j < p.n; ++j) {
+      std::int32_t& c = p.c.data[i * p.c.stride + j];
+      std::int32_t sum = 0;
+      for (std::uint64_t e = 0; e < p.k; ++e) {
+        sum += a_at(p.form, p.a, i, e) * b_at(p.form, p.b, e, j);
+      }
+      c = static_cast<std::int32_t>(static_cast<std::uint32_t>(c) +
+                                    static_cast<std::uint32_t>(sum));
+    }
+  }
+  return true;
+}
+
+bool reference_i8x(Context&, const QuantisedProduct& p) {
+  for (std::uint64_t i = 0; i < p.m; ++i) {
+    for (std::uint64_t j = 0; j < p.n; ++j) {
+      float& c = p.c.data[i * p.c.stride + j];
+      float acc = c;
+      for (std::uint64_t first = 0; first < p.k; first += group) {
+        std::int32_t sum = 0;
+        for (std::uint64_t e = first; e < std::min(first + group, p.k); ++e) {
+          sum += a_at(p.form, p.a, i, e) * b_at(p.form, p.b, e, j);
+        }
+        acc = i8x_step(acc, sum, a_at(p.form, p.scales_a, i, first / group),
+                       b_at(p.form, p.scales_b, first / group, j));
+      }
+      c = canonical(acc);
+    }
+  }
+  return true;
+}
+
+void reference_digests(Context&, const std::uint8_t* data, std::uint64_t bytes,
+                       std::uint8_t* digests) {
+  const std::uint8_t leaf = 0x00;
+  for (std::uint64_t done = 0; done < bytes; done += page_bytes, digests += 32) {
+    sha256(sha256_compress_scalar, &leaf, 1, data + done, std::min(page_bytes, bytes - done),
+           digests);
+  }
+}
+
+constexpr Engine reference_engine = {
+    nullptr,        reference_fill_f32, reference_fill_i8, reference_quantise,
+    reference_f32x, reference_i8,       reference_i8x,     reference_digests,
+};
+
+Status open_reference(const Options& options, Context** context) {
+  return open_context(reference_engine, options, 1, context);
+}
+
+}  // namespace
+
+const Backend& cpu_reference() {
+  static const Backend table = make_backend("cpu-reference", open_reference);
+  return table;
+}
+
+}  // namespace volt::kernels

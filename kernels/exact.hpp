@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+/// The arithmetic of the numerics contract, element by element: what every loop and every GPU
+/// kernel is made of. Includes nothing that a device lacks; of libm only fmaf and rintf, both of
+/// which IEEE 754 defines to the bit.
+///
+/// Every function is static and lives in a namespace of its instruction set (VOLT_ISA, given by the
+/// build). Otherwise the linker would keep one copy of several, and it might be the one compiled
+/// for AVX-512, on a CPU that has none.
+
+#ifndef VOLT_ISA
+#define VOLT_ISA baseline
+#endif
+
+#if defined(__CUDACC__)
+#define VOLT_HOST_DEVICE __host__ __device__
+#else
+#define VOLT_HOST_DEVICE
+static_assert(__FLT_EVAL_METHOD__ == 0, "fp32 expressions must be evaluated in fp32");
+#endif
+
+#define VOLT_EXACT VOLT_HOST_DEVICE static inline
+
+namespace volt::kernels {
+inline namespace VOLT_ISA {
+
+constexpr std::uint32_t canonical_nan_bits = 0x7fc00000u;
+constexpr std::uint32_t infinity_bits = 0x7f800000u;
+constexpr std::uint32_t smallest_amax_bits = 0x0d800000u;  // 2^-100
+
+VOLT_EXACT std::uint32_t float_bits(float value) {
+#if defined(__CUDA_ARCH__)
+  return __float_as_uint(value);
+#else
+  std::uint32_t bits;
+  __builtin_memcpy(&bits, &value, sizeof bits);
+  return bits;
+#endif
+}
+
+VOLT_EXACT float bits_float(std::uint32_t bits) {
+#if defined(__CUDA_ARCH__)
+  return __uint_as_float(bits);
+#else
+  float value;
+  __builtin_memcpy(&value, &bits, sizeof value);
+  return value;
+#endif
+}
+
+VOLT_EXACT float fused(float a, float b, float c) {
+#if defined(__CUDA_ARCH__)
+  return __fmaf_rn(a, b, c);
+#else
+  return __builtin_fmaf(a, b, c);
+#endif
+}
+
+/// Round to the nearest integer, ties to even (the rounding mode is the contract's).
+VOLT_EXACT float round_even(float value) {
+#if defined(__CUDA_ARCH__)
+  return rintf(value);
+#else
+  return __builtin_rintf(value);
+#endif
+}
+
+/// `value`, or the one NaN that computed tensors hold.
+VOLT_EXACT float canonical(float value) {
+  return value == value ? value : bits_float(canonical_nan_bits);
+}
+
+/// Magnitude for amax: orders as an unsigned integer, infinities and NaNs above all numbers.
+VOLT_EXACT std::uint32_t magnitude_bits(float value) { return float_bits(value) & 0x7fffffffu; }
+
+/// What becomes of a group: with `keep` false every q is 0, whatever the elements are.
+struct GroupScale {
+  float scale;
+  float inverse;
+  bool keep;
+};
+
+VOLT_EXACT GroupScale group_scale(std::uint32_t amax_bits) {
+  if (amax_bits >= infinity_bits) return {bits_float(canonical_nan_bits), 0.0f, false};
+  if (amax_bits < smallest_amax_bits) return {0.0f, 0.0f, false};
+  const float amax = bits_float(amax_bits);
+  return {amax / 127.0f, 127.0f / amax, true};
+}
+
+VOLT_EXACT std::int8_t quantise_one(float value, GroupScale group) {
+  const float kept = group.keep ? value : 0.0f;  // converting a NaN would be undefined
+  return static_cast<std::int8_t>(static_cast<std::int32_t>(round_even(kept * group.inverse)));
+}
+
+/// One group of an i8x product. |sum| <= 2^21, so that its conversion is exact.
+VOLT_EXACT float i8x_step(float accumulator, std::int32_t sum, float scale_a, float scale_b) {
+  return fused(static_cast<float>(sum), scale_a * scale_b, accumulator);
+}
+
+struct PhiloxBlock {
+  std::uint32_t word[4];
+};
+
+/// Philox 4x32-10 of Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC11).
+VOLT_EXACT PhiloxBlock philox(PhiloxBlock counter, std::uint32_t key_low, std::uint32_t key_high) {
+  std::uint32_t c0 = counter.word[0], c1 = counter.word[1];
+  std::uint32_t c2 = counter.word[2], c3 = counter.word[3];
+  for (int round = 0; round < 10; ++round) {
+    const std::uint64_t p0 = std::uint64_t{0xD2511F53u} * c0;
+    const std::uint64_t p1 = std::uint64_t{0xCD9E8D57u} * c2;
+    const std::uint32_t n0 = static_cast<std::uint32_t>(p1 >> 32) ^ c1 ^ key_low;
+    const std::uint32_t n2 = static_cast<std::uint32_t>(p0 >> 32) ^ c3 ^ key_high;
+    c1 = static_cast<std::uint32_t>(p1);
+    c3 = static_cast<std::uint32_t>(p0);
+    c0 = n0;
+    c2 = n2;
+    key_low += 0x9E3779B9u;
+    key_high += 0xBB67AE85u;
+  }
+  return {{c0, c1, c2, c3}};
+}
+
+/// Block `index` of the stream (seed, stream).
+VOLT_EXACT PhiloxBlock random_block(std::uint64_t seed, std::uint32_t stream, std::uint64_t index) {
+  const PhiloxBlock counter = {
+      {static_cast<std::uint32_t>(index), static_cast<std::uint32_t>(index >> 32), stream, 0}};
+  return philox(counter, static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32));
+}
+
+/// A random word as fp32 in [-1, 1): 24 bits, so that both steps are exact.
+VOLT_EXACT float word_to_f32(std::uint32_t word) {
+  return static_cast<float>(static_cast<std::int32_t>(word) >> 8) * 0x1p-23f;
+}
+
+/// Byte `index` of a random word, lowest first.
+VOLT_EXACT std::int8_t word_to_i8(std::uint32_t word, unsigned index) {
+  return static_cast<std::int8_t>(static_cast<std::uint8_t>(word >> (8 * index)));
+}
+
+}  // namespace VOLT_ISA
+}  // namespace volt::kernels

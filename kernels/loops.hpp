@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+/// The inner loops of the CPU backend, compiled once per instruction set from loops_cpu.cpp.
+/// Plain pointers: everything has been checked before. Nothing here may be an inline function.
+namespace volt::kernels {
+
+/// One side of a product, cut into tiles of `width` lanes (rows of A or columns of B).
+struct Side {
+  const void* data;      ///< element (lane 0, k 0)
+  std::uint64_t stride;  ///< of the matrix, in elements
+  bool k_contiguous;     ///< lanes are rows of the matrix; otherwise they are its columns
+};
+
+struct Loops {
+  const char* name;  ///< "cpu-v3"
+  std::uint32_t tile_rows;
+  std::uint32_t tile_cols;
+  std::uint32_t unit;  ///< int8 elements along k in one packed 32-bit word
+
+  /// Packs `lanes` (at most `width`, the rest become 0) x `k` into k x width.
+  void (*pack_f32)(float* to, const Side& side, std::uint64_t lanes, std::uint64_t width,
+                   std::uint64_t k);
+  /// Packs to words of `unit` elements; `k` is padded with 0 to whole words. For side B also gives,
+  /// per group of `group_words` words, the sums that the inner product starts from.
+  void (*pack_i8_a)(std::uint32_t* to, const Side& side, std::uint64_t lanes, std::uint64_t k);
+  void (*pack_i8_b)(std::uint32_t* to, std::int32_t* start, const Side& side, std::uint64_t lanes,
+                    std::uint64_t k, std::uint64_t group_words);
+
+  /// rows x cols elements of C from packed tiles, each `k` (or `words`) long.
+  void (*block_f32)(const float* a, const float* b, std::uint64_t k, float* c, std::uint64_t stride,
+                    std::uint64_t rows, std::uint64_t cols);
+  void (*block_i8)(const std::uint32_t* a, const std::uint32_t* b, const std::int32_t* start,
+                   std::uint64_t words, std::int32_t* c, std::uint64_t stride, std::uint64_t rows,
+                   std::uint64_t cols);
+  /// Scales are packed as the tiles are: per tile, group x lane; likewise `start`.
+  void (*block_i8x)(const std::uint32_t* a, const std::uint32_t* b, const std::int32_t* start,
+                    const float* scales_a, const float* scales_b, std::uint64_t words, float* c,
+                    std::uint64_t stride, std::uint64_t rows, std::uint64_t cols);
+
+  /// One row in groups along it; `cols` elements.
+  void (*quantise_row)(const float* x, std::uint64_t cols, std::int8_t* q, float* scales);
+  /// One group of up to 128 rows in columns of it.
+  void (*quantise_columns)(const float* x, std::uint64_t stride, std::uint64_t rows,
+                           std::uint64_t cols, std::int8_t* q, std::uint64_t q_stride,
+                           float* scales);
+
+  void (*fill_f32)(float* to, std::uint64_t count, std::uint64_t seed, std::uint32_t stream,
+                   std::uint64_t first);
+  void (*fill_i8)(std::int8_t* to, std::uint64_t count, std::uint64_t seed, std::uint32_t stream,
+                  std::uint64_t first);
+};
+
+extern const Loops loops_baseline;
+extern const Loops loops_v3;    ///< x86-64-v3: AVX2 and FMA
+extern const Loops loops_v4;    ///< x86-64-v4: AVX-512 F, BW, CD, DQ, VL
+extern const Loops loops_vnni;  ///< v4 and AVX-512 VNNI
+
+}  // namespace volt::kernels

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "pool.hpp"
+
+#include <new>
+
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#else
+#include <cfenv>
+#endif
+
+namespace volt::kernels {
+
+#if defined(__x86_64__)
+
+struct ExactFloat::State {
+  unsigned control;
+};
+
+ExactFloat::ExactFloat() {
+  new (state_) State{_mm_getcsr()};
+  _mm_setcsr(0x1f80);  // exceptions masked, to nearest, neither FTZ nor DAZ
+}
+
+ExactFloat::~ExactFloat() { _mm_setcsr(std::launder(reinterpret_cast<State*>(state_))->control); }
+
+#else
+
+struct ExactFloat::State {
+  std::fenv_t environment;
+};
+
+ExactFloat::ExactFloat() {
+  static_assert(sizeof(State) <= sizeof state_);
+  std::fegetenv(&(new (state_) State)->environment);
+  std::fesetenv(FE_DFL_ENV);
+}
+
+ExactFloat::~ExactFloat() {
+  std::fesetenv(&std::launder(reinterpret_cast<State*>(state_))->environment);
+}
+
+#endif
+
+Pool::Pool(unsigned threads) {
+  try {
+    workers_.reserve(threads);
+    for (unsigned i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
+  } catch (...) {
+    stop();
+    throw;
+  }
+}
+
+Pool::~Pool() { stop(); }
+
+void Pool::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  start_.notify_all();
+  for (std::thread& worker : workers_) worker.join();
+  workers_.clear();
+}
+
+void Pool::drain(Call call, void* body, std::uint64_t count) {
+  for (;;) {
+    const std::uint64_t i = next_.fetch_add(1, std::memory_order_relaxed);
+    if (i >= count) return;
+    call(body, i);
+  }
+}
+
+void Pool::work() {
+  const ExactFloat exact;  // a new thread starts with its creator's state
+  std::uint64_t seen = 0;
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    start_.wait(lock, [&] { return stopping_ || turn_ != seen; });
+    if (stopping_) return;
+    seen = turn_;
+    const Call call = call_;
+    void* const body = body_;
+    const std::uint64_t count = count_;
+    lock.unlock();
+    drain(call, body, count);
+    lock.lock();
+    if (--busy_ == 0) done_.notify_one();
+  }
+}
+
+void Pool::run(std::uint64_t count, bool shared, Call call, void* body) {
+  if (!shared || count < 2 || workers_.empty()) {
+    for (std::uint64_t i = 0; i < count; ++i) call(body, i);
+    return;
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    call_ = call;
+    body_ = body;
+    count_ = count;
+    next_.store(0, std::memory_order_relaxed);
+    busy_ = static_cast<unsigned>(workers_.size());
+    ++turn_;
+  }
+  start_.notify_all();
+  drain(call, body, count);
+  std::unique_lock lock(mutex_);
+  done_.wait(lock, [&] { return busy_ == 0; });
+}
+
+}  // namespace volt::kernels

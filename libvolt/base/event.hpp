@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+
+namespace volt {
+
+/// How far long work has come. `total` is 0 when it is not known.
+struct Progress {
+  std::string what;  ///< "product", "hashing a.npy"
+  std::uint64_t done = 0;
+  std::uint64_t total = 0;
+  std::string unit;  ///< "rows", "bytes", "elements"
+};
+
+/// Talk for a person.
+struct Log {
+  enum class Level { debug, info, warning };
+  Level level = Level::info;
+  std::string text;
+};
+
+/// A measured number, for metrics files and --json.
+struct Metric {
+  std::string name;
+  double value = 0;
+  std::string unit;
+};
+
+/// What a job's own program, or a job for a person to look at, printed. Passed through unchanged.
+struct Output {
+  std::string text;
+};
+
+using Event = std::variant<Progress, Log, Metric, Output>;
+
+/// Where libraries send what they have to say: they never print. Not thread-safe; one thread sends.
+class Sink {
+ public:
+  virtual ~Sink() = default;
+  virtual void send(const Event& event) = 0;
+};
+
+/// Swallows everything.
+class NullSink final : public Sink {
+ public:
+  void send(const Event&) override {}
+};
+
+}  // namespace volt

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libvolt/device/device.hpp"
+
+#include <sched.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <utility>
+
+#include "libvolt/base/error.hpp"
+#include "libvolt/base/text.hpp"
+
+namespace volt::device {
+namespace {
+
+std::string cpu_name() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);) {
+    const auto colon = line.find(':');
+    if (line.rfind("model name", 0) == 0 && colon != std::string::npos) {
+      return printable(trim(std::string_view(line).substr(colon + 1)), 100);
+    }
+  }
+  utsname system{};
+  return ::uname(&system) == 0 ? std::string(system.machine) : "unknown";
+}
+
+/// Cores that this process may run on: fewer than there are inside a container or under taskset.
+unsigned usable_cores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (::sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+  return static_cast<unsigned>(CPU_COUNT(&set));
+}
+
+}  // namespace
+
+void check_name(std::string_view name) {
+  if (name == "auto" || name == "cpu") return;
+  if (name.rfind("cuda:", 0) == 0 || name.rfind("GPU-", 0) == 0 || name == "cuda") {
+    throw Error(Exit::no_device, "no device " + printable(name) + ": this volt computes on CPUs only",
+                "use --device cpu");
+  }
+  throw Error(Exit::usage, "no device is called \"" + printable(name) + "\"",
+              "devices are auto and cpu; gpu-run devices lists them");
+}
+
+Facts cpu_facts() {
+  Facts facts;
+  facts.backend = "cpu";
+  facts.name = cpu_name();
+  utsname system{};
+  if (::uname(&system) == 0) facts.driver = std::string("linux ") + system.release;
+  facts.memory_bytes = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
+                       static_cast<std::uint64_t>(::sysconf(_SC_PAGE_SIZE));
+  facts.cores = usable_cores();
+  return facts;
+}
+
+Buffer::Buffer(Buffer&& other) noexcept
+    : backend_(other.backend_),
+      context_(other.context_),
+      buffer_(std::exchange(other.buffer_, nullptr)) {}
+
+Buffer& Buffer::operator=(Buffer&& other) noexcept {
+  std::swap(backend_, other.backend_);
+  std::swap(context_, other.context_);
+  std::swap(buffer_, other.buffer_);
+  return *this;
+}
+
+Buffer::~Buffer() {
+  if (buffer_ != nullptr) backend_->destroy(context_, buffer_);
+}
+
+Device::Device(const Wanted& wanted) : backend_(&kernels::cpu()) {
+  check_name(wanted.device);
+  facts_ = cpu_facts();
+  kernels::Options options;
+  options.threads = wanted.threads != 0 ? wanted.threads : facts_.cores;
+  options.memory_limit = wanted.memory_bytes;
+  check(backend_->open(options, &context_));
+}
+
+Device::~Device() { backend_->close(context_); }
+
+Buffer Device::create(std::uint64_t bytes) {
+  kernels::Buffer* buffer = nullptr;
+  check(backend_->create(context_, bytes, &buffer));
+  return {backend_, context_, buffer};
+}
+
+Buffer Device::borrow(ByteView host) {
+  kernels::Buffer* buffer = nullptr;
+  check(backend_->borrow(context_, host.data(), host.size(), &buffer));
+  return {backend_, context_, buffer};
+}
+
+void Device::download(const Buffer& buffer, std::uint8_t* host, std::uint64_t bytes) {
+  call(&kernels::Backend::download, static_cast<const kernels::Buffer*>(buffer.get()),
+       std::uint64_t{0}, static_cast<void*>(host), bytes);
+}
+
+void Device::check(kernels::Status status) {
+  if (status.code == kernels::Status::ok) return;
+  const std::string text = status.text == nullptr ? "the device failed" : status.text;
+  if (status.code == kernels::Status::out_of_memory) {
+    throw Error(Exit::no_device, "not enough device memory: " + text,
+                "give the job more with [limits] memory, or use a device with more");
+  }
+  throw Error(Exit::failure, text);
+}
+
+}  // namespace volt::device

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libvolt/host/files.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+
+#include "libvolt/base/error.hpp"
+#include "libvolt/base/text.hpp"
+
+namespace volt::host {
+namespace {
+
+std::string shown(const Path& path) { return printable(path.string()); }
+
+}  // namespace
+
+Fd& Fd::operator=(Fd&& other) noexcept {
+  if (this != &other) {
+    if (fd_ >= 0) ::close(fd_);
+    fd_ = std::exchange(other.fd_, -1);
+  }
+  return *this;
+}
+
+Fd::~Fd() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+Fd open_file(const Path& path) {
+  // Without O_NONBLOCK a pipe under this name would make open() wait for a writer.
+  Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  if (!fd) {
+    const bool absent = errno == ENOENT || errno == ENOTDIR;
+    throw_system(errno, "cannot open " + shown(path), {},
+                 absent ? Exit::not_found : Exit::local_io);
+  }
+  struct stat facts {};
+  if (::fstat(fd.get(), &facts) != 0) throw_system(errno, "cannot examine " + shown(path));
+  if (!S_ISREG(facts.st_mode)) {
+    throw Error(Exit::usage, shown(path) + " is not a regular file");
+  }
+  return fd;
+}
+
+Stamp stamp_of(int fd) {
+  struct stat facts {};
+  if (::fstat(fd, &facts) != 0) throw_system(errno, "cannot examine a file");
+  return {facts.st_dev, facts.st_ino, static_cast<std::uint64_t>(facts.st_size),
+          facts.st_mtim.tv_sec * std::int64_t{1'000'000'000} + facts.st_mtim.tv_nsec};
+}
+
+Mapping::Mapping(int fd) {
+  const auto size = stamp_of(fd).bytes;
+  if (size == 0) return;
+  void* address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
+  if (address == MAP_FAILED) throw_system(errno, "cannot map a file into memory");
+  bytes_ = {static_cast<const std::uint8_t*>(address), size};
+}
+
+Mapping& Mapping::operator=(Mapping&& other) noexcept {
+  std::swap(bytes_, other.bytes_);
+  return *this;
+}
+
+Mapping::~Mapping() {
+  if (!bytes_.empty()) ::munmap(const_cast<std::uint8_t*>(bytes_.data()), bytes_.size());
+}
+
+std::string read_file(const Path& path, std::uint64_t max_bytes) {
+  const Fd fd = open_file(path);
+  const auto size = stamp_of(fd.get()).bytes;
+  if (size > max_bytes) {
+    throw Error(Exit::usage, shown(path) + " has " + std::to_string(size) + " bytes, more than the " +
+                                 std::to_string(max_bytes) + " allowed");
+  }
+  std::string text(size, '\0');
+  text.resize(read_at(fd.get(), 0, reinterpret_cast<std::uint8_t*>(text.data()), size));
+  return text;
+}
+
+std::size_t read_at(int fd, std::uint64_t offset, std::uint8_t* bytes, std::size_t size) {
+  std::size_t done = 0;
+  while (done < size) {
+    const auto count = ::pread(fd, bytes + done, size - done, static_cast<off_t>(offset + done));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) throw_system(errno, "cannot read a file");
+    if (count == 0) break;
+    done += static_cast<std::size_t>(count);
+  }
+  return done;
+}
+
+void write_at(int fd, std::uint64_t offset, ByteView bytes) {
+  while (!bytes.empty()) {
+    const auto count = ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) throw_system(errno, "cannot write a file");
+    offset += static_cast<std::uint64_t>(count);
+    bytes = bytes.subspan(static_cast<std::size_t>(count));
+  }
+}
+
+void write_all(int fd, std::string_view text) {
+  while (!text.empty()) {
+    const auto count = ::write(fd, text.data(), text.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) throw_system(errno, "cannot write");
+    text.remove_prefix(static_cast<std::size_t>(count));
+  }
+}
+
+void write_file(const Path& path, std::string_view text, unsigned mode) {
+  const Path beside = path.string() + ".part" + std::to_string(::getpid());
+  try {
+    Fd fd(::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode));
+    if (!fd) throw_system(errno, "cannot create " + shown(beside));
+    during("writing " + shown(path), [&] { write_all(fd.get(), text); });
+    rename_into(beside, path);
+  } catch (...) {
+    ::unlink(beside.c_str());
+    throw;
+  }
+}
+
+void make_folder(const Path& path, unsigned mode) {
+  if (path.has_parent_path() && !std::filesystem::exists(path.parent_path())) {
+    make_folder(path.parent_path());
+  }
+  if (::mkdir(path.c_str(), mode) != 0 && errno != EEXIST) {
+    throw_system(errno, "cannot create folder " + shown(path));
+  }
+  if (!std::filesystem::is_directory(path)) {
+    throw Error(Exit::local_io, shown(path) + " is in the way: it is not a folder");
+  }
+}
+
+void sync_folder(const Path& path) {
+  const Fd fd(::open(path.empty() ? "." : path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  // Some file systems cannot flush a folder (EINVAL); there is nothing more to do on those.
+  if (!fd || (::fsync(fd.get()) != 0 && errno != EINVAL)) {
+    throw_system(errno, "cannot flush folder " + shown(path));
+  }
+}
+
+void rename_into(const Path& from, const Path& to) {
+  {
+    const Fd fd = open_file(from);
+    if (::fsync(fd.get()) != 0) throw_system(errno, "cannot flush " + shown(from));
+  }
+  if (::rename(from.c_str(), to.c_str()) != 0) {
+    throw_system(errno, "cannot rename " + shown(from) + " to " + shown(to));
+  }
+  sync_folder(to.parent_path());
+}
+
+void remove_tree(const Path& path) {
+  std::error_code error;
+  std::filesystem::remove_all(path, error);
+  if (error) throw_system(error.value(), "cannot remove " + shown(path));
+}
+
+std::optional<Lock> Lock::take(const Path& path) {
+  Fd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!fd) throw_system(errno, "cannot open lock " + shown(path));
+  while (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EWOULDBLOCK) return std::nullopt;
+    if (errno != EINTR) throw_system(errno, "cannot lock " + shown(path));
+  }
+  return Lock(std::move(fd));
+}
+
+}  // namespace volt::host

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "libvolt/base/hex.hpp"
+
+namespace volt::host {
+
+using Path = std::filesystem::path;
+
+/// An open file descriptor, closed with its owner.
+class Fd {
+ public:
+  Fd() = default;
+  explicit Fd(int fd) : fd_(fd) {}
+  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Fd& operator=(Fd&& other) noexcept;
+  ~Fd();
+
+  int get() const { return fd_; }
+  explicit operator bool() const { return fd_ >= 0; }
+
+ private:
+  int fd_ = -1;
+};
+
+/// Opens a regular file for reading; a pipe or device is refused without waiting for it. Throws
+/// Error: not_found, local_io.
+Fd open_file(const Path& path);
+
+/// Identity of an open file's content, as far as the system tells: to notice a change meanwhile.
+struct Stamp {
+  std::uint64_t device = 0, inode = 0, bytes = 0;
+  std::int64_t modified_ns = 0;
+  bool operator==(const Stamp&) const = default;
+};
+Stamp stamp_of(int fd);
+
+/// A whole open file, read-only in memory. A file that is cut short meanwhile kills the process with
+/// SIGBUS: map only in a worker, or what nobody else writes.
+class Mapping {
+ public:
+  Mapping() = default;
+  explicit Mapping(int fd);
+  Mapping(Mapping&& other) noexcept : bytes_(std::exchange(other.bytes_, {})) {}
+  Mapping& operator=(Mapping&& other) noexcept;
+  ~Mapping();
+
+  ByteView bytes() const { return bytes_; }
+
+ private:
+  ByteView bytes_;
+};
+
+/// The text of a file of at most `max_bytes`. Throws Error: not_found, local_io, usage (too long).
+std::string read_file(const Path& path, std::uint64_t max_bytes);
+
+/// Bytes [offset, offset + size) of an open file; short only at its end.
+std::size_t read_at(int fd, std::uint64_t offset, std::uint8_t* bytes, std::size_t size);
+void write_at(int fd, std::uint64_t offset, ByteView bytes);
+void write_all(int fd, std::string_view text);
+
+/// Makes `path` hold `text` with `mode`, or leaves it as it was: written beside it, flushed to the
+/// disk, renamed, folder flushed.
+void write_file(const Path& path, std::string_view text, unsigned mode = 0644);
+
+void make_folder(const Path& path, unsigned mode = 0777);  ///< with its parents
+void sync_folder(const Path& path);
+/// Flushes a finished file and gives it its name, then flushes the folder.
+void rename_into(const Path& from, const Path& to);
+void remove_tree(const Path& path);
+
+/// An advisory lock held by this process; the system frees it however the process ends.
+class Lock {
+ public:
+  /// nullopt when another process holds it.
+  static std::optional<Lock> take(const Path& path);
+
+ private:
+  explicit Lock(Fd fd) : fd_(std::move(fd)) {}
+  Fd fd_;
+};
+
+}  // namespace volt::host

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "libvolt/host/files.hpp"
+
+namespace volt::host {
+
+/// How a child ended.
+struct Ended {
+  int status = 0;                    ///< its exit status, when signal is 0
+  int signal = 0;
+  std::uint64_t peak_memory_bytes = 0;
+};
+
+/// A child process that dies with this one (parent-death signal SIGKILL) and inherits no descriptor
+/// but those named.
+class Child {
+ public:
+  struct Options {
+    std::vector<std::string> argv;       ///< argv[0] is only a name; `program` is what runs
+    Path program;
+    std::vector<std::pair<int, int>> fds;  ///< (ours, its number in the child, 0 to 2 included)
+  };
+  /// Throws Error (failure) when it cannot be started.
+  static Child start(const Options& options);
+
+  Child(Child&& other) noexcept : pid_(std::exchange(other.pid_, -1)) {}
+  Child& operator=(Child&&) = delete;
+  ~Child();  ///< kills and reaps a child that still runs
+
+  pid_t pid() const { return pid_; }
+  void kill(int signal) const;
+  Ended wait();
+
+ private:
+  explicit Child(pid_t pid) : pid_(pid) {}
+  pid_t pid_ = -1;
+};
+
+/// Both ends of a pipe, close-on-exec.
+struct Pipe {
+  Fd read, write;
+  Pipe();
+};
+
+}  // namespace volt::host

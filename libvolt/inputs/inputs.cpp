@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libvolt/inputs/inputs.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <system_error>
+
+#include "libvolt/base/error.hpp"
+#include "libvolt/base/text.hpp"
+#include "libvolt/crypto/digest.hpp"
+#include "libvolt/schema/receipt.hpp"
+
+namespace volt::inputs {
+namespace {
+
+constexpr std::uint64_t max_download_bytes = std::uint64_t{1} << 40;
+/// A folder given by --inputs is searched by trying its files; more would be a mistake.
+constexpr std::size_t max_candidates = 10'000;
+
+std::string shown(const host::Path& path) { return printable(path.string()); }
+
+Found opened(std::string_view name, const host::Path& path, host::Fd fd, Sink& sink,
+             const std::stop_token& stop) {
+  Found found;
+  found.name = name;
+  std::error_code ignored;
+  found.path = std::filesystem::absolute(path, ignored);
+  found.stamp = host::stamp_of(fd.get());
+  found.sha256 = digest_of(fd.get(), shown(path), sink, stop);
+  found.fd = std::move(fd);
+  return found;
+}
+
+host::Path cached_path(const Places& places, const Digest& digest) {
+  const auto hex = digest.hex();
+  return places.cache / "sha256" / hex.substr(0, 2) / hex;
+}
+
+/// Downloads into the cache and returns the digest that it turned out to have. With `wanted` only a
+/// file of that digest is kept.
+Digest fetch(const std::string& url, const std::optional<Digest>& wanted, const Places& places,
+             Sink& sink, const std::stop_token& stop) {
+  host::make_folder(places.cache);
+  const host::Path part = places.cache / ("part" + std::to_string(::getpid()));
+  struct Remover {
+    const host::Path& path;
+    ~Remover() { ::unlink(path.c_str()); }
+  } remover{part};
+  host::Fd fd(::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!fd) throw_system(errno, "cannot create " + shown(part));
+  crypto::Sha256 hash;
+  std::uint64_t offset = 0;
+  net::Request request;
+  request.url = url;
+  request.max_bytes = max_download_bytes;
+  net::download(
+      *places.http, request,
+      [&](ByteView bytes) {
+        hash.update(bytes);
+        host::write_at(fd.get(), offset, bytes);
+        offset += bytes.size();
+      },
+      [&] {
+        hash.finish();
+        offset = 0;
+        if (::ftruncate(fd.get(), 0) != 0) throw_system(errno, "cannot truncate " + shown(part));
+      },
+      sink, stop);
+  const Digest digest = hash.finish();
+  if (wanted && digest != *wanted) return digest;
+  const auto path = cached_path(places, digest);
+  host::make_folder(path.parent_path());
+  host::rename_into(part, path);
+  return digest;
+}
+
+Found find_url(std::string_view name, const schema::Input& input, const schema::Url& url,
+               const Places& places, Sink& sink, const std::stop_token& stop) {
+  if (input.sha256) {
+    const auto path = cached_path(places, *input.sha256);
+    if (std::filesystem::exists(path)) {
+      auto found = opened(name, path, host::open_file(path), sink, stop);
+      if (found.sha256 == *input.sha256) return found;
+      host::remove_tree(path);  // damaged on the disk: fetch it again
+    }
+  }
+  const Digest digest = fetch(url.url, input.sha256, places, sink, stop);
+  if (!input.sha256) {
+    throw Error(Exit::usage, "input " + std::string(name) + " is a url without a digest",
+                "if what it has now is what you mean, write: " + std::string(name) +
+                    " = { url = \"" + printable(url.url, 2000) + "\", sha256 = \"" + digest.hex() +
+                    "\" }");
+  }
+  if (digest != *input.sha256) {
+    throw Error(Exit::verification_failed,
+                printable(url.url) + " has the digest " + digest.hex() + ", not the " +
+                    input.sha256->hex() + " that the job pins");
+  }
+  const auto path = cached_path(places, digest);
+  return opened(name, path, host::open_file(path), sink, stop);
+}
+
+/// The earlier run's receipt must be genuine and name the file with the digest that it has.
+Found find_run(std::string_view name, const host::Path& folder, std::string_view file,
+               host::Fd fd, Sink& sink, const std::stop_token& stop) {
+  const auto receipt_path = folder / "receipt.json";
+  const auto receipt = schema::open_receipt(
+      host::read_file(receipt_path, schema::max_document_bytes), shown(receipt_path));
+  const auto* output = receipt.receipt.output(file);
+  if (output == nullptr) {
+    throw Error(Exit::verification_failed,
+                "the receipt of " + shown(folder) + " knows no output " + printable(file));
+  }
+  auto found = opened(name, folder / file, std::move(fd), sink, stop);
+  if (found.sha256 != output->sha256) {
+    throw Error(Exit::verification_failed,
+                shown(folder / file) + " is not the file that its receipt names",
+                "it was changed after the run: run that job again");
+  }
+  found.receipt = receipt.digest();
+  return found;
+}
+
+Found find_one(std::string_view name, const schema::Input& input, const Places& places, Sink& sink,
+               const std::stop_token& stop) {
+  const auto* run = std::get_if<schema::RunOutput>(&input.from);
+  if (const auto bound = places.bindings.find(name); bound != places.bindings.end()) {
+    const host::Path path = bound->second;
+    if (run != nullptr && std::filesystem::is_directory(path)) {
+      return find_run(name, path, run->file, host::open_file(path / run->file), sink, stop);
+    }
+    return opened(name, path, host::open_file(path), sink, stop);
+  }
+  if (run != nullptr) {
+    return find_run(name, places.job_folder / run->folder, run->file,
+                    open_below(places.job_folder, run->folder + "/" + run->file), sink, stop);
+  }
+  if (const auto* url = std::get_if<schema::Url>(&input.from)) {
+    return find_url(name, input, *url, places, sink, stop);
+  }
+  const auto& file = std::get<schema::File>(input.from);
+  if (file.path.empty()) {
+    if (input.sha256) {
+      auto found = find_by_digest(name, *input.sha256, 0, {}, places, nullptr, sink, stop);
+      if (found) return std::move(*found);
+    }
+    throw Error(Exit::usage, "the job does not say where input " + std::string(name) + " is",
+                "bind it: --input " + std::string(name) + "=PATH");
+  }
+  return opened(name, places.job_folder / file.path, open_below(places.job_folder, file.path),
+                sink, stop);
+}
+
+std::string toml_string(std::string_view text) {
+  std::string result = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') result += '\\';
+    result += c;
+  }
+  return result + "\"";
+}
+
+std::string locked_value(const schema::Input& input, const Digest& digest) {
+  std::string text = "{ ";
+  if (const auto* file = std::get_if<schema::File>(&input.from); file && !file->path.empty()) {
+    text += "path = " + toml_string(file->path) + ", ";
+  } else if (const auto* url = std::get_if<schema::Url>(&input.from)) {
+    text += "url = " + toml_string(url->url) + ", ";
+  } else if (const auto* run = std::get_if<schema::RunOutput>(&input.from)) {
+    text += "run = " + toml_string(run->folder) + ", file = " + toml_string(run->file) + ", ";
+  }
+  text += "sha256 = " + toml_string(digest.hex());
+  if (!input.tensor.empty()) text += ", tensor = " + toml_string(input.tensor);
+  return text + " }";
+}
+
+/// Byte offset of a mark; columns count characters as toml++ does, bytes beyond ASCII included.
+std::size_t offset_of(std::string_view text, doc::Mark mark) {
+  std::size_t offset = 0;
+  for (std::uint32_t line = 1; line < mark.line; ++line) offset = text.find('\n', offset) + 1;
+  for (std::uint32_t column = 1; column < mark.column; ++column) {
+    ++offset;
+    while (offset < text.size() && (static_cast<unsigned char>(text[offset]) & 0xc0) == 0x80) {
+      ++offset;
+    }
+  }
+  return offset;
+}
+
+}  // namespace
+
+void Found::check_unchanged() const {
+  if (host::stamp_of(fd.get()) != stamp) {
+    throw Error(Exit::conflict, shown(path) + " was changed while the job ran",
+                "run it again once nothing else writes that file");
+  }
+}
+
+Digest digest_of(int fd, std::string_view shown_name, Sink& sink, std::stop_token stop) {
+  crypto::Sha256 hash;
+  Bytes chunk(std::size_t{1} << 20);
+  const auto total = host::stamp_of(fd).bytes;
+  for (std::uint64_t offset = 0;;) {
+    if (stop.stop_requested()) throw Error(Exit::interrupted, "interrupted");
+    const auto count = host::read_at(fd, offset, chunk.data(), chunk.size());
+    if (count == 0) return hash.finish();
+    hash.update({chunk.data(), count});
+    offset += count;
+    sink.send(Progress{"hashing " + std::string(shown_name), offset, total, "bytes"});
+  }
+}
+
+host::Fd open_below(const host::Path& folder, std::string_view path) {
+  std::error_code error;
+  const auto root = std::filesystem::canonical(folder.empty() ? "." : folder, error);
+  if (error) throw_system(error.value(), "cannot resolve " + shown(folder), {}, Exit::not_found);
+  const auto full = std::filesystem::canonical(root / path, error);
+  if (error) {
+    throw_system(error.value(), "cannot open " + printable(path), "paths are relative to " + shown(root),
+                 error.value() == ENOENT ? Exit::not_found : Exit::local_io);
+  }
+  const auto [end, unused] =
+      std::mismatch(root.begin(), root.end(), full.begin(), full.end());
+  if (end != root.end()) {
+    throw Error(Exit::usage, printable(path) + " leads outside the job's folder",
+                "bind files elsewhere by --input NAME=PATH");
+  }
+  return host::open_file(full);
+}
+
+std::vector<Found> find(const schema::Job& job, const Places& places, Sink& sink,
+                        std::stop_token stop) {
+  const auto named = job.inputs();
+  for (const auto& [name, path] : places.bindings) {
+    const bool known = std::any_of(named.begin(), named.end(),
+                                   [&](const auto& entry) { return entry.first == name; });
+    if (!known) {
+      throw Error(Exit::usage, "the job has no input \"" + printable(name) + "\"",
+                  "its inputs are a and b");
+    }
+  }
+  std::vector<Found> found;
+  for (const auto& [name, input] : named) {
+    if (input->seeded() != nullptr && !places.bindings.count(std::string(name))) continue;
+    if (input->seeded() != nullptr) {
+      throw Error(Exit::usage, "input " + std::string(name) + " is made from a seed",
+                  "leave out --input " + std::string(name) + ", or the seed");
+    }
+    during("finding input " + std::string(name), [&] {
+      found.push_back(find_one(name, *input, places, sink, stop));
+      const auto& file = found.back();
+      if (input->sha256 && file.sha256 != *input->sha256) {
+        throw Error(Exit::verification_failed,
+                    shown(file.path) + " has the digest " + file.sha256.hex() + ", not the " +
+                        input->sha256->hex() + " that the job pins",
+                    "get the right file, or write the new digest with gpu-run --lock");
+      }
+    });
+  }
+  return found;
+}
+
+std::optional<Found> find_by_digest(std::string_view name, const Digest& sha256,
+                                    std::uint64_t bytes, const std::vector<host::Path>& candidates,
+                                    const Places& places, const schema::Url* url, Sink& sink,
+                                    std::stop_token stop) {
+  const auto attempt = [&](const host::Path& path) -> std::optional<Found> {
+    std::error_code error;
+    if (!std::filesystem::is_regular_file(path, error)) return std::nullopt;
+    // The length first: most files are ruled out without reading them.
+    if (bytes != 0 && std::filesystem::file_size(path, error) != bytes) return std::nullopt;
+    try {
+      auto found = opened(name, path, host::open_file(path), sink, stop);
+      if (found.sha256 == sha256) return found;
+    } catch (const Error& unreadable) {
+      if (unreadable.code() == Exit::interrupted) throw;
+    }
+    return std::nullopt;
+  };
+  for (const auto& candidate : candidates) {
+    std::error_code error;
+    if (!std::filesystem::is_directory(candidate, error)) {
+      if (auto found = attempt(candidate)) return found;
+      continue;
+    }
+    std::size_t count = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(candidate, error)) {
+      if (++count > max_candidates) break;
+      if (auto found = attempt(entry.path())) return found;
+    }
+  }
+  if (auto found = attempt(cached_path(places, sha256))) return found;
+  if (url != nullptr && places.http != nullptr) {
+    if (fetch(url->url, sha256, places, sink, stop) == sha256) {
+      return attempt(cached_path(places, sha256));
+    }
+  }
+  return std::nullopt;
+}
+
+std::string lock(std::string_view toml, const schema::Job& job, const std::vector<Found>& found) {
+  std::string text(toml);
+  auto named = job.inputs();
+  // From the end of the file on, so that earlier marks stay true.
+  std::sort(named.begin(), named.end(), [](const auto& x, const auto& y) {
+    return std::pair(x.second->mark.line, x.second->mark.column) >
+           std::pair(y.second->mark.line, y.second->mark.column);
+  });
+  for (const auto& [name, input] : named) {
+    const auto file = std::find_if(found.begin(), found.end(), [name = name](const Found& entry) {
+      return entry.name == name;
+    });
+    if (file == found.end()) continue;
+    if (input->mark.line == 0) {
+      throw Error(Exit::usage,
+                  "input " + std::string(name) + " is not in the job, so there is no place to lock",
+                  "add: " + std::string(name) + " = " + locked_value(*input, file->sha256));
+    }
+    const auto begin = offset_of(toml, input->mark), end = offset_of(toml, input->end);
+    text.replace(begin, end - begin, locked_value(*input, file->sha256));
+  }
+  return text;
+}
+
+}  // namespace volt::inputs

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libvolt/run/folder.hpp"
+
+#include <fcntl.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "libvolt/base/error.hpp"
+#include "libvolt/base/quantities.hpp"
+#include "libvolt/base/text.hpp"
+#include "libvolt/crypto/merkle.hpp"
+#include "libvolt/doc/fields.hpp"
+#include "libvolt/doc/read.hpp"
+#include "libvolt/schema/job.hpp"
+#include "libvolt/tensor/tensor.hpp"
+
+namespace volt::run {
+namespace {
+
+using doc::Fields;
+using doc::Source;
+using doc::Value;
+
+constexpr std::string_view journal_schema = "volt.journal/1";
+const Source source{"journal", Exit::failure};
+
+std::string shown(const host::Path& path) { return printable(path.string()); }
+
+Value::Object identity_members(const Identity& identity) {
+  Value::Array inputs;
+  for (const auto& digest : identity.inputs) inputs.emplace_back(digest.hex());
+  return {{"job", identity.job.hex()}, {"inputs", std::move(inputs)}};
+}
+
+/// A journal as it was left; lines after the first torn one are as if never written.
+struct Journal {
+  bool found = false;
+  Identity identity;
+  std::uint64_t attempt = 1, elapsed_ns = 0;
+  std::string started;
+  std::optional<std::pair<std::uint64_t, std::uint64_t>> extent;
+  std::vector<Digest> leaves;
+};
+
+Digest digest_in(const Value& value) {
+  const auto* text = value.get_if<std::string>();
+  const auto digest = text == nullptr ? std::nullopt : Digest::from_hex(*text);
+  if (!digest) throw Error(Exit::failure, "no digest");
+  return *digest;
+}
+
+void take_line(Journal& journal, std::string_view line) {
+  const Value value = doc::parse_json(line, "journal", {std::size_t{1} << 20, 8}, Exit::failure);
+  Fields fields(value, source);
+  if (!journal.found) {
+    if (fields.string("schema") != journal_schema) throw Error(Exit::failure, "another schema");
+    journal.identity.job = fields.digest("job");
+    for (const auto& input : fields.array("inputs")) {
+      journal.identity.inputs.push_back(digest_in(input));
+    }
+    journal.attempt = static_cast<std::uint64_t>(fields.integer("attempt", 1, schema::max_integer));
+    journal.started = fields.string("started");
+    journal.found = true;
+  } else if (fields.has("offset")) {
+    journal.extent = {static_cast<std::uint64_t>(fields.integer("offset", 0, INT64_MAX)),
+                      static_cast<std::uint64_t>(fields.integer("bytes", 0, INT64_MAX))};
+  } else {
+    for (const auto& page : fields.array("pages")) journal.leaves.push_back(digest_in(page));
+    journal.elapsed_ns = static_cast<std::uint64_t>(fields.integer("elapsed_ns", 0, INT64_MAX));
+  }
+}
+
+Journal read_journal(const host::Path& path) {
+  Journal journal;
+  if (!std::filesystem::exists(path)) return journal;
+  const std::string text = host::read_file(path, std::uint64_t{4} << 30);
+  for (const auto line : split(text, '\n')) {
+    try {
+      if (!line.empty()) take_line(journal, line);
+    } catch (const Error&) {
+      break;
+    }
+  }
+  return journal;
+}
+
+std::string pages_line(const std::vector<Digest>& leaves, std::uint64_t elapsed_ns) {
+  Value::Array pages;
+  for (const auto& leaf : leaves) pages.emplace_back(leaf.hex());
+  return doc::to_canonical_json(
+             Value::Object{{"pages", std::move(pages)}, {"elapsed_ns", elapsed_ns}}) +
+         "\n";
+}
+
+std::string extent_line(const std::pair<std::uint64_t, std::uint64_t>& extent) {
+  return doc::to_canonical_json(
+             Value::Object{{"offset", extent.first}, {"bytes", extent.second}}) +
+         "\n";
+}
+
+}  // namespace
+
+std::size_t matching_pages(int fd, std::uint64_t offset, std::uint64_t bytes,
+                           const std::vector<Digest>& leaves) {
+  Bytes page(tensor::page_bytes);
+  for (std::size_t i = 0; i < leaves.size(); ++i) {
+    const std::uint64_t begin = i * tensor::page_bytes;
+    if (begin >= bytes) return i;
+    const auto size = std::min(tensor::page_bytes, bytes - begin);
+    if (host::read_at(fd, offset + begin, page.data(), size) != size) return i;
+    if (crypto::leaf_digest({page.data(), size}) != leaves[i]) return i;
+  }
+  return leaves.size();
+}
+
+Folder::Folder(host::Path path, const Identity& identity, const std::vector<std::string>& names,
+               bool force)
+    : path_(std::move(path)), identity_(identity), names_(names) {
+  host::make_folder(path_ / ".volt");
+  lock_ = host::Lock::take(hidden("lock"));
+  if (!lock_) {
+    throw Error(Exit::conflict, "another process works in " + shown(path_),
+                "wait for it, or choose another folder with -o");
+  }
+  const auto receipt_path = path_ / "receipt.json";
+  if (std::filesystem::exists(receipt_path)) {
+    if (!force) {
+      throw Error(Exit::conflict, shown(path_) + " holds a complete run",
+                  "verify it with gpu-verify, run anew with --force, or choose another folder "
+                  "with -o");
+    }
+    // A second result for the same job is a new attempt, and is recorded as such.
+    try {
+      attempt_ = 1 + schema::open_receipt(
+                         host::read_file(receipt_path, schema::max_document_bytes), "receipt.json")
+                         .receipt.attempt;
+    } catch (const Error& unreadable) {
+      if (unreadable.code() != Exit::verification_failed) throw;
+    }
+  }
+  const Journal journal = read_journal(hidden("journal.jsonl"));
+  if (journal.found && journal.identity == identity_) {
+    attempt_ = std::max(attempt_, journal.attempt);
+    started_ = journal.started;
+    earlier_ns_ = journal.elapsed_ns;
+    extent_ = journal.extent;
+    leaves_ = journal.leaves;
+    resume();
+    return;
+  }
+  if (journal.found && !force) {
+    throw Error(Exit::conflict, shown(path_) + " holds an unfinished run of another job",
+                "choose another folder with -o, or drop that run with --force");
+  }
+  for (const auto& name : names_) {
+    if (!force && std::filesystem::exists(path_ / name)) {
+      throw Error(Exit::conflict, shown(path_ / name) + " is in the way",
+                  "choose another folder with -o, or replace the file with --force");
+    }
+  }
+  host::remove_tree(hidden("work"));
+  started_ = format_utc(std::chrono::system_clock::now());
+  host::make_folder(hidden("work"));
+  start_journal();
+}
+
+void Folder::resume() {
+  host::make_folder(hidden("work"));
+  // Killed while the outputs got their names: take them back, the receipt was not yet there.
+  if (!std::filesystem::exists(path_ / "receipt.json")) {
+    for (const auto& name : names_) {
+      if (std::filesystem::exists(path_ / name) && !std::filesystem::exists(hidden("work") / name)) {
+        std::filesystem::rename(path_ / name, hidden("work") / name);
+      }
+    }
+  }
+  // The journal may know of pages that never reached the disk: believe the file alone.
+  if (!extent_) leaves_.clear();
+  if (!leaves_.empty()) {
+    const auto file = work_file(names_.front());
+    leaves_.resize(matching_pages(file.get(), extent_->first, extent_->second, leaves_));
+  }
+  start_journal();
+}
+
+void Folder::start_journal() {
+  auto head = identity_members(identity_);
+  head.emplace_back("schema", journal_schema);
+  head.emplace_back("attempt", attempt_);
+  head.emplace_back("started", started_);
+  std::string text = doc::to_canonical_json(head) + "\n";
+  if (extent_) text += extent_line(*extent_);
+  constexpr std::size_t per_line = 8192;
+  for (std::size_t first = 0; first < leaves_.size(); first += per_line) {
+    const auto last = std::min(leaves_.size(), first + per_line);
+    text += pages_line({leaves_.begin() + static_cast<std::ptrdiff_t>(first),
+                        leaves_.begin() + static_cast<std::ptrdiff_t>(last)},
+                       earlier_ns_);
+  }
+  host::write_file(hidden("journal.jsonl"), text);
+  journal_ = host::Fd(
+      ::open(hidden("journal.jsonl").c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW));
+  if (!journal_) throw_system(errno, "cannot open the journal of " + shown(path_));
+}
+
+host::Fd Folder::work_file(const std::string& name) const {
+  const auto path = hidden("work") / name;
+  host::Fd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666));
+  if (!fd) throw_system(errno, "cannot create " + shown(path));
+  return fd;
+}
+
+void Folder::begin(std::uint64_t offset, std::uint64_t bytes) {
+  const std::pair extent{offset, bytes};
+  if (extent_ && *extent_ != extent) {
+    throw Error(Exit::failure, "the unfinished run in " + shown(path_) + " has another output",
+                "drop it with --force");
+  }
+  struct statvfs space {};
+  const std::uint64_t missing = bytes - std::min(bytes, leaves_.size() * tensor::page_bytes);
+  if (::statvfs(path_.c_str(), &space) == 0 &&
+      space.f_bavail * std::uint64_t{space.f_frsize} < missing) {
+    throw Error(Exit::local_io,
+                "the output needs " + format_memory(missing) + " more, and " + shown(path_) +
+                    " has " + format_memory(space.f_bavail * std::uint64_t{space.f_frsize}) +
+                    " free",
+                "free some disk space and run the same again, or choose another folder with -o");
+  }
+  if (!extent_) host::write_all(journal_.get(), extent_line(extent));
+  extent_ = extent;
+}
+
+void Folder::add_pages(const std::vector<Digest>& leaves, std::uint64_t elapsed_ns) {
+  host::write_all(journal_.get(), pages_line(leaves, earlier_ns_ + elapsed_ns));
+  leaves_.insert(leaves_.end(), leaves.begin(), leaves.end());
+}
+
+void Folder::complete(const std::string& job, const std::string& run, const std::string& receipt) {
+  // While new outputs replace older ones, no receipt may vouch for the mixture.
+  if (std::filesystem::exists(path_ / "receipt.json")) {
+    host::remove_tree(path_ / "receipt.json");
+    host::sync_folder(path_);
+  }
+  for (const auto& name : names_) host::rename_into(hidden("work") / name, path_ / name);
+  host::write_file(path_ / "job.json", job);
+  host::write_file(path_ / "run.json", run);
+  host::write_file(path_ / "receipt.json", receipt);
+  journal_ = host::Fd();
+  host::remove_tree(hidden("work"));
+  host::remove_tree(hidden("journal.jsonl"));
+}
+
+}  // namespace volt::run

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "libvolt/base/hex.hpp"
+#include "libvolt/host/files.hpp"
+#include "libvolt/schema/receipt.hpp"
+
+namespace volt::run {
+
+/// What makes two runs the same run: it may go on where the other stopped.
+struct Identity {
+  Digest job;
+  std::vector<Digest> inputs;  ///< of the files, in the job's order
+  bool operator==(const Identity&) const = default;
+};
+
+/// A run folder, locked. Until the end all is kept below `.volt/`; finished outputs get their names,
+/// and the receipt last: a folder with receipt.json is complete, whatever was killed when.
+class Folder {
+ public:
+  /// Opens or makes the folder for a run of `identity` whose outputs are `names`. Throws Error
+  /// (conflict) when another process has it, when it is complete or holds another job's run and not
+  /// `force`, or when files in the way are not ours.
+  Folder(host::Path path, const Identity& identity, const std::vector<std::string>& names,
+         bool force);
+
+  const host::Path& path() const { return path_; }
+  std::uint64_t attempt() const { return attempt_; }
+  const std::string& started() const { return started_; }
+  std::uint64_t earlier_ns() const { return earlier_ns_; }  ///< time of the run before it stopped
+
+  /// The unfinished output, open for reading and writing.
+  host::Fd work_file(const std::string& name) const;
+
+  /// The main output's place in its file; must equal what the journal says of an earlier start.
+  void begin(std::uint64_t offset, std::uint64_t bytes);
+  /// Journals the leaf digests of the next pages.
+  void add_pages(const std::vector<Digest>& leaves, std::uint64_t elapsed_ns);
+  /// Leaf digests so far: of earlier starts, as far as the file still has those pages, and of this.
+  const std::vector<Digest>& leaves() const { return leaves_; }
+
+  /// Gives everything its name; `receipt` last.
+  void complete(const std::string& job, const std::string& run, const std::string& receipt);
+
+ private:
+  void resume();
+  void start_journal();
+  host::Path hidden(const std::string& name) const { return path_ / ".volt" / name; }
+
+  host::Path path_;
+  Identity identity_;
+  std::vector<std::string> names_;
+  std::optional<host::Lock> lock_;
+  host::Fd journal_;
+  std::uint64_t attempt_ = 1;
+  std::uint64_t earlier_ns_ = 0;
+  std::string started_;
+  std::optional<std::pair<std::uint64_t, std::uint64_t>> extent_;  ///< offset, bytes
+  std::vector<Digest> leaves_;
+};
+
+/// How many of `leaves`, from the first on, are the digests of the pages of bytes [offset, offset +
+/// bytes) of an open file.
+std::size_t matching_pages(int fd, std::uint64_t offset, std::uint64_t bytes,
+                           const std::vector<Digest>& leaves);
+
+}  // namespace volt::run

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libvolt/run/job_file.hpp"
+
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "libvolt/base/text.hpp"
+#include "libvolt/doc/read.hpp"
+#include "libvolt/schema/receipt.hpp"
+
+namespace volt::run {
+namespace {
+
+constexpr std::uint64_t max_job_bytes = 64 * 1024;
+
+std::string read_stdin() {
+  std::string text;
+  char buffer[4096];
+  for (;;) {
+    const auto count = ::read(STDIN_FILENO, buffer, sizeof buffer);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) throw_system(errno, "cannot read standard input");
+    if (count == 0) return text;
+    text.append(buffer, static_cast<std::size_t>(count));
+    if (text.size() > max_job_bytes) {
+      throw Error(Exit::usage, "the job on standard input has more than 65536 bytes");
+    }
+  }
+}
+
+}  // namespace
+
+JobFile load_job(const std::string& path) {
+  JobFile file;
+  if (path == "-") {
+    file.text = read_stdin();
+    file.origin = "standard input";
+    file.folder = ".";
+  } else {
+    file.path = path;
+    if (std::filesystem::is_directory(file.path)) {
+      throw Error(Exit::usage, printable(path) + " is a folder, not a job file",
+                  "give the .toml file in it");
+    }
+    file.text = host::read_file(path, max_job_bytes);
+    file.origin = printable(path);
+    file.folder = file.path.has_parent_path() ? file.path.parent_path() : host::Path(".");
+  }
+  const doc::Source source{file.origin, Exit::usage};
+  const doc::Value value = file.path.extension() == ".json"
+                               ? doc::parse_json(file.text, file.origin)
+                               : doc::parse_toml(file.text, file.origin);
+  file.job = schema::parse_job(value, source, path == "-" ? "job" : file.path.stem().string());
+  return file;
+}
+
+schema::Job parse_resolved_job(std::string_view text, std::string_view origin) {
+  const doc::Source source{std::string(origin), Exit::verification_failed};
+  const auto value =
+      doc::parse_json(text, origin, {schema::max_document_bytes, 16}, source.code);
+  return schema::parse_job(value, source, "job");
+}
+
+}  // namespace volt::run

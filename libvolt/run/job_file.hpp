@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "libvolt/host/files.hpp"
+#include "libvolt/schema/job.hpp"
+
+namespace volt::run {
+
+/// A job as a person gave it.
+struct JobFile {
+  schema::Job job;
+  std::string text;    ///< as it stands in the file
+  std::string origin;  ///< for messages
+  host::Path path;     ///< empty: standard input
+  host::Path folder;   ///< the job's paths are below it
+};
+
+/// Reads a job: TOML, or JSON when the name ends in .json; "-" is standard input. Throws Error
+/// (usage, not_found).
+JobFile load_job(const std::string& path);
+
+/// Reads the job.json of a run folder, whose digest a receipt names.
+schema::Job parse_resolved_job(std::string_view text, std::string_view origin);
+
+}  // namespace volt::run

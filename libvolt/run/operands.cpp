@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libvolt/run/operands.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "libvolt/base/text.hpp"
+#include "libvolt/doc/fields.hpp"
+#include "libvolt/tensor/npy.hpp"
+#include "libvolt/tensor/safetensors.hpp"
+
+namespace volt::run {
+namespace {
+
+using doc::Fields;
+using doc::Source;
+using doc::Value;
+
+const Source source{"task", Exit::failure};
+
+tensor::Located located_in(ByteView file, const std::string& origin, std::string_view wanted) {
+  if (as_text(file).rfind("\x93NUMPY", 0) == 0) {
+    if (!wanted.empty()) {
+      throw Error(Exit::usage, origin + " is a .npy file, which has no tensor " + printable(wanted),
+                  "leave out tensor, or name a .safetensors file");
+    }
+    return tensor::parse_npy(file, origin);
+  }
+  const auto tensors = tensor::parse_safetensors(file, origin);
+  if (wanted.empty() && tensors.size() == 1) return tensors.front().second;
+  std::vector<std::string_view> names;
+  for (const auto& [name, located] : tensors) {
+    if (name == wanted) return located;
+    names.push_back(name);
+  }
+  if (wanted.empty()) {
+    throw Error(Exit::usage,
+                origin + " has " + std::to_string(tensors.size()) + " tensors, and none is named",
+                "write { path = \"...\", tensor = \"NAME\" }");
+  }
+  throw Error(Exit::not_found, origin + " has no tensor \"" + printable(wanted) + "\"",
+              suggestion(wanted, names));
+}
+
+device::Wanted wanted_device(const Value& request) {
+  Fields fields(request, source);
+  Fields members = fields.table("device");
+  device::Wanted wanted;
+  wanted.device = members.string("name");
+  wanted.threads = static_cast<unsigned>(members.integer("threads", 0, 4096));
+  wanted.memory_bytes = static_cast<std::uint64_t>(members.integer("memory", 0, INT64_MAX));
+  return wanted;
+}
+
+schema::Job parse(const Value& request) {
+  return schema::parse_job(Fields(request, source).get("job"), source, "job");
+}
+
+}  // namespace
+
+Operand Operand::from_file(int fd, std::string_view name, std::string_view wanted) {
+  Operand operand;
+  operand.mapping_ = host::Mapping(fd);
+  operand.located_ =
+      located_in(operand.mapping_.bytes(), "input " + std::string(name), wanted);
+  // Files may place tensors anywhere; kernels read elements where the processor likes them.
+  const auto size = tensor::size_of(operand.description().dtype);
+  if (operand.located_.offset % size != 0) {
+    const ByteView elements = operand.elements();
+    operand.made_.assign(elements.begin(), elements.end());
+    operand.mapping_ = host::Mapping();
+    operand.located_.offset = 0;
+  }
+  return operand;
+}
+
+Operand Operand::from_seed(const schema::Matmul& job, const schema::Seeded& seeded,
+                           std::string_view name, device::Device& device) {
+  Operand operand;
+  operand.located_.description = workload::seeded_description(job, seeded);
+  operand.made_ = workload::generate(seeded, operand.description().dtype, name, device);
+  return operand;
+}
+
+ByteView Operand::elements() const {
+  const ByteView file = mapping_.bytes().empty() ? ByteView(made_) : mapping_.bytes();
+  return file.subspan(located_.offset, located_.description.bytes());
+}
+
+std::vector<Digest> page_leaves(ByteView bytes, device::Device& device) {
+  std::vector<Digest> leaves(tensor::page_count(bytes.size()));
+  if (leaves.empty()) return leaves;
+  static_assert(sizeof(Digest) == 32);
+  const auto buffer = device.borrow(bytes);
+  device.call(&kernels::Backend::page_digests, static_cast<const kernels::Buffer*>(buffer.get()),
+              std::uint64_t{0}, std::uint64_t{bytes.size()}, leaves.front().bytes.data());
+  return leaves;
+}
+
+std::vector<Digest> Operand::leaves(device::Device& device) const {
+  return page_leaves(elements(), device);
+}
+
+schema::TensorFacts Operand::facts(device::Device& device) const {
+  return {description(), tensor::pages_root(description(), leaves(device))};
+}
+
+Setting::Setting(const Request& request)
+    : job(parse(request.value)), device(wanted_device(request.value)) {}
+
+Operand Setting::operand(const Request& request, std::string_view name) {
+  for (const auto& [known, input] : job.inputs()) {
+    if (known != name) continue;
+    if (const auto* seeded = input->seeded()) {
+      return Operand::from_seed(job.matmul, *seeded, name, device);
+    }
+    return Operand::from_file(request.file(name), name, input->tensor);
+  }
+  throw Error(Exit::failure, "the job has no input " + printable(name));
+}
+
+Value::Object to_members(std::string_view name, const schema::TensorFacts& facts) {
+  Value::Array shape(facts.description.shape.begin(), facts.description.shape.end());
+  return {{"name", name},
+          {"dtype", tensor::name_of(facts.description.dtype)},
+          {"shape", std::move(shape)},
+          {"pages", facts.pages.hex()}};
+}
+
+schema::TensorFacts facts_of(const Value& members) {
+  Fields fields(members, source);
+  schema::TensorFacts facts;
+  const auto dtype = tensor::dtype_of(fields.string("dtype"));
+  if (!dtype) fields.fail("dtype", fields.get("dtype"), "is no element type");
+  facts.description.dtype = *dtype;
+  for (const auto& extent : fields.array("shape")) {
+    const auto* count = extent.get_if<std::int64_t>();
+    if (count == nullptr || *count < 0) fields.fail("shape", extent, "is no shape");
+    facts.description.shape.push_back(static_cast<std::uint64_t>(*count));
+  }
+  tensor::check(facts.description, "worker");
+  facts.pages = fields.digest("pages");
+  return facts;
+}
+
+}  // namespace volt::run

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libvolt/base/quantities.hpp"
+#include "libvolt/base/text.hpp"
+#include "libvolt/crypto/digest.hpp"
+#include "libvolt/doc/fields.hpp"
+#include "libvolt/proof/challenge.hpp"
+#include "libvolt/run/job_file.hpp"
+#include "libvolt/run/run.hpp"
+#include "libvolt/run/verify.hpp"
+
+namespace volt::run {
+namespace {
+
+const doc::Source source{"worker", Exit::failure};
+
+/// Anybody may ask: the signature says who, and the seed must follow from the receipt.
+std::pair<schema::Challenge, Digest> read_challenge(const host::Path& path,
+                                                    const schema::SignedReceipt& receipt) {
+  const std::string shown = printable(path.string());
+  const auto envelope = crypto::Envelope::parse(
+      host::read_file(path, schema::max_document_bytes), shown, Exit::verification_failed);
+  const auto challenge = schema::parse_challenge(envelope.payload, shown);
+  if (!envelope.signed_by(crypto::PublicKey::from_der(challenge.signer))) {
+    throw Error(Exit::verification_failed, "the signature of " + shown + " is not valid");
+  }
+  proof::check_challenge(challenge, receipt.payload, receipt.receipt);
+  return {challenge, crypto::sha256(as_bytes(envelope.payload))};
+}
+
+}  // namespace
+
+std::uint64_t prove(const host::Path& challenge_path, int out, const VerifyOptions& options,
+                    Sink& sink, const Interrupt& interrupt) {
+  const Loaded loaded = load_receipt(options.path);
+  const auto [challenge, digest] = read_challenge(challenge_path, loaded.receipt);
+  const std::string text =
+      host::read_file(loaded.folder / "job.json", schema::max_document_bytes);
+  if (crypto::sha256(as_bytes(text)) != loaded.receipt.receipt.job) {
+    throw Error(Exit::verification_failed, "job.json is not the job that the receipt names");
+  }
+  const schema::Job job = parse_resolved_job(text, "job.json");
+  const InputFiles files = find_inputs(loaded, job, options, sink, interrupt);
+  if (!files.missing.empty()) {
+    throw Error(Exit::not_found,
+                "input " + files.missing.front() + " was not found by its digest",
+                "give the file, or its folder, with --inputs");
+  }
+  const host::Fd output = host::open_file(loaded.folder / job.matmul.out);
+
+  Task task;
+  task.request =
+      task_members("prove", schema::to_value(job), with_default_limit(options.device));
+  task.request.emplace_back("receipt", loaded.receipt.payload);
+  task.request.emplace_back("challenge", digest.hex());
+  task.request.emplace_back("seed", challenge.seed.hex());
+  task.request.emplace_back("draws", challenge.draws);
+  for (const auto& input : files.found) task.files.push_back({input.name, input.fd.get()});
+  task.files.push_back({"out", output.get()});
+  task.files.push_back({"proof", out});
+  const auto answer = work(task, sink, interrupt, [&](const doc::Value& message) {
+    const auto size = doc::Fields(message, source).integer("size", 0, INT64_MAX);
+    sink.send(Log{Log::Level::info,
+                  "the proof takes " + format_memory(static_cast<std::uint64_t>(size))});
+  });
+  return static_cast<std::uint64_t>(
+      doc::Fields(answer.end, source, "end").integer("bytes", 0, INT64_MAX));
+}
+
+}  // namespace volt::run

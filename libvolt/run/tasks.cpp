@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libvolt/run/tasks.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <tuple>
+
+#include "libvolt/base/error.hpp"
+#include "libvolt/base/text.hpp"
+#include "libvolt/crypto/digest.hpp"
+#include "libvolt/doc/fields.hpp"
+#include "libvolt/proof/algebra.hpp"
+#include "libvolt/proof/challenge.hpp"
+#include "libvolt/proof/openings.hpp"
+#include "libvolt/proof/replay.hpp"
+#include "libvolt/run/operands.hpp"
+#include "libvolt/tensor/npy.hpp"
+#include "libvolt/workload/matmul.hpp"
+
+namespace volt::run {
+namespace {
+
+using doc::Fields;
+using doc::Source;
+using doc::Value;
+
+const Source source{"task", Exit::failure};
+/// Digests in one message: 512 of them take 34 kB.
+constexpr std::size_t digests_per_message = 512;
+
+void say_pages(const std::vector<Digest>& leaves, const Say& say) {
+  for (std::size_t first = 0; first < leaves.size(); first += digests_per_message) {
+    Value::Array pages;
+    for (std::size_t i = first; i < std::min(leaves.size(), first + digests_per_message); ++i) {
+      pages.emplace_back(leaves[i].hex());
+    }
+    say(Value::Object{{"pages", std::move(pages)}});
+  }
+}
+
+/// Cuts a stream of bytes into pages and tells their leaf digests in order.
+class PageTeller {
+ public:
+  PageTeller(device::Device& device, const Say& say) : device_(device), say_(say) {}
+
+  /// Takes the next bytes; with `last` also the short page at the end.
+  void add(ByteView bytes, bool last) {
+    pending_.insert(pending_.end(), bytes.begin(), bytes.end());
+    const std::size_t whole =
+        last ? pending_.size() : pending_.size() / tensor::page_bytes * tensor::page_bytes;
+    say_pages(page_leaves({pending_.data(), whole}, device_), say_);
+    pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(whole));
+  }
+
+ private:
+  device::Device& device_;
+  const Say& say_;
+  Bytes pending_;
+};
+
+Value::Object device_members(const device::Facts& facts) {
+  return {{"backend", facts.backend}, {"name", facts.name}, {"driver", facts.driver}};
+}
+
+Value::Object extents(const workload::Geometry& g) { return {{"m", g.m}, {"n", g.n}, {"k", g.k}}; }
+
+/// A pure count for people: what the check cost, and what the product would.
+Value cost_members(double cost, double whole) {
+  return Value::Object{{"multiply_adds", cost}, {"of", whole}};
+}
+
+Value mismatch_value(const std::optional<proof::Mismatch>& mismatch) {
+  return mismatch ? Value(proof::to_text(*mismatch)) : Value(nullptr);
+}
+
+void write_image(int fd, const std::string& picture) {
+  if (::ftruncate(fd, 0) != 0) throw_system(errno, "cannot write the image");
+  host::write_at(fd, 0, as_bytes(picture));
+}
+
+}  // namespace
+
+int Request::file(std::string_view name) const {
+  const auto found = files.find(name);
+  if (found == files.end()) {
+    throw Error(Exit::failure, "the worker was not given " + printable(name));
+  }
+  return found->second;
+}
+
+Value::Object do_run(const Request& request, Sink& sink, const Say& say) {
+  Setting setting(request);
+  const auto& job = setting.job.matmul;
+  const Operand a = setting.operand(request, "a"), b = setting.operand(request, "b");
+  // Refused before anything is hashed or written.
+  const auto geometry = workload::geometry(job, a.description(), b.description());
+  const auto output = geometry.output();
+  const std::string header = tensor::npy_header(output);
+  say(Value::Object{{"begin", Value::Object{{"bytes", output.bytes()},
+                                            {"offset", std::uint64_t{header.size()}}}}});
+  for (const auto& [name, operand] : {std::pair{"a", &a}, std::pair{"b", &b}}) {
+    say(Value::Object{{"input", to_members(name, operand->facts(setting.device))}});
+  }
+
+  const int out = request.file("out");
+  const auto done_pages =
+      static_cast<std::uint64_t>(Fields(request.value, source).integer("done_pages", 0, INT64_MAX));
+  const std::uint64_t done_bytes =
+      std::min(done_pages * tensor::page_bytes, output.bytes());
+  host::write_at(out, 0, as_bytes(header));
+  workload::Product product(geometry, a.elements(), b.elements(), setting.device);
+  PageTeller teller(setting.device, say);
+  const std::uint64_t row_bytes = 4 * geometry.n;
+  const std::uint64_t step = workload::rows_per_step(geometry);
+  // Pages end within rows: the row of the first page not yet told is computed once more.
+  std::uint64_t row = row_bytes == 0 ? geometry.m : done_bytes / row_bytes;
+  std::uint64_t skip = done_bytes - row * row_bytes;
+  for (; row < geometry.m; skip = 0) {
+    sink.send(Progress{"product", row, geometry.m, "rows"});
+    const std::uint64_t rows = std::min(step, geometry.m - row);
+    Bytes tile(rows * row_bytes);
+    product.tile(row, rows, 0, geometry.n, tile.data());
+    host::write_at(out, header.size() + row * row_bytes, tile);
+    row += rows;
+    teller.add(ByteView(tile).subspan(skip), row == geometry.m);
+  }
+  sink.send(Progress{"product", geometry.m, geometry.m, "rows"});
+
+  Value sketch = nullptr;
+  if (request.has("image")) {
+    const host::Mapping c(out);
+    const ByteView elements = c.bytes().subspan(header.size(), output.bytes());
+    write_image(request.file("image"), workload::graymap(geometry, elements));
+    sketch = workload::sketch(geometry, elements, 64);
+  }
+  return {{"device", device_members(setting.device.facts())},
+          {"extents", extents(geometry)},
+          {"output", to_members(job.out, {output, {}})},
+          {"sketch", std::move(sketch)}};
+}
+
+Value::Object do_replay(const Request& request, Sink& sink, const Say& say) {
+  Setting setting(request);
+  const auto& job = setting.job.matmul;
+  const Operand a = setting.operand(request, "a"), b = setting.operand(request, "b");
+  const Operand c = Operand::from_file(request.file("out"), job.out, {});
+  const auto geometry =
+      workload::geometry(job, a.description(), b.description(), Exit::verification_failed);
+  if (c.description() != geometry.output()) {
+    throw Error(Exit::verification_failed, "the output is " + tensor::to_text(c.description()) +
+                                               ", but the job gives " +
+                                               tensor::to_text(geometry.output()));
+  }
+  for (const auto& [name, operand] : {std::pair{"a", &a}, std::pair{"b", &b}}) {
+    say(Value::Object{{"input", to_members(name, operand->facts(setting.device))}});
+  }
+  say(Value::Object{{"output", to_members(job.out, c.facts(setting.device))}});
+  if (request.has("image")) {
+    const host::Mapping image(request.file("image"));
+    const bool right = as_text(image.bytes()) == workload::graymap(geometry, c.elements());
+    say(Value::Object{{"image", right}});
+  }
+
+  Fields fields(request.value, source);
+  const auto& how = fields.string("how");
+  const Digest seed = fields.digest("seed");
+  workload::Product product(geometry, a.elements(), b.elements(), setting.device);
+  std::optional<proof::Mismatch> mismatch;
+  std::uint64_t checked = geometry.units();
+  double cost = geometry.multiply_adds();
+  if (how == "all") {
+    mismatch = proof::replay_all(geometry, product, c.elements(), sink, {});
+  } else if (how == "algebra") {
+    const auto row =
+        proof::freivalds(geometry, a.elements(), b.elements(), c.elements(), seed, sink, {});
+    cost = proof::freivalds_multiply_adds(geometry);
+    if (row) {
+      // The algebra names a row; replaying it names the element.
+      std::vector<std::uint64_t> units(geometry.n);
+      for (std::uint64_t j = 0; j < geometry.n; ++j) units[j] = *row * geometry.n + j;
+      mismatch = proof::replay_units(geometry, product, c.elements(), units, sink, {});
+    }
+  } else {
+    const auto draws = static_cast<std::uint64_t>(
+        fields.integer("draws", 1, static_cast<std::int64_t>(schema::max_draws)));
+    const auto units = proof::drawn_units(seed, draws, geometry.units());
+    mismatch = proof::replay_units(geometry, product, c.elements(), units, sink, {});
+    checked = units.size();
+    cost = static_cast<double>(checked) * static_cast<double>(geometry.k);
+  }
+  return {{"checked", checked},
+          {"mismatch", mismatch_value(mismatch)},
+          {"cost", cost_members(cost, geometry.multiply_adds())}};
+}
+
+namespace {
+
+/// What both sides of a proof by openings know.
+struct Openable {
+  schema::Receipt receipt;
+  workload::Geometry geometry;
+  std::vector<std::uint64_t> units;
+
+  Openable(const Setting& setting, Fields& fields)
+      : receipt(schema::parse_receipt(fields.string("receipt"), "receipt")) {
+    const auto* a = receipt.input("a");
+    const auto* b = receipt.input("b");
+    if (a == nullptr || b == nullptr || receipt.outputs.empty() ||
+        !receipt.outputs.front().tensor) {
+      throw Error(Exit::verification_failed, "the receipt lacks an input or the output");
+    }
+    geometry = workload::geometry(setting.job.matmul, a->tensor.description,
+                                  b->tensor.description, Exit::verification_failed);
+    if (receipt.outputs.front().tensor->description != geometry.output()) {
+      throw Error(Exit::verification_failed, "the receipt's output has not the job's shape");
+    }
+    const auto draws = static_cast<std::uint64_t>(
+        fields.integer("draws", 1, static_cast<std::int64_t>(schema::max_draws)));
+    units = proof::drawn_units(fields.digest("seed"), draws, geometry.units());
+  }
+
+  proof::Needed needed() const {
+    return proof::needed(geometry, receipt.input("a")->tensor.description,
+                         receipt.input("b")->tensor.description, units);
+  }
+};
+
+void check_same(const Operand& operand, const schema::TensorFacts& facts, std::string_view name,
+                device::Device& device) {
+  if (operand.facts(device) != facts) {
+    throw Error(Exit::verification_failed,
+                "what is found as " + std::string(name) + " is not what the receipt names");
+  }
+}
+
+}  // namespace
+
+Value::Object do_prove(const Request& request, Sink& sink, const Say& say) {
+  Setting setting(request);
+  Fields fields(request.value, source);
+  const Openable open(setting, fields);
+  const Operand a = setting.operand(request, "a"), b = setting.operand(request, "b");
+  const Operand c = Operand::from_file(request.file("out"), setting.job.matmul.out, {});
+  check_same(a, open.receipt.input("a")->tensor, "input a", setting.device);
+  check_same(b, open.receipt.input("b")->tensor, "input b", setting.device);
+  check_same(c, *open.receipt.outputs.front().tensor, "the output", setting.device);
+
+  const auto needed = open.needed();
+  schema::ProofHeader header;
+  header.challenge = fields.digest("challenge");
+  header.receipt = crypto::sha256(as_bytes(fields.string("receipt")));
+  header.a = proof::cheapest(needed.a, open.receipt.input("a")->seed.has_value());
+  header.b = proof::cheapest(needed.b, open.receipt.input("b")->seed.has_value());
+  const std::string line = schema::to_line(header);
+  const std::uint64_t size = line.size() + proof::opening_bytes(needed.c, "pages") +
+                             proof::opening_bytes(needed.a, header.a) +
+                             proof::opening_bytes(needed.b, header.b);
+  say(Value::Object{{"size", size}});
+
+  const int out = request.file("proof");
+  std::uint64_t offset = 0;
+  const auto write = [&](ByteView bytes) {
+    host::write_all(out, as_text(bytes));
+    offset += bytes.size();
+    sink.send(Progress{"proof", offset, size, "bytes"});
+  };
+  write(as_bytes(line));
+  const auto write_operand = [&](const proof::Pages& pages, const Operand& operand,
+                                 std::string_view way) {
+    proof::write_opening(pages, {operand.elements(), operand.leaves(setting.device)}, way, write);
+  };
+  write_operand(needed.c, c, "pages");
+  write_operand(needed.a, a, header.a);
+  write_operand(needed.b, b, header.b);
+  return {{"bytes", offset}};
+}
+
+Value::Object do_openings(const Request& request, Sink& sink, const Say&) {
+  Setting setting(request);
+  Fields fields(request.value, source);
+  const Openable open(setting, fields);
+  const host::Mapping file(request.file("proof"));
+  const ByteView bytes = file.bytes();
+  const auto end = as_text(bytes.first(std::min<std::size_t>(bytes.size(), 4096))).find('\n');
+  if (end == std::string_view::npos) {
+    throw Error(Exit::verification_failed, "the proof has no header line");
+  }
+  const auto header = schema::parse_proof_header(as_text(bytes.first(end)), "proof");
+  if (header.challenge != fields.digest("challenge")) {
+    throw Error(Exit::verification_failed, "the proof answers another challenge",
+                "a proof counts only for the challenge that it was made for");
+  }
+  if (header.receipt != crypto::sha256(as_bytes(fields.string("receipt")))) {
+    throw Error(Exit::verification_failed, "the proof is of another receipt");
+  }
+  const ByteView body = bytes.subspan(end + 1);
+  // A row or column that the file cannot hold needs no further look.
+  const std::uint64_t line_bytes =
+      open.geometry.k * tensor::size_of(open.geometry.input_dtype());
+  if ((header.a != "seed" || header.b != "seed") && line_bytes > body.size()) {
+    throw Error(Exit::verification_failed, "the proof ends too early");
+  }
+  Bytes made[2];
+  for (const auto& [index, name, way] : {std::tuple{0, "a", &header.a}, {1, "b", &header.b}}) {
+    const auto* seeded = (index == 0 ? setting.job.matmul.a : setting.job.matmul.b).seeded();
+    if (*way != "seed") continue;
+    if (seeded == nullptr) {
+      throw Error(Exit::verification_failed,
+                  std::string("the job has no seed for input ") + name);
+    }
+    made[index] =
+        workload::generate(*seeded, open.geometry.input_dtype(), name, setting.device);
+  }
+  const auto needed = open.needed();
+  const proof::Openings openings(open.receipt, header, needed, body, made[0], made[1]);
+  const auto mismatch =
+      openings.check(open.geometry, open.units, setting.device, sink, {});
+  return {{"checked", std::uint64_t{open.units.size()}},
+          {"mismatch", mismatch_value(mismatch)},
+          {"cost", cost_members(static_cast<double>(open.units.size()) *
+                                    static_cast<double>(open.geometry.k),
+                                open.geometry.multiply_adds())}};
+}
+
+}  // namespace volt::run

@@ -1,0 +1,541 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libvolt/run/verify.hpp"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "libvolt/base/text.hpp"
+#include "libvolt/crypto/digest.hpp"
+#include "libvolt/doc/fields.hpp"
+#include "libvolt/doc/read.hpp"
+#include "libvolt/proof/challenge.hpp"
+#include "libvolt/run/job_file.hpp"
+#include "libvolt/run/operands.hpp"
+#include "libvolt/run/run.hpp"
+#include "libvolt/run/seen.hpp"
+#include "libvolt/workload/matmul.hpp"
+
+namespace volt::run {
+namespace {
+
+using doc::Fields;
+using doc::Source;
+using doc::Value;
+using schema::Answer;
+
+const Source source{"worker", Exit::failure};
+
+std::string shown(const host::Path& path) { return printable(path.string()); }
+
+std::string percent(double share) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.3g %%", 100 * share);
+  return text;
+}
+
+std::string power(double probability) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1e", probability);
+  return text;
+}
+
+/// Where a run folder's own notes say that the inputs lay. A stranger may have written them: they
+/// are only places to look, and what is found there must have the right length and digest.
+std::vector<host::Path> hints(const host::Path& folder) {
+  std::vector<host::Path> paths;
+  try {
+    const auto text = host::read_file(folder / "run.json", schema::max_document_bytes);
+    const Value run = doc::parse_json(text, "run.json");
+    const Value* inputs = run.find("inputs");
+    const auto* members = inputs == nullptr ? nullptr : inputs->get_if<Value::Object>();
+    if (members == nullptr) return paths;
+    for (const auto& [name, path] : *members) {
+      if (const auto* name_of = path.get_if<std::string>()) paths.emplace_back(*name_of);
+    }
+  } catch (const Error&) {
+    // Nothing depends on run.json.
+  }
+  return paths;
+}
+
+}  // namespace
+
+InputFiles find_inputs(const Loaded& loaded, const schema::Job& job, const VerifyOptions& options,
+                       Sink& sink, const Interrupt& interrupt) {
+  InputFiles files;
+  const auto notes = hints(loaded.folder);
+  for (const auto& [name, input] : job.inputs()) {
+    const auto* record = loaded.receipt.receipt.input(name);
+    if (record == nullptr || !record->sha256) continue;
+    std::vector<host::Path> candidates = options.inputs;
+    if (const auto* file = std::get_if<schema::File>(&input->from); file && !file->path.empty()) {
+      candidates.push_back(loaded.folder / file->path);
+      candidates.push_back(loaded.folder / ".." / file->path);
+    }
+    candidates.push_back(loaded.folder);
+    candidates.insert(candidates.end(), notes.begin(), notes.end());
+    auto found = inputs::find_by_digest(name, *record->sha256, record->bytes, candidates,
+                                        options.places, std::get_if<schema::Url>(&input->from),
+                                        sink, interrupt.stop);
+    if (found) {
+      files.found.push_back(std::move(*found));
+    } else {
+      files.missing.emplace_back(name);
+    }
+  }
+  return files;
+}
+
+namespace {
+
+/// The job's own outputs, in the order in which receipts name them.
+std::vector<std::string> output_names(const schema::Job& job) {
+  std::vector<std::string> names{job.matmul.out};
+  if (!job.matmul.image.empty()) names.push_back(job.matmul.image);
+  return names;
+}
+
+/// Why the receipt is not one that an honest gpu-run makes of this job; empty when it may be.
+std::string contradiction(const schema::Receipt& receipt, const schema::Job& job) {
+  if (receipt.workload != workload::matmul_version) {
+    return "the workload " + printable(receipt.workload) + " is not matmul/1";
+  }
+  if (receipt.profile != job.matmul.profile + "/1") {
+    return "the profile is " + printable(receipt.profile) + ", but the job says " +
+           job.matmul.profile;
+  }
+  const auto names = output_names(job);
+  if (receipt.outputs.size() != names.size()) return "it has not the job's outputs";
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (receipt.outputs[i].name != names[i]) return "it has not the job's outputs";
+    if (receipt.outputs[i].tensor.has_value() != (i == 0)) {
+      return "its first output, and no other, is a tensor";
+    }
+  }
+  if (receipt.inputs.size() != 2 || receipt.inputs[0].name != "a" ||
+      receipt.inputs[1].name != "b") {
+    return "it has not the job's inputs";
+  }
+  for (const auto& [name, input] : job.inputs()) {
+    const auto& record = *receipt.input(name);
+    const auto* seeded = input->seeded();
+    if ((seeded != nullptr) != record.seed.has_value() ||
+        (seeded != nullptr && seeded->seed != *record.seed)) {
+      return "input " + std::string(name) + " is not made as the job says";
+    }
+    if (seeded != nullptr &&
+        record.tensor.description != workload::seeded_description(job.matmul, *seeded)) {
+      return "input " + std::string(name) + " has not the job's shape";
+    }
+    if (input->sha256 && record.sha256 != input->sha256) {
+      return "input " + std::string(name) + " is not the file that the job pins";
+    }
+    if (std::holds_alternative<schema::RunOutput>(input->from) && !record.receipt) {
+      return "input " + std::string(name) + " does not name the receipt of the run it comes from";
+    }
+  }
+  try {
+    const auto geometry = workload::geometry(job.matmul, receipt.inputs[0].tensor.description,
+                                             receipt.inputs[1].tensor.description);
+    const auto& output = *receipt.outputs[0].tensor;
+    if (output.description != geometry.output()) return "its output has not the job's shape";
+    if (receipt.units != geometry.units()) {
+      return "it counts " + std::to_string(receipt.units) + " units, but the job has " +
+             std::to_string(geometry.units());
+    }
+    if (receipt.trace_root != output.pages) return "its trace is not that of its output";
+  } catch (const Error& error) {
+    return error.message();
+  }
+  if (receipt.attempt == 0) return "attempts count from 1";
+  return {};
+}
+
+class Verification {
+ public:
+  Verification(const VerifyOptions& options, crypto::KeyStore& keys, Sink& sink,
+               const Interrupt& interrupt)
+      : options_(options), keys_(keys), sink_(sink), interrupt_(interrupt) {}
+
+  Verified perform() {
+    verdict_.not_proven = {"who chose the seed and the settings",
+                           "that the work was done for you and not before",
+                           "device, times, memory, sandbox and tool: as the signer says"};
+    try {
+      loaded_ = load_receipt(options_.path);
+    } catch (const Error& error) {
+      if (error.code() != Exit::verification_failed) throw;
+      verdict_.set("signature", Answer::fails, reason(error));
+      return done();
+    }
+    identify();
+    const bool job_known = read_job();
+    if (verdict_.failed()) return done();
+    verdict_.level = level();
+    if (!options_.proof.empty()) {
+      check_proof(job_known);
+    } else {
+      check_files();
+      if (job_known && !verdict_.failed()) check_work();
+    }
+    // Remembered last: a receipt that fails for another reason binds nobody.
+    if (!verdict_.failed() && !options_.seen.empty()) check_seen();
+    return done();
+  }
+
+ private:
+  static std::string reason(const Error& error) {
+    std::string text = error.text();
+    if (!error.hint().empty()) text += " (" + error.hint() + ")";
+    return text;
+  }
+
+  Verified done() {
+    std::optional<schema::Receipt> receipt;
+    if (loaded_) receipt = loaded_->receipt.receipt;
+    return {std::move(verdict_), demand_, std::move(receipt)};
+  }
+
+  const schema::Receipt& receipt() const { return loaded_->receipt.receipt; }
+
+  void identify() {
+    const auto& signer = loaded_->receipt.signer;
+    verdict_.receipt = loaded_->receipt.digest().hex();
+    verdict_.signer = signer.id();
+    const auto name = keys_.name_of(signer);
+    verdict_.signer_name = name.value_or("unknown signer");
+    std::string who = verdict_.signer_name + ", key " + signer.id().substr(0, 16);
+    if (options_.signer) {
+      const bool is_id = Digest::from_hex(*options_.signer).has_value();
+      const std::string wanted = is_id ? *options_.signer : keys_.find(*options_.signer).id();
+      if (wanted != signer.id()) {
+        verdict_.set("signature", Answer::fails,
+                     "signed by " + who + ", not by " + printable(*options_.signer));
+        return;
+      }
+    }
+    verdict_.set("signature", Answer::holds, "signed by " + who);
+  }
+
+  /// False when job.json is not there: then only what the receipt says itself can be looked at.
+  bool read_job() {
+    const auto path = loaded_->folder / "job.json";
+    if (!std::filesystem::exists(path)) {
+      verdict_.set("job", Answer::cannot_tell, "job.json does not lie beside the receipt");
+      return false;
+    }
+    const std::string text = host::read_file(path, schema::max_document_bytes);
+    if (crypto::sha256(as_bytes(text)) != receipt().job) {
+      verdict_.set("job", Answer::fails, "job.json is not the job that the receipt names");
+      return true;
+    }
+    try {
+      job_ = parse_resolved_job(text, "job.json");
+    } catch (const Error& error) {
+      verdict_.set("job", Answer::fails, reason(error));
+      return true;
+    }
+    demand_ = job_.proof.demand();
+    const std::string why = contradiction(receipt(), job_);
+    if (!why.empty()) {
+      verdict_.set("job", Answer::fails, "the receipt contradicts its job: " + why);
+      return true;
+    }
+    const auto g = geometry();
+    verdict_.set("job", Answer::holds,
+                 job_.name + ": " + std::string(receipt().workload) + " " + receipt().profile +
+                     ", " + std::to_string(g.m) + " x " + std::to_string(g.n) + " x " +
+                     std::to_string(g.k) + ", attempt " + std::to_string(receipt().attempt));
+    describe_inputs();
+    return true;
+  }
+
+  workload::Geometry geometry() const {
+    return workload::geometry(job_.matmul, receipt().inputs[0].tensor.description,
+                              receipt().inputs[1].tensor.description, Exit::verification_failed);
+  }
+
+  void describe_inputs() {
+    std::vector<std::string> parts;
+    bool all_pinned = true;
+    for (const auto& [name, input] : job_.inputs()) {
+      std::string part = std::string(name) + " ";
+      if (input->seeded() != nullptr) {
+        part += "from seed " + std::to_string(input->seeded()->seed);
+      } else if (input->sha256) {
+        part += "as the job pins";
+      } else {
+        part += "as the prover claims";
+        all_pinned = false;
+      }
+      parts.push_back(part);
+    }
+    if (!all_pinned) {
+      verdict_.not_proven.insert(
+          verdict_.not_proven.begin(),
+          "that unpinned inputs are what you think (gpu-run --lock pins them)");
+    }
+    verdict_.set("inputs", all_pinned ? Answer::holds : Answer::cannot_tell, join(parts, "; "));
+  }
+
+  std::string level() {
+    const std::string wanted = options_.level.value_or(job_.proof.level);
+    if (wanted == "L4" && job_.matmul.profile != "i8") {
+      throw Error(Exit::usage, "level L4 needs the profile i8, not " + job_.matmul.profile,
+                  "only integer products have an algebraic check; try --all");
+    }
+    // Asking for more than the job demands makes that the demand.
+    schema::ProofPolicy asked;
+    asked.level = wanted;
+    demand_ = std::max(demand_, asked.demand());
+    return wanted;
+  }
+
+  void check_files() {
+    std::uint64_t right = 0;
+    std::vector<std::string> missing;
+    for (const auto& output : receipt().outputs) {
+      const auto path = loaded_->folder / output.name;
+      if (!std::filesystem::exists(path)) {
+        missing.push_back(output.name);
+        continue;
+      }
+      host::Fd fd = host::open_file(path);
+      if (host::stamp_of(fd.get()).bytes != output.bytes ||
+          inputs::digest_of(fd.get(), output.name, sink_, interrupt_.stop) != output.sha256) {
+        verdict_.set("files", Answer::fails,
+                     printable(output.name) + " is not the file that the receipt names");
+        return;
+      }
+      outputs_.emplace_back(output.name, std::move(fd));
+      ++right;
+    }
+    if (!missing.empty()) {
+      verdict_.set("files", Answer::cannot_tell,
+                   join(missing, ", ") + " not beside the receipt; ask for a proof with "
+                                         "gpu-verify challenge");
+      return;
+    }
+    verdict_.set("files", Answer::holds,
+                 std::to_string(right) + (right == 1 ? " file has" : " files have") +
+                     " the digests that the receipt names");
+  }
+
+  void leave_open(const std::string& why) {
+    verdict_.set("work", Answer::cannot_tell, why);
+    verdict_.set("output", Answer::cannot_tell, why);
+  }
+
+  void check_work() {
+    if (verdict_.level == "L0") return leave_open("not examined at level L0");
+    if (verdict_.find("files")->answer != Answer::holds) return leave_open("the output is missing");
+    const InputFiles files = find_inputs(*loaded_, job_, options_, sink_, interrupt_);
+    if (!files.missing.empty()) {
+      return leave_open("input " + join(files.missing, ", ") +
+                        " was not found by its digest; give --inputs");
+    }
+    draws_ = job_.proof.draws();
+    std::string how = verdict_.level == "L4" ? "algebra" : verdict_.level == "L2" ? "sample" : "all";
+    // Drawing as many as there are costs as much as looking at each.
+    if (how == "sample" && draws_ >= receipt().units) how = "all";
+    const Digest seed = proof::challenge_seed(receipt(), crypto::random_digest());
+
+    Task task;
+    task.request =
+        task_members("replay", schema::to_value(job_), with_default_limit(options_.device));
+    task.request.emplace_back("how", how);
+    task.request.emplace_back("seed", seed.hex());
+    task.request.emplace_back("draws", std::min(draws_, schema::max_draws));
+    for (const auto& input : files.found) task.files.push_back({input.name, input.fd.get()});
+    for (std::size_t i = 0; i < outputs_.size(); ++i) {
+      task.files.push_back({i == 0 ? "out" : "image", outputs_[i].second.get()});
+    }
+    std::string wrong;
+    try {
+      const auto answer = work(task, sink_, interrupt_, [&](const Value& message) {
+        if (wrong.empty()) wrong = compare(message);
+      });
+      if (!wrong.empty()) {
+        verdict_.set("files", Answer::fails, wrong);
+        return;
+      }
+      conclude(answer, how);
+    } catch (const Error& error) {
+      if (error.code() != Exit::verification_failed && error.code() != Exit::usage) throw;
+      verdict_.set("output", Answer::fails, reason(error));
+    }
+  }
+
+  /// What the worker read must be what the receipt names; empty when it is.
+  std::string compare(const Value& message) {
+    Fields fields(message, source);
+    if (const auto* input = fields.find("input")) {
+      const auto& name = fields.table("input").string("name");
+      const auto* record = receipt().input(name);
+      if (record == nullptr || facts_of(*input) != record->tensor) {
+        return "input " + printable(name) + " has other elements than the receipt names";
+      }
+    } else if (const auto* output = fields.find("output")) {
+      if (facts_of(*output) != *receipt().outputs.front().tensor) {
+        return "the output has other elements than the receipt names";
+      }
+    } else if (fields.has("image") && !fields.boolean("image")) {
+      return printable(job_.matmul.image) + " is not the picture of the output";
+    }
+    return {};
+  }
+
+  void conclude(const run::Answer& answer, const std::string& how) {
+    Fields end(answer.end, source, "end");
+    const auto checked = static_cast<std::uint64_t>(end.integer("checked", 0, INT64_MAX));
+    Fields cost = end.table("cost");
+    verdict_.cost = cost.number("multiply_adds", 0, 1e300);
+    verdict_.whole = cost.number("of", 0, 1e300);
+    if (const auto* mismatch = end.get("mismatch").get_if<std::string>()) {
+      verdict_.set("work", how == "sample" ? Answer::fails : Answer::cannot_tell,
+                   how == "sample" ? *mismatch : "at least one element is wrong");
+      verdict_.set("output", Answer::fails, *mismatch);
+      return;
+    }
+    if (how == "all") {
+      const std::string why = "all " + std::to_string(checked) + " elements computed again";
+      verdict_.set("work", Answer::holds, why);
+      verdict_.set("output", Answer::holds, why + ", each bit equal");
+    } else if (how == "algebra") {
+      const std::string why = "A(Br) = Cr for two random vectors, error below 1e-38";
+      verdict_.set("work", Answer::holds, why);
+      verdict_.set("output", Answer::holds, why);
+    } else {
+      sampled(checked);
+    }
+  }
+
+  void sampled(std::uint64_t checked) {
+    const double units = static_cast<double>(receipt().units);
+    const auto drawn = std::min(draws_, schema::max_draws);
+    const double catch_share = job_.proof.catch_share;
+    const double miss = proof::chance_of_missing(drawn, catch_share);
+    verdict_.set("work", miss <= job_.proof.error * 1.0000001 ? Answer::holds : Answer::cannot_tell,
+                 std::to_string(checked) + " drawn elements computed again, all right; were " +
+                     percent(catch_share) + " wrong, the chance to miss it is " + power(miss));
+    verdict_.set("output", Answer::cannot_tell,
+                 "a single wrong element is caught with a chance of " +
+                     percent(static_cast<double>(checked) / units) +
+                     "; --all settles it");
+  }
+
+  void check_proof(bool job_known) {
+    if (!job_known) {
+      throw Error(Exit::not_found, "a proof cannot be checked without the job",
+                  "put job.json of the run beside the receipt");
+    }
+    verdict_.set("files", Answer::cannot_tell, "the outputs are not here");
+    const host::Fd proof_file = host::open_file(options_.proof);
+    try {
+      const auto challenge = own_challenge();
+      Task task;
+      task.request =
+          task_members("openings", schema::to_value(job_), with_default_limit(options_.device));
+      task.request.emplace_back("receipt", loaded_->receipt.payload);
+      task.request.emplace_back("challenge", challenge_digest_.hex());
+      task.request.emplace_back("seed", challenge.seed.hex());
+      task.request.emplace_back("draws", challenge.draws);
+      task.files.push_back({"proof", proof_file.get()});
+      draws_ = challenge.draws;
+      const auto answer = work(task, sink_, interrupt_, [](const Value&) {});
+      conclude(answer, "sample");
+    } catch (const Error& error) {
+      if (error.code() != Exit::verification_failed) throw;
+      verdict_.set("work", Answer::fails, reason(error));
+      verdict_.set("output", Answer::cannot_tell, "the proof does not hold");
+    }
+  }
+
+  schema::Challenge own_challenge() {
+    const auto envelope = crypto::Envelope::parse(
+        host::read_file(options_.challenge, schema::max_document_bytes), shown(options_.challenge),
+        Exit::verification_failed);
+    // A challenge that anybody else made may have been chosen so that a forgery passes.
+    if (!envelope.signed_by(keys_.own().public_key())) {
+      throw Error(Exit::verification_failed, "the challenge is not one of yours",
+                  "only your own challenge counts: gpu-verify challenge RECEIPT");
+    }
+    const auto challenge = schema::parse_challenge(envelope.payload, shown(options_.challenge));
+    proof::check_challenge(challenge, loaded_->receipt.payload, receipt());
+    challenge_digest_ = crypto::sha256(as_bytes(envelope.payload));
+    return challenge;
+  }
+
+  void check_seen() {
+    const auto earlier = Seen(options_.seen).contradiction(loaded_->receipt);
+    if (!earlier) return;
+    verdict_.set("signature", Answer::fails,
+                 "the signer gave another result for attempt " +
+                     std::to_string(receipt().attempt) + " of this job before (receipt " +
+                     printable(*earlier) + ")");
+  }
+
+  const VerifyOptions& options_;
+  crypto::KeyStore& keys_;
+  Sink& sink_;
+  const Interrupt& interrupt_;
+  schema::Verdict verdict_;
+  schema::Demand demand_ = schema::Demand::identity;
+  std::optional<Loaded> loaded_;
+  schema::Job job_;
+  std::vector<std::pair<std::string, host::Fd>> outputs_;
+  std::uint64_t draws_ = 0;
+  Digest challenge_digest_;
+};
+
+}  // namespace
+
+Loaded load_receipt(const host::Path& path) {
+  const bool is_folder = std::filesystem::is_directory(path);
+  const auto receipt_path = is_folder ? path / "receipt.json" : path;
+  if (is_folder && !std::filesystem::exists(receipt_path)) {
+    const bool begun = std::filesystem::exists(path / ".volt");
+    throw Error(Exit::not_found, shown(path) + " has no receipt.json",
+                begun ? "the run is not complete: the same gpu-run command goes on" : "");
+  }
+  return {is_folder ? path : path.parent_path(), receipt_path,
+          schema::open_receipt(host::read_file(receipt_path, schema::max_document_bytes),
+                               shown(receipt_path))};
+}
+
+Verified verify(const VerifyOptions& options, crypto::KeyStore& keys, Sink& sink,
+                const Interrupt& interrupt) {
+  if (options.proof.empty() != options.challenge.empty()) {
+    throw Error(Exit::usage,
+                options.proof.empty() ? "a challenge alone verifies nothing"
+                                      : "a proof without the challenge that it answers",
+                "give both --challenge, which you made, and --proof, which answers it");
+  }
+  return Verification(options, keys, sink, interrupt).perform();
+}
+
+std::string make_challenge(const host::Path& path, std::optional<std::uint64_t> draws,
+                           crypto::KeyStore& keys) {
+  const Loaded loaded = load_receipt(path);
+  const auto& receipt = loaded.receipt.receipt;
+  if (!draws) {
+    schema::ProofPolicy policy;
+    if (std::filesystem::exists(loaded.folder / "job.json")) {
+      const auto text =
+          host::read_file(loaded.folder / "job.json", schema::max_document_bytes);
+      if (crypto::sha256(as_bytes(text)) == receipt.job) {
+        policy = parse_resolved_job(text, "job.json").proof;
+      }
+    }
+    draws = policy.draws();
+  }
+  const auto key = keys.own();
+  const auto challenge =
+      proof::make_challenge(loaded.receipt.payload, receipt, *draws, key.public_key());
+  crypto::Envelope envelope{std::string(crypto::in_toto_payload), schema::to_payload(challenge),
+                            {}};
+  envelope.sign(key);
+  return envelope.json() + "\n";
+}
+
+}  // namespace volt::run

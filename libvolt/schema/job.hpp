@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "libvolt/base/hex.hpp"
+#include "libvolt/doc/fields.hpp"
+#include "libvolt/doc/value.hpp"
+
+namespace volt::schema {
+
+/// Elements made by Philox from a number: nothing to send, and anybody can make them again.
+struct Seeded {
+  std::uint64_t seed = 0;
+  std::vector<std::uint64_t> shape;
+};
+
+/// A file found by its path below the job's folder; by `--input` when there is no path.
+struct File {
+  std::string path;  ///< empty: bound by the person, or known by digest alone
+};
+
+/// A file to be fetched. Without a digest it is refused, after telling which one it has now.
+struct Url {
+  std::string url;
+};
+
+/// An output of an earlier run, whose receipt is verified first.
+struct RunOutput {
+  std::string folder;
+  std::string file;
+};
+
+/// Where an operand comes from, and what it must be.
+struct Input {
+  std::variant<File, Url, RunOutput, Seeded> from;
+  std::optional<Digest> sha256;  ///< pinned by the job; of the whole file
+  std::string tensor;            ///< which one of a safetensors file
+  doc::Mark mark, end;           ///< where the job says it, for --lock
+
+  const Seeded* seeded() const { return std::get_if<Seeded>(&from); }
+};
+
+/// C = A * B.
+struct Matmul {
+  Input a, b;
+  bool transpose_a = false, transpose_b = false;
+  std::string out = "c.npy";
+  std::string image;  ///< also C as a grey picture (PGM), empty: none
+  std::string profile = "f32x";
+};
+
+struct Limits {
+  std::optional<std::chrono::seconds> time;
+  std::optional<std::uint64_t> memory_bytes;  ///< of the device
+  std::optional<std::uint64_t> disk_bytes;    ///< of the outputs
+};
+
+/// What a verifier must be able to conclude; see proofs.md section 4.
+enum class Demand { identity, work, output };
+
+struct ProofPolicy {
+  std::string level = "L2";  ///< L0, L2, L4, all
+  double catch_share = 0.01; ///< the smallest share of wrong units that must be caught ...
+  double error = 1e-12;      ///< ... but for this probability
+
+  Demand demand() const;
+  /// Units to draw: the least k with (1 - catch)^k <= error.
+  std::uint64_t draws() const;
+};
+
+struct Job {
+  std::string name;  ///< the file's stem when the job does not say
+  std::string workload;
+  Matmul matmul;
+  Limits limits;
+  ProofPolicy proof;
+
+  /// The operands by name, in a fixed order.
+  std::vector<std::pair<std::string_view, const Input*>> inputs() const;
+};
+
+inline constexpr std::string_view job_schema = "volt.job/1";
+/// Numbers of documents that are digested stay below 2^53: every JSON reader agrees on those.
+inline constexpr std::int64_t max_integer = (std::int64_t{1} << 53) - 1;
+
+/// Reads and checks a job. `stem` names it when it has no name. Throws Error (source.code) with file,
+/// line, column and a suggestion.
+Job parse_job(const doc::Value& value, const doc::Source& source, std::string_view stem);
+
+/// The resolved job: every setting, defaults included, in the one form that is digested. Reading it
+/// again gives the same job.
+doc::Value to_value(const Job& job);
+
+
+/// A file name that may be written into a run folder: not ours, no folder, printable.
+void check_output_name(std::string_view name, const doc::Fields& fields, std::string_view key,
+                       const doc::Value& value);
+
+}  // namespace volt::schema

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libvolt/workload/matmul.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "kernels/backend.hpp"
+#include "libvolt/base/error.hpp"
+
+namespace volt::workload {
+namespace {
+
+using kernels::Backend;
+using kernels::Form;
+using kernels::Matrix;
+using kernels::Quantised;
+
+/// Philox streams by use; a number once given is never given again.
+enum class Stream : std::uint32_t { matmul_a = 1, matmul_b = 2 };
+
+std::uint64_t groups(std::uint64_t k) { return k / kernels::group + (k % kernels::group != 0); }
+
+/// A dense row-major matrix at the start of a buffer.
+Matrix whole(const device::Buffer& buffer, std::uint64_t rows, std::uint64_t cols) {
+  return {buffer.get(), 0, rows, cols, cols};
+}
+
+/// Elements [row, row + rows) x [col, col + cols) of `matrix`.
+Matrix part(Matrix matrix, std::uint64_t row, std::uint64_t rows, std::uint64_t col,
+            std::uint64_t cols) {
+  matrix.offset += row * matrix.stride + col;
+  matrix.rows = rows;
+  matrix.cols = cols;
+  return matrix;
+}
+
+float element(const Geometry& geometry, ByteView c, std::uint64_t index) {
+  if (geometry.profile == "i8") {
+    std::int32_t value = 0;
+    std::memcpy(&value, c.data() + 4 * index, 4);
+    return static_cast<float>(value);
+  }
+  float value = 0;
+  std::memcpy(&value, c.data() + 4 * index, 4);
+  return value;
+}
+
+/// 0 (black) to 255 (white).
+std::uint8_t grey(float value) {
+  if (!(value > 0)) return 0;  // NaN too
+  return value >= 255 ? 255 : static_cast<std::uint8_t>(std::rint(value));
+}
+
+}  // namespace
+
+tensor::Dtype Geometry::input_dtype() const {
+  return profile == "i8" ? tensor::Dtype::i8 : tensor::Dtype::f32;
+}
+
+tensor::Description Geometry::output() const {
+  return {profile == "i8" ? tensor::Dtype::i32 : tensor::Dtype::f32, {m, n}};
+}
+
+double Geometry::multiply_adds() const {
+  return static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
+}
+
+Geometry::Line Geometry::row_of_a(std::uint64_t i) const {
+  return transpose_a ? Line{i, m} : Line{i * k, 1};
+}
+
+Geometry::Line Geometry::column_of_b(std::uint64_t j) const {
+  return transpose_b ? Line{j * k, 1} : Line{j, n};
+}
+
+Geometry geometry(const schema::Matmul& job, const tensor::Description& a,
+                  const tensor::Description& b, Exit code) {
+  Geometry g;
+  g.transpose_a = job.transpose_a;
+  g.transpose_b = job.transpose_b;
+  g.profile = job.profile;
+  const auto check = [&](const char* name, const tensor::Description& description) {
+    if (description.shape.size() != 2) {
+      throw Error(code, std::string("input ") + name + " is " + tensor::to_text(description) +
+                            ", not a matrix",
+                  "reshape it to two dimensions");
+    }
+    if (description.dtype != g.input_dtype()) {
+      throw Error(code,
+                  std::string("input ") + name + " is " + tensor::to_text(description) +
+                      ", but profile " + g.profile + " multiplies " +
+                      std::string(tensor::name_of(g.input_dtype())),
+                  g.profile == "i8" ? "save it with .astype('i1')" : "save it with .astype('<f4')");
+    }
+  };
+  check("a", a);
+  check("b", b);
+  g.m = a.shape[g.transpose_a ? 1 : 0];
+  g.k = a.shape[g.transpose_a ? 0 : 1];
+  g.n = b.shape[g.transpose_b ? 0 : 1];
+  const std::uint64_t k_of_b = b.shape[g.transpose_b ? 1 : 0];
+  if (g.k != k_of_b) {
+    throw Error(code,
+                "a and b do not fit: a has " + std::to_string(g.k) + " to be multiplied with b's " +
+                    std::to_string(k_of_b),
+                "a is " + tensor::to_text(a) + " and b is " + tensor::to_text(b) +
+                    "; see transpose_a and transpose_b in volt-job(5)");
+  }
+  if (g.profile == "i8" && g.k > kernels::max_k_i8) {
+    throw Error(code, "the profile i8 sums at most 131071 products, not " + std::to_string(g.k),
+                "use i8x, whose sums have no such limit");
+  }
+  tensor::check(g.output(), "the product");
+  return g;
+}
+
+tensor::Description seeded_description(const schema::Matmul& job, const schema::Seeded& seeded) {
+  return {job.profile == "i8" ? tensor::Dtype::i8 : tensor::Dtype::f32, seeded.shape};
+}
+
+Bytes generate(const schema::Seeded& seeded, tensor::Dtype dtype, std::string_view operand,
+               device::Device& device) {
+  const tensor::Description description{dtype, seeded.shape};
+  tensor::check(description, operand);
+  const auto count = description.elements();
+  const auto buffer = device.create(description.bytes());
+  const auto stream =
+      static_cast<std::uint32_t>(operand == "a" ? Stream::matmul_a : Stream::matmul_b);
+  device.call(dtype == tensor::Dtype::i8 ? &Backend::fill_i8 : &Backend::fill_f32, buffer.get(),
+              std::uint64_t{0}, count, seeded.seed, stream, std::uint64_t{0});
+  Bytes elements(description.bytes());
+  device.download(buffer, elements.data(), elements.size());
+  return elements;
+}
+
+Product::Product(Geometry geometry, ByteView a, ByteView b, device::Device& device)
+    : geometry_(std::move(geometry)),
+      form_(geometry_.transpose_a ? Form::atb : geometry_.transpose_b ? Form::abt : Form::ab),
+      device_(device),
+      a_(device.borrow(a)),
+      b_(device.borrow(b)) {}
+
+Matrix Product::part_of_a(std::uint64_t row, std::uint64_t rows) const {
+  const auto& g = geometry_;
+  return g.transpose_a ? part(whole(a_, g.k, g.m), 0, g.k, row, rows)
+                       : part(whole(a_, g.m, g.k), row, rows, 0, g.k);
+}
+
+Matrix Product::part_of_b(std::uint64_t col, std::uint64_t cols) const {
+  const auto& g = geometry_;
+  return g.transpose_b ? part(whole(b_, g.n, g.k), col, cols, 0, g.k)
+                       : part(whole(b_, g.k, g.n), 0, g.k, col, cols);
+}
+
+void Product::tile(std::uint64_t row, std::uint64_t rows, std::uint64_t col, std::uint64_t cols,
+                   std::uint8_t* out) {
+  const auto buffer = device_.create(4 * rows * cols);
+  const Matrix c = whole(buffer, rows, cols);
+  if (geometry_.profile == "i8x") {
+    tile_i8x(row, rows, col, cols, c);
+  } else {
+    device_.call(geometry_.profile == "i8" ? &Backend::matmul_i8 : &Backend::matmul_f32x, form_,
+                 part_of_a(row, rows), part_of_b(col, cols), c);
+  }
+  device_.download(buffer, out, 4 * rows * cols);
+}
+
+void Product::tile_i8x(std::uint64_t row, std::uint64_t rows, std::uint64_t col,
+                       std::uint64_t cols, const Matrix& c) {
+  const auto& g = geometry_;
+  const auto quantise = [&](const Matrix& x, bool k_is_rows, device::Buffer& quants,
+                            device::Buffer& scales) {
+    const std::uint64_t other = k_is_rows ? x.cols : x.rows;
+    quants = device_.create(x.rows * x.cols);
+    scales = device_.create(4 * groups(g.k) * other);
+    return k_is_rows ? Quantised{whole(quants, x.rows, x.cols), whole(scales, groups(g.k), other),
+                                 Quantised::along_rows}
+                     : Quantised{whole(quants, x.rows, x.cols), whole(scales, other, groups(g.k)),
+                                 Quantised::along_cols};
+  };
+  device::Buffer a_quants, a_scales;
+  const Matrix a_part = part_of_a(row, rows);
+  const Quantised a = quantise(a_part, g.transpose_a, a_quants, a_scales);
+  device_.call(&Backend::quantise, a_part, a);
+
+  const Matrix b_part = part_of_b(col, cols);
+  const bool full_width = cols == g.n;
+  device::Buffer tile_quants, tile_scales;
+  if (full_width && b_quants_.get() != nullptr) {
+    const Quantised b =
+        g.transpose_b
+            ? Quantised{whole(b_quants_, g.n, g.k), whole(b_scales_, g.n, groups(g.k)),
+                        Quantised::along_cols}
+            : Quantised{whole(b_quants_, g.k, g.n), whole(b_scales_, groups(g.k), g.n),
+                        Quantised::along_rows};
+    device_.call(&Backend::matmul_i8x, form_, a, b, c);
+    return;
+  }
+  const Quantised b = full_width ? quantise(b_part, !g.transpose_b, b_quants_, b_scales_)
+                                 : quantise(b_part, !g.transpose_b, tile_quants, tile_scales);
+  device_.call(&Backend::quantise, b_part, b);
+  device_.call(&Backend::matmul_i8x, form_, a, b, c);
+}
+
+std::uint64_t rows_per_step(const Geometry& geometry) {
+  constexpr double multiply_adds = 2e9;
+  const double per_row =
+      std::max(1.0, static_cast<double>(geometry.n) * static_cast<double>(geometry.k));
+  // Below 32 rows the packing of B would cost more than the product.
+  return static_cast<std::uint64_t>(std::clamp(multiply_adds / per_row, 32.0, 65'536.0));
+}
+
+std::string graymap(const Geometry& geometry, ByteView c) {
+  std::string picture =
+      "P5\n" + std::to_string(geometry.n) + " " + std::to_string(geometry.m) + "\n255\n";
+  picture.reserve(picture.size() + geometry.units());
+  for (std::uint64_t i = 0; i < geometry.units(); ++i) {
+    picture += static_cast<char>(grey(element(geometry, c, i)));
+  }
+  return picture;
+}
+
+std::string sketch(const Geometry& geometry, ByteView c, std::uint64_t columns) {
+  constexpr std::string_view ramp = " .:-=+*#%@";
+  if (geometry.units() == 0) return {};
+  const std::uint64_t width = std::min(columns, geometry.n);
+  // A character is about twice as high as wide.
+  const std::uint64_t height =
+      std::max<std::uint64_t>(1, geometry.m * width / (2 * geometry.n));
+  std::string text;
+  for (std::uint64_t y = 0; y < height; ++y) {
+    for (std::uint64_t x = 0; x < width; ++x) {
+      double sum = 0;
+      std::uint64_t count = 0;
+      for (std::uint64_t i = y * geometry.m / height; i < (y + 1) * geometry.m / height; ++i) {
+        for (std::uint64_t j = x * geometry.n / width; j < (x + 1) * geometry.n / width; ++j) {
+          sum += grey(element(geometry, c, i * geometry.n + j));
+          ++count;
+        }
+      }
+      const double mean = count == 0 ? 0 : sum / static_cast<double>(count);
+      text += ramp[std::min<std::size_t>(ramp.size() - 1,
+                                         static_cast<std::size_t>(mean / 256 * 10))];
+    }
+    text += '\n';
+  }
+  return text;
+}
+
+}  // namespace volt::workload

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Every instruction set and thread count against the reference, bit for bit, on random shapes.
+
+#include <algorithm>
+
+#include "support.hpp"
+
+namespace volt::kernels::test {
+namespace {
+
+using Random = std::mt19937_64;
+
+std::uint64_t below(Random& random, std::uint64_t n) { return random() % n; }
+
+// Mostly small, and with the sizes at which loops go wrong.
+std::uint64_t extent(Random& random, std::uint64_t most) {
+  static constexpr std::uint64_t edges[] = {0, 1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 16, 31, 32, 33};
+  return below(random, 3) == 0 ? edges[below(random, std::size(edges))] : below(random, most);
+}
+
+std::uint64_t extent_k(Random& random) {
+  static constexpr std::uint64_t edges[] = {0,   1,   2,   3,   127, 128, 129, 255,  256,
+                                            257, 383, 384, 511, 512, 513, 640, 1024, 1025};
+  return below(random, 2) == 0 ? edges[below(random, std::size(edges))] : below(random, 300);
+}
+
+float number(Random& random, bool wild) {
+  const std::uint64_t r = random();
+  if (wild && r % 64 == 0) {
+    static constexpr std::uint32_t odd[] = {0x7f800000, 0xff800000, 0x7fc00000, 0xffc12345,
+                                            0x7f800001, 0x80000000, 0x00000000, 0x00000001,
+                                            0x807fffff, 0x00800000, 0x7f7fffff};
+    return std::bit_cast<float>(odd[(r >> 8) % std::size(odd)]);
+  }
+  const float value = static_cast<float>(static_cast<std::int32_t>(r >> 32)) * 0x1p-31f;
+  return r % 7 == 0 ? value * 0x1p-70f : value;
+}
+
+std::vector<float> floats(Random& random, std::uint64_t count, bool wild) {
+  std::vector<float> values(count);
+  for (float& value : values) value = number(random, wild);
+  return values;
+}
+
+std::vector<std::int8_t> bytes(Random& random, std::uint64_t count) {
+  std::vector<std::int8_t> values(count);
+  for (std::int8_t& value : values) value = static_cast<std::int8_t>(random());
+  return values;
+}
+
+// Where a matrix lies in its memory; the rest of the memory must not change.
+struct Place {
+  Place() = default;
+  Place(Random& random, std::uint64_t r, std::uint64_t c)
+      : rows(r),
+        cols(c),
+        stride(c + below(random, 3) * below(random, 9)),
+        offset(below(random, 5)),
+        size(offset + r * stride + below(random, 3)) {}
+  Matrix in(Buffer* buffer) const { return {buffer, offset, rows, cols, stride}; }
+  std::uint64_t rows = 0, cols = 0, stride = 0, offset = 0, size = 0;
+};
+
+struct Case {
+  Case(Random& random, std::uint64_t m, std::uint64_t n, std::uint64_t k, Form f, bool wild)
+      : form(f),
+        a(f == Form::atb ? Place(random, k, m) : Place(random, m, k)),
+        b(f == Form::abt ? Place(random, n, k) : Place(random, k, n)),
+        c(random, m, n),
+        scales_a(f == Form::atb ? Place(random, (k + 127) / 128, m)
+                                : Place(random, m, (k + 127) / 128)),
+        scales_b(f == Form::abt ? Place(random, n, (k + 127) / 128)
+                                : Place(random, (k + 127) / 128, n)),
+        fa(floats(random, a.size, wild)),
+        fb(floats(random, b.size, wild)),
+        fc(floats(random, c.size, wild)),
+        fsa(floats(random, scales_a.size, wild)),
+        fsb(floats(random, scales_b.size, wild)),
+        qa(bytes(random, a.size)),
+        qb(bytes(random, b.size)),
+        ic(c.size) {
+    for (std::int32_t& value : ic) value = static_cast<std::int32_t>(random());
+  }
+
+  // The bits of C's memory after f32x, i8 and i8x.
+  std::vector<std::vector<std::uint32_t>> run(const Backend& backend, std::uint32_t threads) const {
+    Session s(backend, threads);
+    Buffer* f32x = s.put(fc);
+    Buffer* i8 = s.put(ic);
+    Buffer* i8x = s.put(fc);
+    Buffer* int_a = s.put(qa);
+    Buffer* int_b = s.put(qb);
+    VOLT_OK(backend.matmul_f32x(s.context, form, a.in(s.put(fa)), b.in(s.put(fb)), c.in(f32x)));
+    VOLT_OK(backend.matmul_i8(s.context, form, a.in(int_a), b.in(int_b), c.in(i8)));
+    const Quantised x = {a.in(int_a), scales_a.in(s.put(fsa)),
+                         form == Form::atb ? Quantised::along_rows : Quantised::along_cols};
+    const Quantised y = {b.in(int_b), scales_b.in(s.put(fsb)),
+                         form == Form::abt ? Quantised::along_cols : Quantised::along_rows};
+    VOLT_OK(backend.matmul_i8x(s.context, form, x, y, c.in(i8x)));
+    return {s.get<std::uint32_t>(f32x, c.size), s.get<std::uint32_t>(i8, c.size),
+            s.get<std::uint32_t>(i8x, c.size)};
+  }
+
+  Form form;
+  Place a, b, c, scales_a, scales_b;
+  std::vector<float> fa, fb, fc, fsa, fsb;
+  std::vector<std::int8_t> qa, qb;
+  std::vector<std::int32_t> ic;
+};
+
+constexpr Form forms[] = {Form::ab, Form::abt, Form::atb};
+constexpr std::uint32_t thread_counts[] = {1, 2, 3, 7};
+
+}  // namespace
+
+TEST_CASE("every instruction set multiplies as the reference does, on random shapes") {
+  Random random(20240611);
+  for (int round = 0; round < 300; ++round) {
+    const std::uint64_t m = extent(random, 60), n = extent(random, 90), k = extent_k(random);
+    const Form form = forms[round % 3];
+    const Case one(random, m, n, k, form, round % 5 == 0);
+    CAPTURE(m);
+    CAPTURE(n);
+    CAPTURE(k);
+    CAPTURE(static_cast<int>(form));
+    const auto expected = one.run(cpu_reference(), 1);
+    for (const Backend& backend : cpu_variants()) {
+      CAPTURE(std::string(backend.name));
+      const auto got = one.run(backend, thread_counts[below(random, 4)]);
+      CHECK(got[0] == expected[0]);
+      CHECK(got[1] == expected[1]);
+      CHECK(got[2] == expected[2]);
+    }
+  }
+}
+
+TEST_CASE("no thread count changes a bit where the work is shared") {
+  Random random(7);
+  for (Form form : forms) {
+    const Case one(random, 131, 307, 541, form, false);
+    const auto expected = one.run(cpu_reference(), 1);
+    for (const Backend& backend : cpu_variants()) {
+      CAPTURE(std::string(backend.name));
+      const bool slow = std::string(backend.name) == "cpu-baseline";
+      for (std::uint32_t threads : thread_counts) {
+        if (!slow || threads == 3) CHECK(one.run(backend, threads) == expected);
+      }
+    }
+  }
+}
+
+TEST_CASE("shapes beyond one panel in each direction are multiplied as the reference does") {
+  Random random(8);
+  const std::uint64_t shapes[][3] = {{3200, 3, 5}, {3, 3200, 5}, {5, 7, 5000}, {1, 1, 20'000}};
+  for (const auto& shape : shapes) {
+    for (Form form : forms) {
+      const Case one(random, shape[0], shape[1], shape[2], form, false);
+      const auto expected = one.run(cpu_reference(), 1);
+      for (const Backend& backend : cpu_variants()) {
+        CAPTURE(std::string(backend.name));
+        CHECK(one.run(backend, 2) == expected);
+      }
+    }
+  }
+}
+
+TEST_CASE("two calls along the accumulator give what one call over all of k gives") {
+  Random random(9);
+  constexpr std::uint64_t m = 17, n = 40, k = 300;
+  const std::vector<float> a = floats(random, m * k, false), b = floats(random, k * n, false);
+  const std::vector<float> c = floats(random, m * n, true);
+  for (const Backend& backend : all_backends()) {
+    CAPTURE(std::string(backend.name));
+    Session s(backend);
+    Buffer* ba = s.put(a);
+    Buffer* bb = s.put(b);
+    const auto run = [&](std::uint64_t split) {
+      Buffer* out = s.put(c);
+      for (const auto& [k0, k1] : {std::pair{std::uint64_t{0}, split}, std::pair{split, k}}) {
+        VOLT_OK(backend.matmul_f32x(s.context, Form::ab, {ba, k0, m, k1 - k0, k},
+                                    {bb, k0 * n, k1 - k0, n, n}, dense(out, m, n)));
+      }
+      return bits_of(s.get<float>(out, m * n));
+    };
+    const auto whole = run(k);
+    for (std::uint64_t split : {0, 1, 127, 128, 256, 299}) CHECK(run(split) == whole);
+  }
+}
+
+TEST_CASE("one buffer may hold operands and result side by side") {
+  Random random(10);
+  constexpr std::uint64_t size = 24, stride = 3 * size;
+  const std::vector<float> all = floats(random, size * stride, false);
+  const auto run = [&](const Backend& backend) {
+    Session s(backend);
+    Buffer* buffer = s.put(all);
+    VOLT_OK(backend.matmul_f32x(s.context, Form::abt, {buffer, 0, size, size, stride},
+                                {buffer, 2 * size, size, size, stride},
+                                {buffer, size, size, size, stride}));
+    return bits_of(s.get<float>(buffer, size * stride));
+  };
+  const auto expected = run(cpu_reference());
+  CHECK(expected != bits_of(all));
+  for (const Backend& backend : cpu_variants()) CHECK(run(backend) == expected);
+}
+
+TEST_CASE("borrowed memory is read in place") {
+  std::vector<float> a = {1, 2, 3};
+  for (const Backend& backend : all_backends()) {
+    Session s(backend);
+    Buffer* borrowed = nullptr;
+    VOLT_OK(backend.borrow(s.context, a.data(), 12, &borrowed));
+    Buffer* out = s.room(4);
+    VOLT_OK(backend.matmul_f32x(s.context, Form::abt, dense(borrowed, 1, 3), dense(borrowed, 1, 3),
+                                dense(out, 1, 1)));
+    CHECK(s.get<float>(out, 1)[0] == 14.0f);
+    backend.destroy(s.context, borrowed);
+  }
+}
+
+}  // namespace volt::kernels::test

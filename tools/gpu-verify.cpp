@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <unistd.h>
+
+#include <cerrno>
+#include <string_view>
+
+#include "libvolt/base/text.hpp"
+#include "libvolt/cli/render.hpp"
+#include "libvolt/cli/tool.hpp"
+#include "libvolt/host/places.hpp"
+#include "libvolt/net/http.hpp"
+#include "libvolt/run/verify.hpp"
+#include "libvolt/run/worker.hpp"
+
+namespace {
+
+using namespace volt;
+using doc::Value;
+
+struct Arguments {
+  std::string receipt, challenge, proof, device = "auto", key_file, key_name;
+  std::optional<std::string> signer, level;
+  std::vector<std::string> inputs;
+  std::uint64_t threads = 0;
+  std::optional<std::uint64_t> draws;
+  bool all = false;
+};
+
+crypto::KeyStore key_store() {
+  return crypto::KeyStore(host::configuration_folder() / "keys");
+}
+
+Exit verify(cli::Session& session, const Arguments& arguments) {
+  if (arguments.all && arguments.level.value_or("all") != "all") {
+    throw Error(Exit::usage, "--all and --level " + *arguments.level + " contradict each other");
+  }
+  device::check_name(arguments.device);
+  const auto http = net::curl_http();
+  run::VerifyOptions options;
+  options.path = arguments.receipt;
+  options.inputs.assign(arguments.inputs.begin(), arguments.inputs.end());
+  options.signer = arguments.signer;
+  options.level = arguments.all ? std::optional<std::string>("all") : arguments.level;
+  options.challenge = arguments.challenge;
+  options.proof = arguments.proof;
+  options.device = {arguments.device, static_cast<unsigned>(arguments.threads), 0};
+  options.places = {".", {}, host::cache_folder(), http.get()};
+  options.seen = host::state_folder() / "seen";
+  auto keys = key_store();
+  const auto verified = run::verify(options, keys, session.sink(),
+                                    {session.stop(), session.signal_fd(), {}});
+  if (!session.json()) session.print(cli::to_text(verified.verdict));
+  const Exit exit = verified.verdict.exit(verified.demand);
+  auto members = schema::to_members(verified.verdict);
+  members.emplace_back("exit", static_cast<int>(exit));
+  session.result(std::move(members));
+  return exit;
+}
+
+Exit challenge(cli::Session& session, const Arguments& arguments) {
+  if (arguments.draws && (*arguments.draws == 0 || *arguments.draws > schema::max_draws)) {
+    throw Error(Exit::usage, "--draws must be from 1 to 1000000");
+  }
+  auto keys = key_store();
+  const std::string text = run::make_challenge(arguments.receipt, arguments.draws, keys);
+  if (!session.json()) session.print(text);
+  session.result({{"challenge", text}});
+  return Exit::ok;
+}
+
+Exit key_show(cli::Session& session) {
+  auto keys = key_store();
+  const auto own = keys.own().public_key();
+  Value::Array known;
+  std::string text = own.id() + "  you  " + keys.own_path().string() + "\n";
+  for (const auto& entry : keys.known()) {
+    text += entry.key.id() + "  " + entry.name + "\n";
+    known.push_back(Value::Object{{"name", entry.name}, {"key", entry.key.id()}});
+  }
+  if (!session.json()) session.print(text);
+  session.result({{"schema", "volt.keys/1"},
+                  {"own", own.id()},
+                  {"file", keys.own_path().string()},
+                  {"known", std::move(known)}});
+  return Exit::ok;
+}
+
+Exit key_export(cli::Session& session) {
+  const auto pem = key_store().own().public_key().pem();
+  if (!session.json()) session.print(pem);
+  session.result({{"pem", pem}});
+  return Exit::ok;
+}
+
+Exit key_import(cli::Session& session, const Arguments& arguments) {
+  std::string pem;
+  if (arguments.key_file == "-") {
+    char buffer[4096];
+    for (ssize_t count = 0; (count = ::read(STDIN_FILENO, buffer, sizeof buffer)) != 0;) {
+      if (count < 0 && errno != EINTR) throw_system(errno, "cannot read standard input");
+      if (count > 0) pem.append(buffer, static_cast<std::size_t>(count));
+      if (pem.size() > 16'384) throw Error(Exit::usage, "standard input is too long for a key");
+    }
+  } else {
+    pem = host::read_file(arguments.key_file, 16'384);
+  }
+  const auto id = key_store().import(pem, arguments.key_name);
+  if (!session.json()) session.print(id + "\n");
+  session.result({{"key", id}});
+  return Exit::ok;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc == 2 && std::string_view(argv[1]) == "--worker") return run::worker_main();
+  Arguments a;
+  const cli::Tool tool{
+      .name = "gpu-verify",
+      .summary = "check a receipt, and what was computed, bit for bit",
+      .options = {{"receipt", &a.receipt, "RECEIPT", "run folder, or receipt file", {}, {}, true},
+                  {"--inputs", &a.inputs, "PATH", "input file, or folder of them, found by digest"},
+                  {"--signer", &a.signer, "KEY",
+                   "who must have signed: name, key id or PEM file", "signer"},
+                  {"--level", &a.level, "LEVEL", "what to examine; default: what the job demands",
+                   "level", {"L0", "L2", "L4", "all"}},
+                  {"--all", &a.all, {}, "compute everything again: same as --level all"},
+                  {"--challenge", &a.challenge, "FILE", "your challenge, when the outputs are elsewhere"},
+                  {"--proof", &a.proof, "FILE", "the prover's answer to it"},
+                  {"--device", &a.device, "NAME", "where to compute: auto or cpu", "device"},
+                  {"--threads", &a.threads, "N",
+                   "threads to compute with; changes no bit of any result", "threads"}},
+      .verbs = {{"challenge",
+                 "print a challenge to the prover of a receipt",
+                 {{"receipt", &a.receipt, "RECEIPT", "receipt file", {}, {}, true},
+                  {"--draws", &a.draws, "N", "elements to draw; default: as the job's [proof] says"}},
+                 [&](cli::Session& session) { return challenge(session, a); }},
+                {"key show", "list your key and those you know", {}, key_show},
+                {"key export", "print your public key as PEM", {}, key_export},
+                {"key import",
+                 "take somebody's public key, or your own secret one",
+                 {{"file", &a.key_file, "FILE", "PEM file, or - for standard input", {}, {}, true},
+                  {"--name", &a.key_name, "NAME", "what to call the owner of a public key"}},
+                 [&](cli::Session& session) { return key_import(session, a); }}},
+      .run = [&](cli::Session& session) { return verify(session, a); },
+      .examples = {"gpu-verify product.run", "gpu-verify product.run --all",
+                   "gpu-verify challenge receipt.json > challenge.json",
+                   "gpu-verify receipt.json --challenge challenge.json --proof proof"}};
+  return cli::run(tool, argc, argv);
+}
