@@ -125,7 +125,10 @@ void LiveSession::receive(const Log& log) {
   if (log.level == Log::Level::debug) return;
   clear_line();
   const char* label = !warning ? "" : manner_.colour ? "\x1b[1;33mwarning:\x1b[0m " : "warning: ";
-  write_err(tool_ + ": " + label + printable(log.text, 4000) + "\n");
+  // Each line is made safe alone; all but the first stand as they are, for pictures and tables.
+  std::string text = tool_ + ": " + label;
+  for (const auto line : split(log.text, '\n')) text += printable(line, 4000) + "\n";
+  write_err(text);
 }
 
 void LiveSession::receive(const Metric& metric) {

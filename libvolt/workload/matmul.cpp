@@ -166,40 +166,43 @@ void Product::tile(std::uint64_t row, std::uint64_t rows, std::uint64_t col, std
   device_.download(buffer, out, 4 * rows * cols);
 }
 
+namespace {
+
+/// Where the int8 form of `x` goes: groups along k, which runs down the rows or along the columns.
+Quantised grouped(const Matrix& x, bool k_is_rows, const device::Buffer& quants,
+                  const device::Buffer& scales) {
+  const Matrix q = whole(quants, x.rows, x.cols);
+  return k_is_rows
+             ? Quantised{q, whole(scales, groups(x.rows), x.cols), Quantised::along_rows}
+             : Quantised{q, whole(scales, x.rows, groups(x.cols)), Quantised::along_cols};
+}
+
+}  // namespace
+
+Quantised Product::quantise(const Matrix& x, bool k_is_rows, Int8& memory) {
+  const std::uint64_t scale_count =
+      k_is_rows ? groups(x.rows) * x.cols : x.rows * groups(x.cols);
+  memory.quants = device_.create(x.rows * x.cols);
+  memory.scales = device_.create(4 * scale_count);
+  const Quantised result = grouped(x, k_is_rows, memory.quants, memory.scales);
+  device_.call(&Backend::quantise, x, result);
+  return result;
+}
+
 void Product::tile_i8x(std::uint64_t row, std::uint64_t rows, std::uint64_t col,
                        std::uint64_t cols, const Matrix& c) {
-  const auto& g = geometry_;
-  const auto quantise = [&](const Matrix& x, bool k_is_rows, device::Buffer& quants,
-                            device::Buffer& scales) {
-    const std::uint64_t other = k_is_rows ? x.cols : x.rows;
-    quants = device_.create(x.rows * x.cols);
-    scales = device_.create(4 * groups(g.k) * other);
-    return k_is_rows ? Quantised{whole(quants, x.rows, x.cols), whole(scales, groups(g.k), other),
-                                 Quantised::along_rows}
-                     : Quantised{whole(quants, x.rows, x.cols), whole(scales, other, groups(g.k)),
-                                 Quantised::along_cols};
-  };
-  device::Buffer a_quants, a_scales;
-  const Matrix a_part = part_of_a(row, rows);
-  const Quantised a = quantise(a_part, g.transpose_a, a_quants, a_scales);
-  device_.call(&Backend::quantise, a_part, a);
-
-  const Matrix b_part = part_of_b(col, cols);
-  const bool full_width = cols == g.n;
-  device::Buffer tile_quants, tile_scales;
-  if (full_width && b_quants_.get() != nullptr) {
-    const Quantised b =
-        g.transpose_b
-            ? Quantised{whole(b_quants_, g.n, g.k), whole(b_scales_, g.n, groups(g.k)),
-                        Quantised::along_cols}
-            : Quantised{whole(b_quants_, g.k, g.n), whole(b_scales_, groups(g.k), g.n),
-                        Quantised::along_rows};
+  Int8 a_memory, b_memory;
+  const Quantised a = quantise(part_of_a(row, rows), geometry_.transpose_a, a_memory);
+  const Matrix part = part_of_b(col, cols);
+  const bool k_is_rows = !geometry_.transpose_b;
+  if (cols != geometry_.n) {
+    const Quantised b = quantise(part, k_is_rows, b_memory);
     device_.call(&Backend::matmul_i8x, form_, a, b, c);
     return;
   }
-  const Quantised b = full_width ? quantise(b_part, !g.transpose_b, b_quants_, b_scales_)
-                                 : quantise(b_part, !g.transpose_b, tile_quants, tile_scales);
-  device_.call(&Backend::quantise, b_part, b);
+  const Quantised b = b_int8_.quants.get() == nullptr
+                          ? quantise(part, k_is_rows, b_int8_)
+                          : grouped(part, k_is_rows, b_int8_.quants, b_int8_.scales);
   device_.call(&Backend::matmul_i8x, form_, a, b, c);
 }
 
@@ -240,10 +243,9 @@ std::string sketch(const Geometry& geometry, ByteView c, std::uint64_t columns) 
         }
       }
       const double mean = count == 0 ? 0 : sum / static_cast<double>(count);
-      text += ramp[std::min<std::size_t>(ramp.size() - 1,
-                                         static_cast<std::size_t>(mean / 256 * 10))];
+      text += ramp[static_cast<std::size_t>(mean / 256 * static_cast<double>(ramp.size()))];
     }
-    text += '\n';
+    if (y + 1 < height) text += '\n';
   }
   return text;
 }

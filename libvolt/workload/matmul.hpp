@@ -62,6 +62,11 @@ class Product {
  private:
   kernels::Matrix part_of_a(std::uint64_t row, std::uint64_t rows) const;
   kernels::Matrix part_of_b(std::uint64_t col, std::uint64_t cols) const;
+  /// An operand as int8 with its scales.
+  struct Int8 {
+    device::Buffer quants, scales;
+  };
+  kernels::Quantised quantise(const kernels::Matrix& x, bool k_is_rows, Int8& memory);
   void tile_i8x(std::uint64_t row, std::uint64_t rows, std::uint64_t col, std::uint64_t cols,
                 const kernels::Matrix& c);
 
@@ -69,8 +74,7 @@ class Product {
   kernels::Form form_;
   device::Device& device_;
   device::Buffer a_, b_;
-  /// B as int8 for i8x, kept from one tile of full width to the next.
-  device::Buffer b_quants_, b_scales_;
+  Int8 b_int8_;  ///< all of B for i8x, kept from one tile of full width to the next
 };
 
 /// Rows of C that make about a twentieth of a second of work on a fast CPU, so that progress,
