@@ -19,8 +19,8 @@ struct Context;  ///< one device with its threads and its memory limit
 struct Buffer;   ///< device memory
 
 struct Options {
-  std::uint32_t threads = 0;        ///< 0: one per core; changes no bit
-  std::uint64_t memory_limit = 0;   ///< bytes of device memory, 0: no limit
+  std::uint32_t threads = 0;       ///< 0: one per core; changes no bit
+  std::uint64_t memory_limit = 0;  ///< bytes of device memory, 0: no limit
 };
 
 /// A row-major matrix inside a buffer: element (r, c) is element `offset + r * stride + c`.
@@ -95,8 +95,8 @@ struct Backend {
 };
 
 constexpr std::uint64_t page_bytes = 4096;
-constexpr std::uint64_t group = 128;           ///< elements that share a scale
-constexpr std::uint64_t max_k_i8 = 131'071;    ///< 128 * 128 * k must fit int32
+constexpr std::uint64_t group = 128;         ///< elements that share a scale
+constexpr std::uint64_t max_k_i8 = 131'071;  ///< 128 * 128 * k must fit int32
 
 const Backend& cpu();            ///< threads and vector instructions, chosen at run time
 const Backend& cpu_reference();  ///< one thread, plain loops: the gold standard of the others

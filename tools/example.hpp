@@ -6,7 +6,8 @@
 /// What `gpu-run example` prints. The tests run it as it stands.
 namespace example {
 
-inline constexpr std::string_view matmul = R"(# A product of two matrices: C = A * B. Run it with: gpu-run job.toml
+inline constexpr std::string_view matmul =
+    R"(# A product of two matrices: C = A * B. Run it with: gpu-run job.toml
 schema = "volt.job/1"
 name = "product"            # the run folder becomes product.run
 workload = "matmul"

@@ -28,15 +28,13 @@ struct Arguments {
   bool check = false, lock = false, force = false;
 };
 
-crypto::KeyStore key_store() {
-  return crypto::KeyStore(host::configuration_folder() / "keys");
-}
+crypto::KeyStore key_store() { return crypto::KeyStore(host::configuration_folder() / "keys"); }
 
 device::Wanted wanted_device(const Arguments& arguments) {
   device::check_name(arguments.device);
   if (arguments.threads > 1024) {
-    throw Error(Exit::usage, "--threads is " + std::to_string(arguments.threads) +
-                                 ", more than 1024");
+    throw Error(Exit::usage,
+                "--threads is " + std::to_string(arguments.threads) + ", more than 1024");
   }
   return {arguments.device, static_cast<unsigned>(arguments.threads), 0};
 }
@@ -83,8 +81,8 @@ Exit lock(cli::Session& session, const run::JobFile& file, const inputs::Places&
   for (const auto& input : found) digests.emplace_back(input.name, input.sha256.hex());
   if (!file.path.empty()) {
     host::write_file(file.path, locked);
-    session.sink().send(Log{Log::Level::info, file.origin + ": " + std::to_string(found.size()) +
-                                                  " inputs pinned"});
+    session.sink().send(Log{Log::Level::info,
+                            file.origin + ": " + std::to_string(found.size()) + " inputs pinned"});
   } else if (!session.json()) {
     session.print(locked);
   }
@@ -101,8 +99,7 @@ Exit run_job(cli::Session& session, const Arguments& arguments) {
   session.set_resume_hint("the same command goes on where this run stopped");
   auto keys = key_store();
   const run::Options options{arguments.output, arguments.force, wanted_device(arguments), where};
-  const auto outcome =
-      run::run_job(file, options, keys, session.sink(), interrupt(session));
+  const auto outcome = run::run_job(file, options, keys, session.sink(), interrupt(session));
 
   const auto& receipt = outcome.receipt;
   const double seconds = static_cast<double>(receipt.elapsed_ns) / 1e9;
@@ -111,10 +108,10 @@ Exit run_job(cli::Session& session, const Arguments& arguments) {
     session.sink().send(
         Log{Log::Level::info, receipt.outputs.back().name + ":\n" + outcome.sketch});
   }
-  session.sink().send(Log{Log::Level::info,
-                          file.job.name + " done in " +
-                              format_duration(std::chrono::nanoseconds(receipt.elapsed_ns)) +
-                              " on " + receipt.device + "; check it with: gpu-verify " + folder});
+  session.sink().send(
+      Log{Log::Level::info, file.job.name + " done in " +
+                                format_duration(std::chrono::nanoseconds(receipt.elapsed_ns)) +
+                                " on " + receipt.device + "; check it with: gpu-verify " + folder});
   session.sink().send(Metric{"rate", outcome.multiply_adds / seconds, "multiply-adds/s"});
   if (!session.json()) session.print(folder + "\n");
   session.result({{"folder", folder},
@@ -131,12 +128,12 @@ Exit list_devices(cli::Session& session) {
     session.print("cpu  " + facts.name + ", " + std::to_string(facts.cores) + " cores, " +
                   format_memory(facts.memory_bytes) + "\n");
   }
-  session.result({{"schema", "volt.devices/1"},
-                  {"devices", Value::Array{Value::Object{
-                                  {"device", "cpu"},
-                                  {"name", facts.name},
-                                  {"cores", static_cast<std::int64_t>(facts.cores)},
-                                  {"memory_bytes", facts.memory_bytes}}}}});
+  session.result(
+      {{"schema", "volt.devices/1"},
+       {"devices", Value::Array{Value::Object{{"device", "cpu"},
+                                              {"name", facts.name},
+                                              {"cores", static_cast<std::int64_t>(facts.cores)},
+                                              {"memory_bytes", facts.memory_bytes}}}}});
   return Exit::ok;
 }
 
@@ -162,8 +159,8 @@ Exit prove(cli::Session& session, const Arguments& arguments) {
   host::Fd file(to_stdout ? ::dup(STDOUT_FILENO)
                           : ::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
   if (!file) throw_system(errno, "cannot create " + printable(part.string()));
-  const auto bytes = run::prove(arguments.challenge, file.get(), options, session.sink(),
-                                interrupt(session));
+  const auto bytes =
+      run::prove(arguments.challenge, file.get(), options, session.sink(), interrupt(session));
   if (!to_stdout) host::rename_into(part, arguments.output);
   session.result({{"proof", arguments.output}, {"bytes", bytes}});
   return Exit::ok;

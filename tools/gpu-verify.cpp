@@ -26,9 +26,7 @@ struct Arguments {
   bool all = false;
 };
 
-crypto::KeyStore key_store() {
-  return crypto::KeyStore(host::configuration_folder() / "keys");
-}
+crypto::KeyStore key_store() { return crypto::KeyStore(host::configuration_folder() / "keys"); }
 
 Exit verify(cli::Session& session, const Arguments& arguments) {
   if (arguments.all && arguments.level.value_or("all") != "all") {
@@ -47,8 +45,8 @@ Exit verify(cli::Session& session, const Arguments& arguments) {
   options.places = {".", {}, host::cache_folder(), http.get()};
   options.seen = host::state_folder() / "seen";
   auto keys = key_store();
-  const auto verified = run::verify(options, keys, session.sink(),
-                                    {session.stop(), session.signal_fd(), {}});
+  const auto verified =
+      run::verify(options, keys, session.sink(), {session.stop(), session.signal_fd(), {}});
   if (!session.json()) session.print(cli::to_text(verified.verdict));
   const Exit exit = verified.verdict.exit(verified.demand);
   auto members = schema::to_members(verified.verdict);
@@ -120,12 +118,17 @@ int main(int argc, char** argv) {
       .summary = "check a receipt, and what was computed, bit for bit",
       .options = {{"receipt", &a.receipt, "RECEIPT", "run folder, or receipt file", {}, {}, true},
                   {"--inputs", &a.inputs, "PATH", "input file, or folder of them, found by digest"},
-                  {"--signer", &a.signer, "KEY",
-                   "who must have signed: name, key id or PEM file", "signer"},
-                  {"--level", &a.level, "LEVEL", "what to examine; default: what the job demands",
-                   "level", {"L0", "L2", "L4", "all"}},
+                  {"--signer", &a.signer, "KEY", "who must have signed: name, key id or PEM file",
+                   "signer"},
+                  {"--level",
+                   &a.level,
+                   "LEVEL",
+                   "what to examine; default: what the job demands",
+                   "level",
+                   {"L0", "L2", "L4", "all"}},
                   {"--all", &a.all, {}, "compute everything again: same as --level all"},
-                  {"--challenge", &a.challenge, "FILE", "your challenge, when the outputs are elsewhere"},
+                  {"--challenge", &a.challenge, "FILE",
+                   "your challenge, when the outputs are elsewhere"},
                   {"--proof", &a.proof, "FILE", "the prover's answer to it"},
                   {"--device", &a.device, "NAME", "where to compute: auto or cpu", "device"},
                   {"--threads", &a.threads, "N",
@@ -133,7 +136,8 @@ int main(int argc, char** argv) {
       .verbs = {{"challenge",
                  "print a challenge to the prover of a receipt",
                  {{"receipt", &a.receipt, "RECEIPT", "receipt file", {}, {}, true},
-                  {"--draws", &a.draws, "N", "elements to draw; default: as the job's [proof] says"}},
+                  {"--draws", &a.draws, "N",
+                   "elements to draw; default: as the job's [proof] says"}},
                  [&](cli::Session& session) { return challenge(session, a); }},
                 {"key show", "list your key and those you know", {}, key_show},
                 {"key export", "print your public key as PEM", {}, key_export},

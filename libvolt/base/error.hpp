@@ -12,8 +12,8 @@ namespace volt {
 /// What a tool's exit status means; the same for every tool. See volt-exit(7).
 enum class Exit : int {
   ok = 0,
-  failure = 1,            ///< unclassified
-  usage = 2,              ///< usage, configuration or job file wrong
+  failure = 1,  ///< unclassified
+  usage = 2,    ///< usage, configuration or job file wrong
   not_found = 3,
   authentication = 4,
   conflict = 5,
@@ -21,13 +21,13 @@ enum class Exit : int {
   network = 7,
   pending = 8,
   funds = 9,
-  answer_is_no = 10,      ///< ran, and the answer is no
+  answer_is_no = 10,  ///< ran, and the answer is no
   verification_failed = 11,
   sandbox = 12,
-  no_device = 13,         ///< no usable device, or its memory too small
+  no_device = 13,  ///< no usable device, or its memory too small
   outcome_unknown = 14,
   local_io = 15,
-  cannot_tell = 16,       ///< nothing failed, but something demanded could not be decided
+  cannot_tell = 16,  ///< nothing failed, but something demanded could not be decided
   timeout = 124,
   interrupted = 130,
   terminated = 143,

@@ -58,7 +58,8 @@ std::string format_memory(std::uint64_t bytes) {
 std::optional<std::chrono::seconds> parse_duration(std::string_view text) {
   constexpr std::array<std::pair<char, std::uint64_t>, 4> units{
       {{'d', 86'400}, {'h', 3'600}, {'m', 60}, {'s', 1}}};
-  constexpr std::uint64_t limit = std::uint64_t{36'500} * 86'400;  // a century; sums cannot overflow
+  constexpr std::uint64_t limit =
+      std::uint64_t{36'500} * 86'400;  // a century; sums cannot overflow
   std::uint64_t total = 0;
   std::size_t next = 0;
   if (text.empty()) return std::nullopt;

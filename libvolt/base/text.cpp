@@ -100,8 +100,9 @@ std::string printable(std::string_view text, std::size_t limit) {
     const std::size_t length = utf8_length(text);
     const auto first = static_cast<unsigned char>(text.front());
     // C1 controls (U+0080 to U+009F) are escape sequences to some terminals.
-    const bool control = first < 0x20 || first == 0x7f ||
-                         (length == 2 && first == 0xc2 && static_cast<unsigned char>(text[1]) < 0xa0);
+    const bool control =
+        first < 0x20 || first == 0x7f ||
+        (length == 2 && first == 0xc2 && static_cast<unsigned char>(text[1]) < 0xa0);
     if (length == 0 || control) {
       safe += "\\x" + to_hex({reinterpret_cast<const std::uint8_t*>(text.data()), 1});
       text.remove_prefix(1);

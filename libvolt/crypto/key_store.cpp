@@ -18,11 +18,10 @@ bool is_secret(std::string_view pem) {
 }
 
 void check_name(std::string_view name) {
-  const bool plain = !name.empty() && name.size() <= 63 &&
-                     std::all_of(name.begin(), name.end(), [](char c) {
-                       return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
-                              c == '_';
-                     });
+  const bool plain =
+      !name.empty() && name.size() <= 63 && std::all_of(name.begin(), name.end(), [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+      });
   if (!plain || name == "you") {
     throw Error(Exit::usage, "\"" + printable(name) + "\" is no name for a key",
                 "use lower-case letters, digits, '-' and '_', at most 63");

@@ -35,8 +35,8 @@ class KeyStore {
   /// "you", a known name, or nullopt.
   std::optional<std::string> name_of(const PublicKey& key) const;
 
-  /// A key as people give one: an id (or at least 16 digits of its start) or a name of the store, or
-  /// a PEM file. Throws Error (not_found, usage).
+  /// A key as people give one: an id (or at least 16 digits of its start) or a name of the store,
+  /// or a PEM file. Throws Error (not_found, usage).
   PublicKey find(std::string_view text) const;
 
  private:

@@ -39,7 +39,8 @@ unsigned usable_cores() {
 void check_name(std::string_view name) {
   if (name == "auto" || name == "cpu") return;
   if (name.rfind("cuda:", 0) == 0 || name.rfind("GPU-", 0) == 0 || name == "cuda") {
-    throw Error(Exit::no_device, "no device " + printable(name) + ": this volt computes on CPUs only",
+    throw Error(Exit::no_device,
+                "no device " + printable(name) + ": this volt computes on CPUs only",
                 "use --device cpu");
   }
   throw Error(Exit::usage, "no device is called \"" + printable(name) + "\"",

@@ -19,9 +19,9 @@ struct Facts {
 };
 
 struct Wanted {
-  std::string device = "auto";    ///< auto, cpu
-  unsigned threads = 0;           ///< 0: one per core this process may use
-  std::uint64_t memory_bytes = 0; ///< limit of the arena, 0: none
+  std::string device = "auto";     ///< auto, cpu
+  unsigned threads = 0;            ///< 0: one per core this process may use
+  std::uint64_t memory_bytes = 0;  ///< limit of the arena, 0: none
 };
 
 /// Throws Error: usage when `name` is no device's name at all, no_device when there is none such.

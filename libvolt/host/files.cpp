@@ -76,8 +76,8 @@ std::string read_file(const Path& path, std::uint64_t max_bytes) {
   const Fd fd = open_file(path);
   const auto size = stamp_of(fd.get()).bytes;
   if (size > max_bytes) {
-    throw Error(Exit::usage, shown(path) + " has " + std::to_string(size) + " bytes, more than the " +
-                                 std::to_string(max_bytes) + " allowed");
+    throw Error(Exit::usage, shown(path) + " has " + std::to_string(size) +
+                                 " bytes, more than the " + std::to_string(max_bytes) + " allowed");
   }
   std::string text(size, '\0');
   text.resize(read_at(fd.get(), 0, reinterpret_cast<std::uint8_t*>(text.data()), size));

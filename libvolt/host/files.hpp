@@ -42,8 +42,8 @@ struct Stamp {
 };
 Stamp stamp_of(int fd);
 
-/// A whole open file, read-only in memory. A file that is cut short meanwhile kills the process with
-/// SIGBUS: map only in a worker, or what nobody else writes.
+/// A whole open file, read-only in memory. A file that is cut short meanwhile kills the process
+/// with SIGBUS: map only in a worker, or what nobody else writes.
 class Mapping {
  public:
   Mapping() = default;

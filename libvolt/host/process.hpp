@@ -16,7 +16,7 @@ namespace volt::host {
 
 /// How a child ended.
 struct Ended {
-  int status = 0;                    ///< its exit status, when signal is 0
+  int status = 0;  ///< its exit status, when signal is 0
   int signal = 0;
   std::uint64_t peak_memory_bytes = 0;
 };
@@ -26,7 +26,7 @@ struct Ended {
 class Child {
  public:
   struct Options {
-    std::vector<std::string> argv;       ///< argv[0] is only a name; `program` is what runs
+    std::vector<std::string> argv;  ///< argv[0] is only a name; `program` is what runs
     Path program;
     std::vector<std::pair<int, int>> fds;  ///< (ours, its number in the child, 0 to 2 included)
   };

@@ -95,17 +95,17 @@ Found find_url(std::string_view name, const schema::Input& input, const schema::
                     "\" }");
   }
   if (digest != *input.sha256) {
-    throw Error(Exit::verification_failed,
-                printable(url.url) + " has the digest " + digest.hex() + ", not the " +
-                    input.sha256->hex() + " that the job pins");
+    throw Error(Exit::verification_failed, printable(url.url) + " has the digest " + digest.hex() +
+                                               ", not the " + input.sha256->hex() +
+                                               " that the job pins");
   }
   const auto path = cached_path(places, digest);
   return opened(name, path, host::open_file(path), sink, stop);
 }
 
 /// The earlier run's receipt must be genuine and name the file with the digest that it has.
-Found find_run(std::string_view name, const host::Path& folder, std::string_view file,
-               host::Fd fd, Sink& sink, const std::stop_token& stop) {
+Found find_run(std::string_view name, const host::Path& folder, std::string_view file, host::Fd fd,
+               Sink& sink, const std::stop_token& stop) {
   const auto receipt_path = folder / "receipt.json";
   const auto receipt = schema::open_receipt(
       host::read_file(receipt_path, schema::max_document_bytes), shown(receipt_path));
@@ -150,8 +150,8 @@ Found find_one(std::string_view name, const schema::Input& input, const Places& 
     throw Error(Exit::usage, "the job does not say where input " + std::string(name) + " is",
                 "bind it: --input " + std::string(name) + "=PATH");
   }
-  return opened(name, places.job_folder / file.path, open_below(places.job_folder, file.path),
-                sink, stop);
+  return opened(name, places.job_folder / file.path, open_below(places.job_folder, file.path), sink,
+                stop);
 }
 
 std::string toml_string(std::string_view text) {
@@ -219,11 +219,11 @@ host::Fd open_below(const host::Path& folder, std::string_view path) {
   if (error) throw_system(error.value(), "cannot resolve " + shown(folder), {}, Exit::not_found);
   const auto full = std::filesystem::canonical(root / path, error);
   if (error) {
-    throw_system(error.value(), "cannot open " + printable(path), "paths are relative to " + shown(root),
+    throw_system(error.value(), "cannot open " + printable(path),
+                 "paths are relative to " + shown(root),
                  error.value() == ENOENT ? Exit::not_found : Exit::local_io);
   }
-  const auto [end, unused] =
-      std::mismatch(root.begin(), root.end(), full.begin(), full.end());
+  const auto [end, unused] = std::mismatch(root.begin(), root.end(), full.begin(), full.end());
   if (end != root.end()) {
     throw Error(Exit::usage, printable(path) + " leads outside the job's folder",
                 "bind files elsewhere by --input NAME=PATH");

@@ -183,8 +183,7 @@ Openings::Openings(const schema::Receipt& receipt, const schema::ProofHeader& he
              ", which the receipt does not allow");
     }
     if (way == "pages") return {&pages, take_pages(body, pages, record.tensor, name)};
-    const ByteView elements =
-        way == "seed" ? made : take(body, record.tensor.description.bytes());
+    const ByteView elements = way == "seed" ? made : take(body, record.tensor.description.bytes());
     check_whole(elements, record.tensor, name);
     return {nullptr, elements};
   };

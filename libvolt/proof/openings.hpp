@@ -28,7 +28,8 @@ struct Pages {
   std::uint64_t node_count() const;  ///< of the Merkle nodes that tie them to the root
 };
 
-/// What the drawn units need of C, A and B. Throws Error (code) for tensors of more than 2^39 bytes.
+/// What the drawn units need of C, A and B. Throws Error (code) for tensors of more than 2^39
+/// bytes.
 struct Needed {
   Pages c, a, b;
 };
@@ -59,8 +60,8 @@ class Openings {
   /// `body` is what follows the header line. Operands opened by seed are taken from `made_a` and
   /// `made_b`. Throws Error (verification_failed) when something is missing, left over, or does not
   /// lead to the roots.
-  Openings(const schema::Receipt& receipt, const schema::ProofHeader& header,
-           const Needed& needed, ByteView body, ByteView made_a, ByteView made_b);
+  Openings(const schema::Receipt& receipt, const schema::ProofHeader& header, const Needed& needed,
+           ByteView body, ByteView made_a, ByteView made_b);
 
   /// Computes each unit from the opened parts and compares it with C's opened element.
   std::optional<Mismatch> check(const workload::Geometry& geometry,

@@ -44,9 +44,8 @@ std::optional<Mismatch> compare(const workload::Geometry& geometry, std::uint64_
                   element_text(geometry, right)};
 }
 
-std::optional<Mismatch> replay_units(const workload::Geometry& geometry,
-                                     workload::Product& product, ByteView c,
-                                     std::span<const std::uint64_t> units, Sink& sink,
+std::optional<Mismatch> replay_units(const workload::Geometry& geometry, workload::Product& product,
+                                     ByteView c, std::span<const std::uint64_t> units, Sink& sink,
                                      std::stop_token stop) {
   std::uint64_t done = 0;
   for (const auto unit : units) {

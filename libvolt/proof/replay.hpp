@@ -26,9 +26,8 @@ std::optional<Mismatch> compare(const workload::Geometry& geometry, std::uint64_
                                 const std::uint8_t* claimed, const std::uint8_t* right);
 
 /// Computes the given units again and compares them with `c` bit for bit.
-std::optional<Mismatch> replay_units(const workload::Geometry& geometry,
-                                     workload::Product& product, ByteView c,
-                                     std::span<const std::uint64_t> units, Sink& sink,
+std::optional<Mismatch> replay_units(const workload::Geometry& geometry, workload::Product& product,
+                                     ByteView c, std::span<const std::uint64_t> units, Sink& sink,
                                      std::stop_token stop);
 
 /// The same for every unit.

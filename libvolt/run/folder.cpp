@@ -96,8 +96,7 @@ std::string pages_line(const std::vector<Digest>& leaves, std::uint64_t elapsed_
 }
 
 std::string extent_line(const std::pair<std::uint64_t, std::uint64_t>& extent) {
-  return doc::to_canonical_json(
-             Value::Object{{"offset", extent.first}, {"bytes", extent.second}}) +
+  return doc::to_canonical_json(Value::Object{{"offset", extent.first}, {"bytes", extent.second}}) +
          "\n";
 }
 
@@ -134,8 +133,8 @@ Folder::Folder(host::Path path, const Identity& identity, const std::vector<std:
     }
     // A second result for the same job is a new attempt, and is recorded as such.
     try {
-      attempt_ = 1 + schema::open_receipt(
-                         host::read_file(receipt_path, schema::max_document_bytes), "receipt.json")
+      attempt_ = 1 + schema::open_receipt(host::read_file(receipt_path, schema::max_document_bytes),
+                                          "receipt.json")
                          .receipt.attempt;
     } catch (const Error& unreadable) {
       if (unreadable.code() != Exit::verification_failed) throw;
@@ -172,7 +171,8 @@ void Folder::resume() {
   // Killed while the outputs got their names: take them back, the receipt was not yet there.
   if (!std::filesystem::exists(path_ / "receipt.json")) {
     for (const auto& name : names_) {
-      if (std::filesystem::exists(path_ / name) && !std::filesystem::exists(hidden("work") / name)) {
+      if (std::filesystem::exists(path_ / name) &&
+          !std::filesystem::exists(hidden("work") / name)) {
         std::filesystem::rename(path_ / name, hidden("work") / name);
       }
     }

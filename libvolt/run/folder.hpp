@@ -19,8 +19,8 @@ struct Identity {
   bool operator==(const Identity&) const = default;
 };
 
-/// A run folder, locked. Until the end all is kept below `.volt/`; finished outputs get their names,
-/// and the receipt last: a folder with receipt.json is complete, whatever was killed when.
+/// A run folder, locked. Until the end all is kept below `.volt/`; finished outputs get their
+/// names, and the receipt last: a folder with receipt.json is complete, whatever was killed when.
 class Folder {
  public:
   /// Opens or makes the folder for a run of `identity` whose outputs are `names`. Throws Error

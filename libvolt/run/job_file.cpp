@@ -57,8 +57,7 @@ JobFile load_job(const std::string& path) {
 
 schema::Job parse_resolved_job(std::string_view text, std::string_view origin) {
   const doc::Source source{std::string(origin), Exit::verification_failed};
-  const auto value =
-      doc::parse_json(text, origin, {schema::max_document_bytes, 16}, source.code);
+  const auto value = doc::parse_json(text, origin, {schema::max_document_bytes, 16}, source.code);
   return schema::parse_job(value, source, "job");
 }
 

@@ -61,8 +61,7 @@ schema::Job parse(const Value& request) {
 Operand Operand::from_file(int fd, std::string_view name, std::string_view wanted) {
   Operand operand;
   operand.mapping_ = host::Mapping(fd);
-  operand.located_ =
-      located_in(operand.mapping_.bytes(), "input " + std::string(name), wanted);
+  operand.located_ = located_in(operand.mapping_.bytes(), "input " + std::string(name), wanted);
   // Files may place tensors anywhere; kernels read elements where the processor likes them.
   const auto size = tensor::size_of(operand.description().dtype);
   if (operand.located_.offset % size != 0) {

@@ -17,8 +17,8 @@ const doc::Source source{"worker", Exit::failure};
 std::pair<schema::Challenge, Digest> read_challenge(const host::Path& path,
                                                     const schema::SignedReceipt& receipt) {
   const std::string shown = printable(path.string());
-  const auto envelope = crypto::Envelope::parse(
-      host::read_file(path, schema::max_document_bytes), shown, Exit::verification_failed);
+  const auto envelope = crypto::Envelope::parse(host::read_file(path, schema::max_document_bytes),
+                                                shown, Exit::verification_failed);
   const auto challenge = schema::parse_challenge(envelope.payload, shown);
   if (!envelope.signed_by(crypto::PublicKey::from_der(challenge.signer))) {
     throw Error(Exit::verification_failed, "the signature of " + shown + " is not valid");
@@ -33,23 +33,20 @@ std::uint64_t prove(const host::Path& challenge_path, int out, const VerifyOptio
                     Sink& sink, const Interrupt& interrupt) {
   const Loaded loaded = load_receipt(options.path);
   const auto [challenge, digest] = read_challenge(challenge_path, loaded.receipt);
-  const std::string text =
-      host::read_file(loaded.folder / "job.json", schema::max_document_bytes);
+  const std::string text = host::read_file(loaded.folder / "job.json", schema::max_document_bytes);
   if (crypto::sha256(as_bytes(text)) != loaded.receipt.receipt.job) {
     throw Error(Exit::verification_failed, "job.json is not the job that the receipt names");
   }
   const schema::Job job = parse_resolved_job(text, "job.json");
   const InputFiles files = find_inputs(loaded, job, options, sink, interrupt);
   if (!files.missing.empty()) {
-    throw Error(Exit::not_found,
-                "input " + files.missing.front() + " was not found by its digest",
+    throw Error(Exit::not_found, "input " + files.missing.front() + " was not found by its digest",
                 "give the file, or its folder, with --inputs");
   }
   const host::Fd output = host::open_file(loaded.folder / job.matmul.out);
 
   Task task;
-  task.request =
-      task_members("prove", schema::to_value(job), with_default_limit(options.device));
+  task.request = task_members("prove", schema::to_value(job), with_default_limit(options.device));
   task.request.emplace_back("receipt", loaded.receipt.payload);
   task.request.emplace_back("challenge", digest.hex());
   task.request.emplace_back("seed", challenge.seed.hex());

@@ -51,8 +51,7 @@ class Run {
     if (!job_.matmul.image.empty()) names.push_back(job_.matmul.image);
     Folder folder(path, identity, names, options_.force);
     if (!folder.leaves().empty()) {
-      sink_.send(Log{Log::Level::info, "going on after " +
-                                           std::to_string(folder.leaves().size()) +
+      sink_.send(Log{Log::Level::info, "going on after " + std::to_string(folder.leaves().size()) +
                                            " finished pages"});
     }
     const Answer answer = compute(folder);
@@ -127,8 +126,10 @@ class Run {
     schema::Receipt receipt;
     for (const auto& name : names) {
       const host::Fd fd = folder.work_file(name);
-      receipt.outputs.push_back({name, inputs::digest_of(fd.get(), name, sink_, interrupt_.stop),
-                                 host::stamp_of(fd.get()).bytes, {}});
+      receipt.outputs.push_back({name,
+                                 inputs::digest_of(fd.get(), name, sink_, interrupt_.stop),
+                                 host::stamp_of(fd.get()).bytes,
+                                 {}});
       if (name == job_.matmul.out) check_output(fd.get(), folder);
     }
     schema::TensorFacts output = facts_of(end.get("output"));
@@ -153,8 +154,8 @@ class Run {
     receipt.tool = tool_version();
     receipt.signer = key_.public_key().der();
 
-    crypto::Envelope envelope{std::string(crypto::in_toto_payload), schema::to_payload(receipt),
-                              {}};
+    crypto::Envelope envelope{
+        std::string(crypto::in_toto_payload), schema::to_payload(receipt), {}};
     envelope.sign(key_);
     folder.complete(resolved_, doc::to_json(run_members(folder, answer)) + "\n",
                     envelope.json() + "\n");
@@ -202,18 +203,18 @@ class Run {
   Value run_members(const Folder& folder, const Answer& answer) const {
     Value::Object files;
     for (const auto& input : found_) files.emplace_back(input.name, input.path.string());
-    return Value::Object{{"schema", "volt.run/1"},
-                         {"name", job_.name},
-                         {"ended", "program"},
-                         {"tool", tool_version()},
-                         {"inputs", std::move(files)},
-                         {"extents", answer.end.find("extents") == nullptr
-                                         ? Value(nullptr)
-                                         : *answer.end.find("extents")},
-                         {"attempt", folder.attempt()},
-                         {"started", folder.started()},
-                         {"elapsed_ns", folder.earlier_ns() + elapsed_ns()},
-                         {"peak_memory_bytes", answer.peak_memory_bytes}};
+    return Value::Object{
+        {"schema", "volt.run/1"},
+        {"name", job_.name},
+        {"ended", "program"},
+        {"tool", tool_version()},
+        {"inputs", std::move(files)},
+        {"extents",
+         answer.end.find("extents") == nullptr ? Value(nullptr) : *answer.end.find("extents")},
+        {"attempt", folder.attempt()},
+        {"started", folder.started()},
+        {"elapsed_ns", folder.earlier_ns() + elapsed_ns()},
+        {"peak_memory_bytes", answer.peak_memory_bytes}};
   }
 
   const schema::Job& job_;

@@ -26,8 +26,8 @@ Digest promise_of(const schema::SignedReceipt& receipt) {
 
 std::optional<std::string> Seen::contradiction(const schema::SignedReceipt& receipt) {
   host::make_folder(file_.parent_path());
-  const host::Fd fd(::open(file_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW,
-                           0600));
+  const host::Fd fd(
+      ::open(file_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd) throw_system(errno, "cannot open " + printable(file_.string()));
   while (::flock(fd.get(), LOCK_EX) != 0) {
     if (errno != EINTR) throw_system(errno, "cannot lock " + printable(file_.string()));
@@ -43,8 +43,8 @@ std::optional<std::string> Seen::contradiction(const schema::SignedReceipt& rece
   }
   // A line that was cut short by a crash is ended first, so that it spoils only itself.
   const bool torn = !text.empty() && text.back() != '\n';
-  host::write_all(fd.get(), (torn ? "\n" : "") + promise + " " + root + " " +
-                                receipt.digest().hex() + "\n");
+  host::write_all(fd.get(),
+                  (torn ? "\n" : "") + promise + " " + root + " " + receipt.digest().hex() + "\n");
   return std::nullopt;
 }
 

@@ -107,8 +107,7 @@ Value::Object do_run(const Request& request, Sink& sink, const Say& say) {
   const int out = request.file("out");
   const auto done_pages =
       static_cast<std::uint64_t>(Fields(request.value, source).integer("done_pages", 0, INT64_MAX));
-  const std::uint64_t done_bytes =
-      std::min(done_pages * tensor::page_bytes, output.bytes());
+  const std::uint64_t done_bytes = std::min(done_pages * tensor::page_bytes, output.bytes());
   host::write_at(out, 0, as_bytes(header));
   workload::Product product(geometry, a.elements(), b.elements(), setting.device);
   PageTeller teller(setting.device, say);
@@ -211,8 +210,8 @@ struct Openable {
         !receipt.outputs.front().tensor) {
       throw Error(Exit::verification_failed, "the receipt lacks an input or the output");
     }
-    geometry = workload::geometry(setting.job.matmul, a->tensor.description,
-                                  b->tensor.description, Exit::verification_failed);
+    geometry = workload::geometry(setting.job.matmul, a->tensor.description, b->tensor.description,
+                                  Exit::verification_failed);
     if (receipt.outputs.front().tensor->description != geometry.output()) {
       throw Error(Exit::verification_failed, "the receipt's output has not the job's shape");
     }
@@ -297,8 +296,7 @@ Value::Object do_openings(const Request& request, Sink& sink, const Say&) {
   }
   const ByteView body = bytes.subspan(end + 1);
   // A row or column that the file cannot hold needs no further look.
-  const std::uint64_t line_bytes =
-      open.geometry.k * tensor::size_of(open.geometry.input_dtype());
+  const std::uint64_t line_bytes = open.geometry.k * tensor::size_of(open.geometry.input_dtype());
   if ((header.a != "seed" || header.b != "seed") && line_bytes > body.size()) {
     throw Error(Exit::verification_failed, "the proof ends too early");
   }
@@ -307,16 +305,13 @@ Value::Object do_openings(const Request& request, Sink& sink, const Say&) {
     const auto* seeded = (index == 0 ? setting.job.matmul.a : setting.job.matmul.b).seeded();
     if (*way != "seed") continue;
     if (seeded == nullptr) {
-      throw Error(Exit::verification_failed,
-                  std::string("the job has no seed for input ") + name);
+      throw Error(Exit::verification_failed, std::string("the job has no seed for input ") + name);
     }
-    made[index] =
-        workload::generate(*seeded, open.geometry.input_dtype(), name, setting.device);
+    made[index] = workload::generate(*seeded, open.geometry.input_dtype(), name, setting.device);
   }
   const auto needed = open.needed();
   const proof::Openings openings(open.receipt, header, needed, body, made[0], made[1]);
-  const auto mismatch =
-      openings.check(open.geometry, open.units, setting.device, sink, {});
+  const auto mismatch = openings.check(open.geometry, open.units, setting.device, sink, {});
   return {{"checked", std::uint64_t{open.units.size()}},
           {"mismatch", mismatch_value(mismatch)},
           {"cost", cost_members(static_cast<double>(open.units.size()) *

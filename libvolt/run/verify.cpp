@@ -74,9 +74,9 @@ InputFiles find_inputs(const Loaded& loaded, const schema::Job& job, const Verif
     }
     candidates.push_back(loaded.folder);
     candidates.insert(candidates.end(), notes.begin(), notes.end());
-    auto found = inputs::find_by_digest(name, *record->sha256, record->bytes, candidates,
-                                        options.places, std::get_if<schema::Url>(&input->from),
-                                        sink, interrupt.stop);
+    auto found =
+        inputs::find_by_digest(name, *record->sha256, record->bytes, candidates, options.places,
+                               std::get_if<schema::Url>(&input->from), sink, interrupt.stop);
     if (found) {
       files.found.push_back(std::move(*found));
     } else {
@@ -312,8 +312,9 @@ class Verification {
     }
     if (!missing.empty()) {
       verdict_.set("files", Answer::cannot_tell,
-                   join(missing, ", ") + " not beside the receipt; ask for a proof with "
-                                         "gpu-verify challenge");
+                   join(missing, ", ") +
+                       " not beside the receipt; ask for a proof with "
+                       "gpu-verify challenge");
       return;
     }
     verdict_.set("files", Answer::holds,
@@ -335,7 +336,9 @@ class Verification {
                         " was not found by its digest; give --inputs");
     }
     draws_ = job_.proof.draws();
-    std::string how = verdict_.level == "L4" ? "algebra" : verdict_.level == "L2" ? "sample" : "all";
+    std::string how = verdict_.level == "L4"   ? "algebra"
+                      : verdict_.level == "L2" ? "sample"
+                                               : "all";
     // Drawing as many as there are costs as much as looking at each.
     if (how == "sample" && draws_ >= receipt().units) how = "all";
     const Digest seed = proof::challenge_seed(receipt(), crypto::random_digest());
@@ -420,8 +423,7 @@ class Verification {
                      percent(catch_share) + " wrong, the chance to miss it is " + power(miss));
     verdict_.set("output", Answer::cannot_tell,
                  "a single wrong element is caught with a chance of " +
-                     percent(static_cast<double>(checked) / units) +
-                     "; --all settles it");
+                     percent(static_cast<double>(checked) / units) + "; --all settles it");
   }
 
   void check_proof(bool job_known) {
@@ -452,9 +454,9 @@ class Verification {
   }
 
   schema::Challenge own_challenge() {
-    const auto envelope = crypto::Envelope::parse(
-        host::read_file(options_.challenge, schema::max_document_bytes), shown(options_.challenge),
-        Exit::verification_failed);
+    const auto envelope =
+        crypto::Envelope::parse(host::read_file(options_.challenge, schema::max_document_bytes),
+                                shown(options_.challenge), Exit::verification_failed);
     // A challenge that anybody else made may have been chosen so that a forgery passes.
     if (!envelope.signed_by(keys_.own().public_key())) {
       throw Error(Exit::verification_failed, "the challenge is not one of yours",
@@ -470,9 +472,8 @@ class Verification {
     const auto earlier = Seen(options_.seen).contradiction(loaded_->receipt);
     if (!earlier) return;
     verdict_.set("signature", Answer::fails,
-                 "the signer gave another result for attempt " +
-                     std::to_string(receipt().attempt) + " of this job before (receipt " +
-                     printable(*earlier) + ")");
+                 "the signer gave another result for attempt " + std::to_string(receipt().attempt) +
+                     " of this job before (receipt " + printable(*earlier) + ")");
   }
 
   const VerifyOptions& options_;
@@ -521,8 +522,7 @@ std::string make_challenge(const host::Path& path, std::optional<std::uint64_t> 
   if (!draws) {
     schema::ProofPolicy policy;
     if (std::filesystem::exists(loaded.folder / "job.json")) {
-      const auto text =
-          host::read_file(loaded.folder / "job.json", schema::max_document_bytes);
+      const auto text = host::read_file(loaded.folder / "job.json", schema::max_document_bytes);
       if (crypto::sha256(as_bytes(text)) == receipt.job) {
         policy = parse_resolved_job(text, "job.json").proof;
       }
@@ -532,8 +532,8 @@ std::string make_challenge(const host::Path& path, std::optional<std::uint64_t> 
   const auto key = keys.own();
   const auto challenge =
       proof::make_challenge(loaded.receipt.payload, receipt, *draws, key.public_key());
-  crypto::Envelope envelope{std::string(crypto::in_toto_payload), schema::to_payload(challenge),
-                            {}};
+  crypto::Envelope envelope{
+      std::string(crypto::in_toto_payload), schema::to_payload(challenge), {}};
   envelope.sign(key);
   return envelope.json() + "\n";
 }

@@ -18,14 +18,14 @@
 namespace volt::run {
 
 struct VerifyOptions {
-  host::Path path;                  ///< run folder, or receipt
-  std::vector<host::Path> inputs;   ///< files, and folders to search for inputs by digest
+  host::Path path;                 ///< run folder, or receipt
+  std::vector<host::Path> inputs;  ///< files, and folders to search for inputs by digest
   std::optional<std::string> signer;
-  std::optional<std::string> level; ///< L0, L2, L4, all; default: what the job demands
-  std::string challenge, proof;     ///< files; empty: the outputs themselves are examined
+  std::optional<std::string> level;  ///< L0, L2, L4, all; default: what the job demands
+  std::string challenge, proof;      ///< files; empty: the outputs themselves are examined
   device::Wanted device;
-  inputs::Places places;            ///< cache and network
-  host::Path seen;                  ///< file that remembers results, empty: none
+  inputs::Places places;  ///< cache and network
+  host::Path seen;        ///< file that remembers results, empty: none
 };
 
 struct Verified {

@@ -55,9 +55,8 @@ class Lines {
     throw Error(Exit::failure, "the worker was killed",
                 "most often by the kernel for want of memory: see dmesg, or give the job less");
   }
-  const std::string how = ended.signal != 0
-                              ? std::string("by signal ") + ::strsignal(ended.signal)
-                              : "with status " + std::to_string(ended.status);
+  const std::string how = ended.signal != 0 ? std::string("by signal ") + ::strsignal(ended.signal)
+                                            : "with status " + std::to_string(ended.status);
   throw Error(Exit::failure, "the worker ended too early, " + how,
               "this is a bug of volt: please report it");
 }

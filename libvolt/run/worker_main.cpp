@@ -96,8 +96,8 @@ int worker_main() {
       say(to_message(Error(Exit::no_device, "there is not enough memory",
                            "use a machine with more, or a smaller job")));
     } catch (const std::exception& error) {
-      say(to_message(Error(Exit::failure, "internal error", "this is a bug of volt: please report it",
-                           error.what())));
+      say(to_message(Error(Exit::failure, "internal error",
+                           "this is a bug of volt: please report it", error.what())));
     }
   } catch (const Error&) {
     // The parent is gone; there is nobody to tell.

@@ -20,17 +20,17 @@ constexpr std::string_view statement_type = "https://in-toto.io/Statement/v1";
 }  // namespace
 
 std::string to_payload(const Challenge& challenge) {
-  const Value::Object subject{
-      {"name", "receipt"}, {"digest", Value::Object{{"sha256", challenge.receipt.hex()}}}};
-  return doc::to_canonical_json(Value::Object{
-      {"_type", statement_type},
-      {"subject", Value::Array{subject}},
-      {"predicateType", challenge_predicate},
-      {"predicate", Value::Object{{"schema", challenge_schema},
-                                  {"nonce", challenge.nonce.hex()},
-                                  {"seed", challenge.seed.hex()},
-                                  {"draws", challenge.draws},
-                                  {"signer", crypto::to_base64(challenge.signer)}}}});
+  const Value::Object subject{{"name", "receipt"},
+                              {"digest", Value::Object{{"sha256", challenge.receipt.hex()}}}};
+  return doc::to_canonical_json(
+      Value::Object{{"_type", statement_type},
+                    {"subject", Value::Array{subject}},
+                    {"predicateType", challenge_predicate},
+                    {"predicate", Value::Object{{"schema", challenge_schema},
+                                                {"nonce", challenge.nonce.hex()},
+                                                {"seed", challenge.seed.hex()},
+                                                {"draws", challenge.draws},
+                                                {"signer", crypto::to_base64(challenge.signer)}}}});
 }
 
 Challenge parse_challenge(std::string_view payload, std::string_view origin) {

@@ -25,9 +25,8 @@ constexpr std::int64_t max_extent = std::int64_t{1} << 31;
 bool is_name(std::string_view text) {
   const auto plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
   return !text.empty() && text.size() <= 63 && plain(text.front()) &&
-         std::all_of(text.begin(), text.end(), [&](char c) {
-           return plain(c) || c == '.' || c == '_' || c == '-';
-         });
+         std::all_of(text.begin(), text.end(),
+                     [&](char c) { return plain(c) || c == '.' || c == '_' || c == '-'; });
 }
 
 /// A file's stem made into a name: what does not fit becomes '-'.
@@ -260,12 +259,9 @@ Job parse_job(const Value& value, const Source& source, std::string_view stem) {
 
 Value to_value(const Job& job) {
   const auto& m = job.matmul;
-  Value::Object matmul{{"a", input_value(m.a)},
-                       {"b", input_value(m.b)},
-                       {"transpose_a", m.transpose_a},
-                       {"transpose_b", m.transpose_b},
-                       {"out", m.out},
-                       {"profile", m.profile}};
+  Value::Object matmul{
+      {"a", input_value(m.a)},        {"b", input_value(m.b)}, {"transpose_a", m.transpose_a},
+      {"transpose_b", m.transpose_b}, {"out", m.out},          {"profile", m.profile}};
   if (!m.image.empty()) matmul.emplace_back("image", m.image);
   Value::Object limits;
   if (job.limits.time) {

@@ -66,9 +66,9 @@ struct Limits {
 enum class Demand { identity, work, output };
 
 struct ProofPolicy {
-  std::string level = "L2";  ///< L0, L2, L4, all
-  double catch_share = 0.01; ///< the smallest share of wrong units that must be caught ...
-  double error = 1e-12;      ///< ... but for this probability
+  std::string level = "L2";   ///< L0, L2, L4, all
+  double catch_share = 0.01;  ///< the smallest share of wrong units that must be caught ...
+  double error = 1e-12;       ///< ... but for this probability
 
   Demand demand() const;
   /// Units to draw: the least k with (1 - catch)^k <= error.
@@ -90,14 +90,13 @@ inline constexpr std::string_view job_schema = "volt.job/1";
 /// Numbers of documents that are digested stay below 2^53: every JSON reader agrees on those.
 inline constexpr std::int64_t max_integer = (std::int64_t{1} << 53) - 1;
 
-/// Reads and checks a job. `stem` names it when it has no name. Throws Error (source.code) with file,
-/// line, column and a suggestion.
+/// Reads and checks a job. `stem` names it when it has no name. Throws Error (source.code) with
+/// file, line, column and a suggestion.
 Job parse_job(const doc::Value& value, const doc::Source& source, std::string_view stem);
 
 /// The resolved job: every setting, defaults included, in the one form that is digested. Reading it
 /// again gives the same job.
 doc::Value to_value(const Job& job);
-
 
 /// A file name that may be written into a run folder: not ours, no folder, printable.
 void check_output_name(std::string_view name, const doc::Fields& fields, std::string_view key,

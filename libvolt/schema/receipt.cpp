@@ -32,8 +32,7 @@ Value subject_of(const OutputRecord& output) {
     digest.emplace_back("volt-pages", output.tensor->pages.hex());
     add_tensor(annotations, *output.tensor);
   }
-  return Value::Object{
-      {"name", output.name}, {"digest", digest}, {"annotations", annotations}};
+  return Value::Object{{"name", output.name}, {"digest", digest}, {"annotations", annotations}};
 }
 
 Value input_of(const InputRecord& input) {
@@ -145,8 +144,8 @@ void parse_predicate(Fields fields, const Source& source, Receipt& receipt) {
   job.refuse_others();
   const auto& inputs = entries(fields, "inputs");
   for (std::size_t i = 0; i < inputs.size(); ++i) {
-    receipt.inputs.push_back(parse_input_record(inputs[i], source,
-                                                "predicate.inputs[" + std::to_string(i) + "]"));
+    receipt.inputs.push_back(
+        parse_input_record(inputs[i], source, "predicate.inputs[" + std::to_string(i) + "]"));
   }
   refuse_same_names(receipt.inputs, fields, "inputs", fields.get("inputs"));
   receipt.workload = fields.string("workload");
@@ -196,9 +195,9 @@ std::string to_payload(const Receipt& receipt) {
       {"ended", receipt.ended},
       {"elapsed_ns", receipt.elapsed_ns},
       {"peak_memory_bytes", receipt.peak_memory_bytes},
-      {"device", Value::Object{{"backend", receipt.backend},
-                               {"name", receipt.device},
-                               {"driver", receipt.driver}}},
+      {"device",
+       Value::Object{
+           {"backend", receipt.backend}, {"name", receipt.device}, {"driver", receipt.driver}}},
       {"sandbox", receipt.sandbox},
       {"tool", receipt.tool},
       {"signer", crypto::to_base64(receipt.signer)}};
@@ -237,11 +236,9 @@ Receipt parse_receipt(std::string_view payload, std::string_view origin) {
 Digest SignedReceipt::digest() const { return crypto::sha256(as_bytes(payload)); }
 
 SignedReceipt open_receipt(std::string_view text, std::string_view origin) {
-  const auto envelope =
-      crypto::Envelope::parse(text, origin, Exit::verification_failed);
+  const auto envelope = crypto::Envelope::parse(text, origin, Exit::verification_failed);
   if (envelope.payload_type != crypto::in_toto_payload) {
-    throw Error(Exit::verification_failed,
-                std::string(origin) + " is an envelope of another kind",
+    throw Error(Exit::verification_failed, std::string(origin) + " is an envelope of another kind",
                 "its payload type must be application/vnd.in-toto+json");
   }
   Receipt receipt = parse_receipt(envelope.payload, origin);

@@ -44,7 +44,7 @@ struct OutputRecord {
 /// volt-receipt(5).
 struct Receipt {
   std::vector<OutputRecord> outputs;
-  Digest job;            ///< SHA-256 of job.json
+  Digest job;  ///< SHA-256 of job.json
   std::vector<InputRecord> inputs;
   std::string workload;  ///< "matmul/1"
   std::string profile;   ///< "f32x/1"

@@ -20,7 +20,7 @@ std::string_view to_text(Answer answer);
 struct Claim {
   std::string name;  ///< signature, job, files, inputs, work, output
   Answer answer = Answer::cannot_tell;
-  std::string why;   ///< for a person, lower case
+  std::string why;  ///< for a person, lower case
 };
 
 /// What a verification came to. Two claims are never mixed: `work`, that the units were computed,
@@ -29,10 +29,10 @@ struct Verdict {
   std::string receipt;  ///< digest of the payload, empty when there was none to read
   std::string signer;   ///< key id
   std::string signer_name;
-  std::string level;    ///< L0, L2, L4, all
+  std::string level;  ///< L0, L2, L4, all
   std::vector<Claim> claims;
-  double cost = 0, whole = 0;             ///< multiply-adds of the check and of the job
-  std::vector<std::string> not_proven;    ///< always printed
+  double cost = 0, whole = 0;           ///< multiply-adds of the check and of the job
+  std::vector<std::string> not_proven;  ///< always printed
 
   Claim& set(std::string_view name, Answer answer, std::string why);
   const Claim* find(std::string_view name) const;

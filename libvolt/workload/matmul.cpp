@@ -82,9 +82,10 @@ Geometry geometry(const schema::Matmul& job, const tensor::Description& a,
   g.profile = job.profile;
   const auto check = [&](const char* name, const tensor::Description& description) {
     if (description.shape.size() != 2) {
-      throw Error(code, std::string("input ") + name + " is " + tensor::to_text(description) +
-                            ", not a matrix",
-                  "reshape it to two dimensions");
+      throw Error(
+          code,
+          std::string("input ") + name + " is " + tensor::to_text(description) + ", not a matrix",
+          "reshape it to two dimensions");
     }
     if (description.dtype != g.input_dtype()) {
       throw Error(code,
@@ -136,7 +137,9 @@ Bytes generate(const schema::Seeded& seeded, tensor::Dtype dtype, std::string_vi
 
 Product::Product(Geometry geometry, ByteView a, ByteView b, device::Device& device)
     : geometry_(std::move(geometry)),
-      form_(geometry_.transpose_a ? Form::atb : geometry_.transpose_b ? Form::abt : Form::ab),
+      form_(geometry_.transpose_a   ? Form::atb
+            : geometry_.transpose_b ? Form::abt
+                                    : Form::ab),
       device_(device),
       a_(device.borrow(a)),
       b_(device.borrow(b)) {}
@@ -172,16 +175,14 @@ namespace {
 Quantised grouped(const Matrix& x, bool k_is_rows, const device::Buffer& quants,
                   const device::Buffer& scales) {
   const Matrix q = whole(quants, x.rows, x.cols);
-  return k_is_rows
-             ? Quantised{q, whole(scales, groups(x.rows), x.cols), Quantised::along_rows}
-             : Quantised{q, whole(scales, x.rows, groups(x.cols)), Quantised::along_cols};
+  return k_is_rows ? Quantised{q, whole(scales, groups(x.rows), x.cols), Quantised::along_rows}
+                   : Quantised{q, whole(scales, x.rows, groups(x.cols)), Quantised::along_cols};
 }
 
 }  // namespace
 
 Quantised Product::quantise(const Matrix& x, bool k_is_rows, Int8& memory) {
-  const std::uint64_t scale_count =
-      k_is_rows ? groups(x.rows) * x.cols : x.rows * groups(x.cols);
+  const std::uint64_t scale_count = k_is_rows ? groups(x.rows) * x.cols : x.rows * groups(x.cols);
   memory.quants = device_.create(x.rows * x.cols);
   memory.scales = device_.create(4 * scale_count);
   const Quantised result = grouped(x, k_is_rows, memory.quants, memory.scales);
@@ -189,8 +190,8 @@ Quantised Product::quantise(const Matrix& x, bool k_is_rows, Int8& memory) {
   return result;
 }
 
-void Product::tile_i8x(std::uint64_t row, std::uint64_t rows, std::uint64_t col,
-                       std::uint64_t cols, const Matrix& c) {
+void Product::tile_i8x(std::uint64_t row, std::uint64_t rows, std::uint64_t col, std::uint64_t cols,
+                       const Matrix& c) {
   Int8 a_memory, b_memory;
   const Quantised a = quantise(part_of_a(row, rows), geometry_.transpose_a, a_memory);
   const Matrix part = part_of_b(col, cols);
@@ -229,8 +230,7 @@ std::string sketch(const Geometry& geometry, ByteView c, std::uint64_t columns) 
   if (geometry.units() == 0) return {};
   const std::uint64_t width = std::min(columns, geometry.n);
   // A character is about twice as high as wide.
-  const std::uint64_t height =
-      std::max<std::uint64_t>(1, geometry.m * width / (2 * geometry.n));
+  const std::uint64_t height = std::max<std::uint64_t>(1, geometry.m * width / (2 * geometry.n));
   std::string text;
   for (std::uint64_t y = 0; y < height; ++y) {
     for (std::uint64_t x = 0; x < width; ++x) {

@@ -11,8 +11,9 @@
 #include "libvolt/schema/job.hpp"
 #include "libvolt/tensor/tensor.hpp"
 
-/// The matmul workload: C[m,n] = A * B. Its units are the elements of C in row-major order; a unit's
-/// result depends on one row of A and one column of B alone. Runner and verifier call the same code.
+/// The matmul workload: C[m,n] = A * B. Its units are the elements of C in row-major order; a
+/// unit's result depends on one row of A and one column of B alone. Runner and verifier call the
+/// same code.
 namespace volt::workload {
 
 inline constexpr std::string_view matmul_version = "matmul/1";
@@ -28,8 +29,8 @@ struct Geometry {
   std::uint64_t units() const { return m * n; }
   double multiply_adds() const;
 
-  /// Where elements lie in the stored operands: the first element, and the step to the next along k,
-  /// of row `i` of A and of column `j` of B.
+  /// Where elements lie in the stored operands: the first element, and the step to the next along
+  /// k, of row `i` of A and of column `j` of B.
   struct Line {
     std::uint64_t first, step;
   };

@@ -24,8 +24,7 @@ TEST_CASE("hex has one spelling") {
 }
 
 TEST_CASE("a digest is 64 digits") {
-  const std::string text =
-      "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+  const std::string text = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
   const auto digest = Digest::from_hex(text);
   REQUIRE(digest);
   CHECK(digest->hex() == text);

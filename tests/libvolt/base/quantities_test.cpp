@@ -24,10 +24,28 @@ TEST_CASE("memory is a whole number and a unit") {
 }
 
 TEST_CASE("memory that is no such amount, or more than 64 bits, is refused") {
-  for (const char* text :
-       {"", "B", "MB", " 1 B", "1", "1  B", "1 B ", "1 b", "1 KB", "1 mb", "1 gb", "1.5 GB",
-        "-1 B", "+1 B", "01 B", "1 PB", "1e3 B", "18446744073709551616 B", "18446744073709552 kB",
-        "16777216 TiB", "18446745 TB", "1\tB"}) {
+  for (const char* text : {"",
+                           "B",
+                           "MB",
+                           " 1 B",
+                           "1",
+                           "1  B",
+                           "1 B ",
+                           "1 b",
+                           "1 KB",
+                           "1 mb",
+                           "1 gb",
+                           "1.5 GB",
+                           "-1 B",
+                           "+1 B",
+                           "01 B",
+                           "1 PB",
+                           "1e3 B",
+                           "18446744073709551616 B",
+                           "18446744073709552 kB",
+                           "16777216 TiB",
+                           "18446745 TB",
+                           "1\tB"}) {
     CAPTURE(text);
     CHECK_FALSE(parse_memory(text));
   }
@@ -36,10 +54,9 @@ TEST_CASE("memory that is no such amount, or more than 64 bits, is refused") {
 
 TEST_CASE("memory is shown with three significant digits") {
   const std::pair<std::uint64_t, const char*> table[] = {
-      {0, "0 B"},          {999, "999 B"},         {1000, "1.00 kB"},
-      {1234, "1.23 kB"},   {9994, "9.99 kB"},      {9996, "10.0 kB"},
-      {99'940, "99.9 kB"}, {99'960, "100 kB"},     {999'499, "999 kB"},
-      {999'500, "1.00 MB"}, {12'345'678, "12.3 MB"}, {UINT64_MAX, "18.4 EB"}};
+      {0, "0 B"},          {999, "999 B"},       {1000, "1.00 kB"},       {1234, "1.23 kB"},
+      {9994, "9.99 kB"},   {9996, "10.0 kB"},    {99'940, "99.9 kB"},     {99'960, "100 kB"},
+      {999'499, "999 kB"}, {999'500, "1.00 MB"}, {12'345'678, "12.3 MB"}, {UINT64_MAX, "18.4 EB"}};
   for (const auto& [bytes, text] : table) CHECK(format_memory(bytes) == text);
 }
 
@@ -52,9 +69,28 @@ TEST_CASE("a duration has units in falling order, each once") {
   CHECK(parse_duration("1h30m") == 90min);
   CHECK(parse_duration("1d2h3m4s") == 24h + 2h + 3min + 4s);
   CHECK(parse_duration("1d4s") == 24h + 4s);
-  for (const char* text : {"", "s", "1", "1x", "1m1h", "1h1h", "1s1d", "-1s", "+1s", "1.5h", "1 s",
-                           " 1s", "1s ", "01s", "1h30", "1S", "1ms", "99999999999999999999s",
-                           "18446744073709551615d", "36501d", "36500d1s", "213503982334601d"}) {
+  for (const char* text : {"",
+                           "s",
+                           "1",
+                           "1x",
+                           "1m1h",
+                           "1h1h",
+                           "1s1d",
+                           "-1s",
+                           "+1s",
+                           "1.5h",
+                           "1 s",
+                           " 1s",
+                           "1s ",
+                           "01s",
+                           "1h30",
+                           "1S",
+                           "1ms",
+                           "99999999999999999999s",
+                           "18446744073709551615d",
+                           "36501d",
+                           "36500d1s",
+                           "213503982334601d"}) {
     CAPTURE(text);
     CHECK_FALSE(parse_duration(text));
   }

@@ -63,8 +63,8 @@ TEST_CASE("a double's text is the shortest that reads back as the same double") 
 }
 
 TEST_CASE("text is UTF-8 or it is not, by table 3-7 of Unicode") {
-  for (const char* text : {"", "abc", "é", "€", "𝄞", "\xed\x9f\xbf", "\xee\x80\x80",
-                           "\xf4\x8f\xbf\xbf"}) {
+  for (const char* text :
+       {"", "abc", "é", "€", "𝄞", "\xed\x9f\xbf", "\xee\x80\x80", "\xf4\x8f\xbf\xbf"}) {
     CAPTURE(text);
     CHECK(is_utf8(text));
   }
@@ -83,8 +83,10 @@ TEST_CASE("no terminal escape survives being made printable") {
   CHECK(printable("a\r\nb\tc") == "a\\x0d\\x0ab\\x09c");
   CHECK(printable(std::string_view("a\0b", 3)) == "a\\x00b");
   CHECK(printable("\x7f") == "\\x7f");
-  CHECK(printable("\xc2\x9b" "31m") == "\\xc2\\x9b31m");  // CSI as one C1 control
-  CHECK(printable("\x9b" "31m") == "\\x9b31m");
+  CHECK(printable("\xc2\x9b"
+                  "31m") == "\\xc2\\x9b31m");  // CSI as one C1 control
+  CHECK(printable("\x9b"
+                  "31m") == "\\x9b31m");
   CHECK(printable("\xc2\xa0é€𝄞") == "\xc2\xa0é€𝄞");
   for (unsigned byte = 0; byte < 256; ++byte) {
     const std::string text(1, static_cast<char>(byte));
