@@ -11,8 +11,9 @@
 #include "libvolt/doc/read.hpp"
 #include "libvolt/host/places.hpp"
 #include "libvolt/net/http.hpp"
+#include "libvolt/run/prove.hpp"
 #include "libvolt/run/run.hpp"
-#include "libvolt/run/verify.hpp"
+#include "libvolt/run/worker.hpp"
 #include "tools/example.hpp"
 
 namespace {
@@ -40,7 +41,11 @@ device::Wanted wanted_device(const Arguments& arguments) {
 }
 
 inputs::Places places(const Arguments& arguments, const host::Path& folder, net::Http& http) {
-  inputs::Places places{folder, {}, host::cache_folder(), &http};
+  inputs::Places places;
+  places.job_folder = folder;
+  places.candidates.assign(arguments.inputs.begin(), arguments.inputs.end());
+  places.cache = host::cache_folder();
+  places.http = &http;
   for (const auto& binding : arguments.bindings) {
     const auto equals = binding.find('=');
     if (equals == 0 || equals == std::string::npos || equals + 1 == binding.size()) {
@@ -150,17 +155,13 @@ Exit prove(cli::Session& session, const Arguments& arguments) {
                 "give -o FILE");
   }
   const auto http = net::curl_http();
-  run::VerifyOptions options;
-  options.path = arguments.job;
-  options.inputs.assign(arguments.inputs.begin(), arguments.inputs.end());
-  options.device = wanted_device(arguments);
-  options.places = places(arguments, ".", *http);
   const host::Path part = arguments.output + ".part";
   host::Fd file(to_stdout ? ::dup(STDOUT_FILENO)
                           : ::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
   if (!file) throw_system(errno, "cannot create " + printable(part.string()));
   const auto bytes =
-      run::prove(arguments.challenge, file.get(), options, session.sink(), interrupt(session));
+      run::prove(arguments.job, arguments.challenge, file.get(), wanted_device(arguments),
+                 places(arguments, ".", *http), session.sink(), interrupt(session));
   if (!to_stdout) host::rename_into(part, arguments.output);
   session.result({{"proof", arguments.output}, {"bytes", bytes}});
   return Exit::ok;

@@ -9,8 +9,10 @@
 #include "libvolt/cli/tool.hpp"
 #include "libvolt/host/places.hpp"
 #include "libvolt/net/http.hpp"
+#include "libvolt/run/prove.hpp"
 #include "libvolt/run/verify.hpp"
 #include "libvolt/run/worker.hpp"
+#include "libvolt/schema/challenge.hpp"
 
 namespace {
 
@@ -36,13 +38,14 @@ Exit verify(cli::Session& session, const Arguments& arguments) {
   const auto http = net::curl_http();
   run::VerifyOptions options;
   options.path = arguments.receipt;
-  options.inputs.assign(arguments.inputs.begin(), arguments.inputs.end());
   options.signer = arguments.signer;
   options.level = arguments.all ? std::optional<std::string>("all") : arguments.level;
   options.challenge = arguments.challenge;
   options.proof = arguments.proof;
   options.device = {arguments.device, static_cast<unsigned>(arguments.threads), 0};
-  options.places = {".", {}, host::cache_folder(), http.get()};
+  options.places.candidates.assign(arguments.inputs.begin(), arguments.inputs.end());
+  options.places.cache = host::cache_folder();
+  options.places.http = http.get();
   options.seen = host::state_folder() / "seen";
   auto keys = key_store();
   const auto verified =

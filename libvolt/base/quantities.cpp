@@ -2,6 +2,7 @@
 #include "libvolt/base/quantities.hpp"
 
 #include <array>
+#include <cmath>
 #include <cstdio>
 #include <ctime>
 #include <utility>
@@ -78,7 +79,7 @@ std::optional<std::chrono::seconds> parse_duration(std::string_view text) {
 
 std::string format_duration(std::chrono::nanoseconds duration) {
   const double seconds = std::chrono::duration<double>(duration).count();
-  const auto whole = static_cast<long long>(seconds + 0.5);
+  const auto whole = std::llround(seconds);
   char text[48];
   if (seconds < 9.95) {
     std::snprintf(text, sizeof text, "%.1f s", seconds);

@@ -144,7 +144,7 @@ Found find_one(std::string_view name, const schema::Input& input, const Places& 
   const auto& file = std::get<schema::File>(input.from);
   if (file.path.empty()) {
     if (input.sha256) {
-      auto found = find_by_digest(name, *input.sha256, 0, {}, places, nullptr, sink, stop);
+      auto found = find_by_digest(name, *input.sha256, 0, places, nullptr, sink, stop);
       if (found) return std::move(*found);
     }
     throw Error(Exit::usage, "the job does not say where input " + std::string(name) + " is",
@@ -264,9 +264,8 @@ std::vector<Found> find(const schema::Job& job, const Places& places, Sink& sink
 }
 
 std::optional<Found> find_by_digest(std::string_view name, const Digest& sha256,
-                                    std::uint64_t bytes, const std::vector<host::Path>& candidates,
-                                    const Places& places, const schema::Url* url, Sink& sink,
-                                    std::stop_token stop) {
+                                    std::uint64_t bytes, const Places& places,
+                                    const schema::Url* url, Sink& sink, std::stop_token stop) {
   const auto attempt = [&](const host::Path& path) -> std::optional<Found> {
     std::error_code error;
     if (!std::filesystem::is_regular_file(path, error)) return std::nullopt;
@@ -280,7 +279,7 @@ std::optional<Found> find_by_digest(std::string_view name, const Digest& sha256,
     }
     return std::nullopt;
   };
-  for (const auto& candidate : candidates) {
+  for (const auto& candidate : places.candidates) {
     std::error_code error;
     if (!std::filesystem::is_directory(candidate, error)) {
       if (auto found = attempt(candidate)) return found;

@@ -35,6 +35,7 @@ struct Found {
 struct Places {
   host::Path job_folder;
   std::map<std::string, std::string, std::less<>> bindings;  ///< --input NAME=PATH
+  std::vector<host::Path> candidates;                        ///< --inputs: files, and folders
   host::Path cache;                                          ///< files by digest
   net::Http* http = nullptr;
 };
@@ -51,12 +52,11 @@ host::Fd open_below(const host::Path& folder, std::string_view path);
 std::vector<Found> find(const schema::Job& job, const Places& places, Sink& sink,
                         std::stop_token stop);
 
-/// Looks for a file of this digest and length among `candidates` (files, or folders whose files are
-/// tried), then in the cache, then at the url. nullopt when it is nowhere.
+/// Looks for a file of this digest and length (0: any) among the candidates (of a folder, each file
+/// in it), then in the cache, then at the url. nullopt when it is nowhere.
 std::optional<Found> find_by_digest(std::string_view name, const Digest& sha256,
-                                    std::uint64_t bytes, const std::vector<host::Path>& candidates,
-                                    const Places& places, const schema::Url* url, Sink& sink,
-                                    std::stop_token stop);
+                                    std::uint64_t bytes, const Places& places,
+                                    const schema::Url* url, Sink& sink, std::stop_token stop);
 
 /// The text of a TOML job with every file input's digest written into it, all else left as it is.
 std::string lock(std::string_view toml, const schema::Job& job, const std::vector<Found>& found);

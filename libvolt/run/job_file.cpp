@@ -7,7 +7,6 @@
 
 #include "libvolt/base/text.hpp"
 #include "libvolt/doc/read.hpp"
-#include "libvolt/schema/receipt.hpp"
 
 namespace volt::run {
 namespace {
@@ -53,12 +52,6 @@ JobFile load_job(const std::string& path) {
                                : doc::parse_toml(file.text, file.origin);
   file.job = schema::parse_job(value, source, path == "-" ? "job" : file.path.stem().string());
   return file;
-}
-
-schema::Job parse_resolved_job(std::string_view text, std::string_view origin) {
-  const doc::Source source{std::string(origin), Exit::verification_failed};
-  const auto value = doc::parse_json(text, origin, {schema::max_document_bytes, 16}, source.code);
-  return schema::parse_job(value, source, "job");
 }
 
 }  // namespace volt::run

@@ -21,7 +21,4 @@ struct JobFile {
 /// (usage, not_found).
 JobFile load_job(const std::string& path);
 
-/// Reads the job.json of a run folder, whose digest a receipt names.
-schema::Job parse_resolved_job(std::string_view text, std::string_view origin);
-
 }  // namespace volt::run

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "libvolt/run/prove.hpp"
 #include "libvolt/base/quantities.hpp"
 #include "libvolt/base/text.hpp"
 #include "libvolt/crypto/digest.hpp"
 #include "libvolt/doc/fields.hpp"
 #include "libvolt/proof/challenge.hpp"
-#include "libvolt/run/job_file.hpp"
+#include "libvolt/run/receipt_files.hpp"
 #include "libvolt/run/run.hpp"
-#include "libvolt/run/verify.hpp"
 
 namespace volt::run {
 namespace {
@@ -29,16 +29,13 @@ std::pair<schema::Challenge, Digest> read_challenge(const host::Path& path,
 
 }  // namespace
 
-std::uint64_t prove(const host::Path& challenge_path, int out, const VerifyOptions& options,
-                    Sink& sink, const Interrupt& interrupt) {
-  const Loaded loaded = load_receipt(options.path);
+std::uint64_t prove(const host::Path& folder, const host::Path& challenge_path, int out,
+                    const device::Wanted& device, const inputs::Places& places, Sink& sink,
+                    const Interrupt& interrupt) {
+  const Loaded loaded = load_receipt(folder);
   const auto [challenge, digest] = read_challenge(challenge_path, loaded.receipt);
-  const std::string text = host::read_file(loaded.folder / "job.json", schema::max_document_bytes);
-  if (crypto::sha256(as_bytes(text)) != loaded.receipt.receipt.job) {
-    throw Error(Exit::verification_failed, "job.json is not the job that the receipt names");
-  }
-  const schema::Job job = parse_resolved_job(text, "job.json");
-  const InputFiles files = find_inputs(loaded, job, options, sink, interrupt);
+  const schema::Job job = load_job(loaded);
+  const InputFiles files = find_inputs(loaded, job, places, sink, interrupt.stop);
   if (!files.missing.empty()) {
     throw Error(Exit::not_found, "input " + files.missing.front() + " was not found by its digest",
                 "give the file, or its folder, with --inputs");
@@ -46,7 +43,7 @@ std::uint64_t prove(const host::Path& challenge_path, int out, const VerifyOptio
   const host::Fd output = host::open_file(loaded.folder / job.matmul.out);
 
   Task task;
-  task.request = task_members("prove", schema::to_value(job), with_default_limit(options.device));
+  task.request = task_members("prove", schema::to_value(job), with_default_limit(device));
   task.request.emplace_back("receipt", loaded.receipt.payload);
   task.request.emplace_back("challenge", digest.hex());
   task.request.emplace_back("seed", challenge.seed.hex());
@@ -61,6 +58,19 @@ std::uint64_t prove(const host::Path& challenge_path, int out, const VerifyOptio
   });
   return static_cast<std::uint64_t>(
       doc::Fields(answer.end, source, "end").integer("bytes", 0, INT64_MAX));
+}
+
+std::string make_challenge(const host::Path& path, std::optional<std::uint64_t> draws,
+                           crypto::KeyStore& keys) {
+  const Loaded loaded = load_receipt(path);
+  if (!draws) draws = load_job(loaded).proof.at_least_default().draws();
+  const auto key = keys.own();
+  const auto challenge = proof::make_challenge(loaded.receipt.payload, loaded.receipt.receipt,
+                                               *draws, key.public_key());
+  crypto::Envelope envelope{
+      std::string(crypto::in_toto_payload), schema::to_payload(challenge), {}};
+  envelope.sign(key);
+  return envelope.json() + "\n";
 }
 
 }  // namespace volt::run

@@ -9,8 +9,9 @@
 #include "libvolt/doc/fields.hpp"
 #include "libvolt/doc/read.hpp"
 #include "libvolt/proof/challenge.hpp"
-#include "libvolt/run/job_file.hpp"
+#include "libvolt/proof/consistency.hpp"
 #include "libvolt/run/operands.hpp"
+#include "libvolt/run/receipt_files.hpp"
 #include "libvolt/run/run.hpp"
 #include "libvolt/run/seen.hpp"
 #include "libvolt/workload/matmul.hpp"
@@ -37,118 +38,6 @@ std::string power(double probability) {
   char text[32];
   std::snprintf(text, sizeof text, "%.1e", probability);
   return text;
-}
-
-/// Where a run folder's own notes say that the inputs lay. A stranger may have written them: they
-/// are only places to look, and what is found there must have the right length and digest.
-std::vector<host::Path> hints(const host::Path& folder) {
-  std::vector<host::Path> paths;
-  try {
-    const auto text = host::read_file(folder / "run.json", schema::max_document_bytes);
-    const Value run = doc::parse_json(text, "run.json");
-    const Value* inputs = run.find("inputs");
-    const auto* members = inputs == nullptr ? nullptr : inputs->get_if<Value::Object>();
-    if (members == nullptr) return paths;
-    for (const auto& [name, path] : *members) {
-      if (const auto* name_of = path.get_if<std::string>()) paths.emplace_back(*name_of);
-    }
-  } catch (const Error&) {
-    // Nothing depends on run.json.
-  }
-  return paths;
-}
-
-}  // namespace
-
-InputFiles find_inputs(const Loaded& loaded, const schema::Job& job, const VerifyOptions& options,
-                       Sink& sink, const Interrupt& interrupt) {
-  InputFiles files;
-  const auto notes = hints(loaded.folder);
-  for (const auto& [name, input] : job.inputs()) {
-    const auto* record = loaded.receipt.receipt.input(name);
-    if (record == nullptr || !record->sha256) continue;
-    std::vector<host::Path> candidates = options.inputs;
-    if (const auto* file = std::get_if<schema::File>(&input->from); file && !file->path.empty()) {
-      candidates.push_back(loaded.folder / file->path);
-      candidates.push_back(loaded.folder / ".." / file->path);
-    }
-    candidates.push_back(loaded.folder);
-    candidates.insert(candidates.end(), notes.begin(), notes.end());
-    auto found =
-        inputs::find_by_digest(name, *record->sha256, record->bytes, candidates, options.places,
-                               std::get_if<schema::Url>(&input->from), sink, interrupt.stop);
-    if (found) {
-      files.found.push_back(std::move(*found));
-    } else {
-      files.missing.emplace_back(name);
-    }
-  }
-  return files;
-}
-
-namespace {
-
-/// The job's own outputs, in the order in which receipts name them.
-std::vector<std::string> output_names(const schema::Job& job) {
-  std::vector<std::string> names{job.matmul.out};
-  if (!job.matmul.image.empty()) names.push_back(job.matmul.image);
-  return names;
-}
-
-/// Why the receipt is not one that an honest gpu-run makes of this job; empty when it may be.
-std::string contradiction(const schema::Receipt& receipt, const schema::Job& job) {
-  if (receipt.workload != workload::matmul_version) {
-    return "the workload " + printable(receipt.workload) + " is not matmul/1";
-  }
-  if (receipt.profile != job.matmul.profile + "/1") {
-    return "the profile is " + printable(receipt.profile) + ", but the job says " +
-           job.matmul.profile;
-  }
-  const auto names = output_names(job);
-  if (receipt.outputs.size() != names.size()) return "it has not the job's outputs";
-  for (std::size_t i = 0; i < names.size(); ++i) {
-    if (receipt.outputs[i].name != names[i]) return "it has not the job's outputs";
-    if (receipt.outputs[i].tensor.has_value() != (i == 0)) {
-      return "its first output, and no other, is a tensor";
-    }
-  }
-  if (receipt.inputs.size() != 2 || receipt.inputs[0].name != "a" ||
-      receipt.inputs[1].name != "b") {
-    return "it has not the job's inputs";
-  }
-  for (const auto& [name, input] : job.inputs()) {
-    const auto& record = *receipt.input(name);
-    const auto* seeded = input->seeded();
-    if ((seeded != nullptr) != record.seed.has_value() ||
-        (seeded != nullptr && seeded->seed != *record.seed)) {
-      return "input " + std::string(name) + " is not made as the job says";
-    }
-    if (seeded != nullptr &&
-        record.tensor.description != workload::seeded_description(job.matmul, *seeded)) {
-      return "input " + std::string(name) + " has not the job's shape";
-    }
-    if (input->sha256 && record.sha256 != input->sha256) {
-      return "input " + std::string(name) + " is not the file that the job pins";
-    }
-    if (std::holds_alternative<schema::RunOutput>(input->from) && !record.receipt) {
-      return "input " + std::string(name) + " does not name the receipt of the run it comes from";
-    }
-  }
-  try {
-    const auto geometry = workload::geometry(job.matmul, receipt.inputs[0].tensor.description,
-                                             receipt.inputs[1].tensor.description);
-    const auto& output = *receipt.outputs[0].tensor;
-    if (output.description != geometry.output()) return "its output has not the job's shape";
-    if (receipt.units != geometry.units()) {
-      return "it counts " + std::to_string(receipt.units) + " units, but the job has " +
-             std::to_string(geometry.units());
-    }
-    if (receipt.trace_root != output.pages) return "its trace is not that of its output";
-  } catch (const Error& error) {
-    return error.message();
-  }
-  if (receipt.attempt == 0) return "attempts count from 1";
-  return {};
 }
 
 class Verification {
@@ -219,24 +108,17 @@ class Verification {
 
   /// False when job.json is not there: then only what the receipt says itself can be looked at.
   bool read_job() {
-    const auto path = loaded_->folder / "job.json";
-    if (!std::filesystem::exists(path)) {
-      verdict_.set("job", Answer::cannot_tell, "job.json does not lie beside the receipt");
-      return false;
-    }
-    const std::string text = host::read_file(path, schema::max_document_bytes);
-    if (crypto::sha256(as_bytes(text)) != receipt().job) {
-      verdict_.set("job", Answer::fails, "job.json is not the job that the receipt names");
-      return true;
-    }
     try {
-      job_ = parse_resolved_job(text, "job.json");
+      job_ = load_job(*loaded_);
     } catch (const Error& error) {
-      verdict_.set("job", Answer::fails, reason(error));
-      return true;
+      const bool absent = error.code() == Exit::not_found;
+      if (!absent && error.code() != Exit::verification_failed) throw;
+      verdict_.set("job", absent ? Answer::cannot_tell : Answer::fails, reason(error));
+      return !absent;
     }
     demand_ = job_.proof.demand();
-    const std::string why = contradiction(receipt(), job_);
+    policy_ = job_.proof.at_least_default();
+    const std::string why = proof::contradiction(receipt(), job_);
     if (!why.empty()) {
       verdict_.set("job", Answer::fails, "the receipt contradicts its job: " + why);
       return true;
@@ -279,15 +161,17 @@ class Verification {
   }
 
   std::string level() {
-    const std::string wanted = options_.level.value_or(job_.proof.level);
+    const std::string wanted = options_.level.value_or(policy_.level);
     if (wanted == "L4" && job_.matmul.profile != "i8") {
       throw Error(Exit::usage, "level L4 needs the profile i8, not " + job_.matmul.profile,
                   "only integer products have an algebraic check; try --all");
     }
-    // Asking for more than the job demands makes that the demand.
-    schema::ProofPolicy asked;
-    asked.level = wanted;
-    demand_ = std::max(demand_, asked.demand());
+    if (options_.level) {
+      // Asking for more than the job demands makes that the demand.
+      schema::ProofPolicy asked;
+      asked.level = wanted;
+      demand_ = std::max(demand_, asked.demand());
+    }
     return wanted;
   }
 
@@ -330,12 +214,12 @@ class Verification {
   void check_work() {
     if (verdict_.level == "L0") return leave_open("not examined at level L0");
     if (verdict_.find("files")->answer != Answer::holds) return leave_open("the output is missing");
-    const InputFiles files = find_inputs(*loaded_, job_, options_, sink_, interrupt_);
+    const InputFiles files = find_inputs(*loaded_, job_, options_.places, sink_, interrupt_.stop);
     if (!files.missing.empty()) {
       return leave_open("input " + join(files.missing, ", ") +
                         " was not found by its digest; give --inputs");
     }
-    draws_ = job_.proof.draws();
+    draws_ = policy_.draws();
     std::string how = verdict_.level == "L4"   ? "algebra"
                       : verdict_.level == "L2" ? "sample"
                                                : "all";
@@ -416,9 +300,9 @@ class Verification {
   void sampled(std::uint64_t checked) {
     const double units = static_cast<double>(receipt().units);
     const auto drawn = std::min(draws_, schema::max_draws);
-    const double catch_share = job_.proof.catch_share;
+    const double catch_share = policy_.catch_share;
     const double miss = proof::chance_of_missing(drawn, catch_share);
-    verdict_.set("work", miss <= job_.proof.error * 1.0000001 ? Answer::holds : Answer::cannot_tell,
+    verdict_.set("work", miss <= policy_.error * 1.0000001 ? Answer::holds : Answer::cannot_tell,
                  std::to_string(checked) + " drawn elements computed again, all right; were " +
                      percent(catch_share) + " wrong, the chance to miss it is " + power(miss));
     verdict_.set("output", Answer::cannot_tell,
@@ -484,25 +368,13 @@ class Verification {
   schema::Demand demand_ = schema::Demand::identity;
   std::optional<Loaded> loaded_;
   schema::Job job_;
+  schema::ProofPolicy policy_;
   std::vector<std::pair<std::string, host::Fd>> outputs_;
   std::uint64_t draws_ = 0;
   Digest challenge_digest_;
 };
 
 }  // namespace
-
-Loaded load_receipt(const host::Path& path) {
-  const bool is_folder = std::filesystem::is_directory(path);
-  const auto receipt_path = is_folder ? path / "receipt.json" : path;
-  if (is_folder && !std::filesystem::exists(receipt_path)) {
-    const bool begun = std::filesystem::exists(path / ".volt");
-    throw Error(Exit::not_found, shown(path) + " has no receipt.json",
-                begun ? "the run is not complete: the same gpu-run command goes on" : "");
-  }
-  return {is_folder ? path : path.parent_path(), receipt_path,
-          schema::open_receipt(host::read_file(receipt_path, schema::max_document_bytes),
-                               shown(receipt_path))};
-}
 
 Verified verify(const VerifyOptions& options, crypto::KeyStore& keys, Sink& sink,
                 const Interrupt& interrupt) {
@@ -513,29 +385,6 @@ Verified verify(const VerifyOptions& options, crypto::KeyStore& keys, Sink& sink
                 "give both --challenge, which you made, and --proof, which answers it");
   }
   return Verification(options, keys, sink, interrupt).perform();
-}
-
-std::string make_challenge(const host::Path& path, std::optional<std::uint64_t> draws,
-                           crypto::KeyStore& keys) {
-  const Loaded loaded = load_receipt(path);
-  const auto& receipt = loaded.receipt.receipt;
-  if (!draws) {
-    schema::ProofPolicy policy;
-    if (std::filesystem::exists(loaded.folder / "job.json")) {
-      const auto text = host::read_file(loaded.folder / "job.json", schema::max_document_bytes);
-      if (crypto::sha256(as_bytes(text)) == receipt.job) {
-        policy = parse_resolved_job(text, "job.json").proof;
-      }
-    }
-    draws = policy.draws();
-  }
-  const auto key = keys.own();
-  const auto challenge =
-      proof::make_challenge(loaded.receipt.payload, receipt, *draws, key.public_key());
-  crypto::Envelope envelope{
-      std::string(crypto::in_toto_payload), schema::to_payload(challenge), {}};
-  envelope.sign(key);
-  return envelope.json() + "\n";
 }
 
 }  // namespace volt::run

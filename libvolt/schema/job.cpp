@@ -227,6 +227,15 @@ std::uint64_t ProofPolicy::draws() const {
   return static_cast<std::uint64_t>(std::ceil(std::log(error) / std::log1p(-catch_share)));
 }
 
+ProofPolicy ProofPolicy::at_least_default() const {
+  const ProofPolicy usual;
+  ProofPolicy stricter = *this;
+  if (level == "L0") stricter.level = usual.level;
+  stricter.catch_share = std::min(catch_share, usual.catch_share);
+  stricter.error = std::min(error, usual.error);
+  return stricter;
+}
+
 std::vector<std::pair<std::string_view, const Input*>> Job::inputs() const {
   return {{"a", &matmul.a}, {"b", &matmul.b}};
 }

@@ -73,6 +73,8 @@ struct ProofPolicy {
   Demand demand() const;
   /// Units to draw: the least k with (1 - catch)^k <= error.
   std::uint64_t draws() const;
+  /// This policy, or the default one where that is stricter: a prover may have written the job.
+  ProofPolicy at_least_default() const;
 };
 
 struct Job {

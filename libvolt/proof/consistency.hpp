@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "libvolt/schema/job.hpp"
+#include "libvolt/schema/receipt.hpp"
+
+namespace volt::proof {
+
+/// Why the receipt is not one that an honest runner makes of this job: counts, shapes, names,
+/// seeds, pins, profile, trace. Empty when it may be. What is found here needs no replay.
+std::string contradiction(const schema::Receipt& receipt, const schema::Job& job);
+
+}  // namespace volt::proof

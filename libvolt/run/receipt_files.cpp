@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libvolt/run/receipt_files.hpp"
+
+#include "libvolt/base/text.hpp"
+#include "libvolt/crypto/digest.hpp"
+#include "libvolt/doc/read.hpp"
+
+namespace volt::run {
+namespace {
+
+const doc::Source source{"job.json", Exit::verification_failed};
+
+std::string shown(const host::Path& path) { return printable(path.string()); }
+
+/// Where a run folder's own notes say that the inputs lay. A stranger may have written them: they
+/// are only places to look, and what is found there must have the right length and digest.
+std::vector<host::Path> hints(const host::Path& folder) {
+  std::vector<host::Path> paths;
+  try {
+    const auto text = host::read_file(folder / "run.json", schema::max_document_bytes);
+    const doc::Value run = doc::parse_json(text, "run.json");
+    const doc::Value* inputs = run.find("inputs");
+    const auto* members = inputs == nullptr ? nullptr : inputs->get_if<doc::Value::Object>();
+    if (members == nullptr) return paths;
+    for (const auto& [name, path] : *members) {
+      if (const auto* name_of = path.get_if<std::string>()) paths.emplace_back(*name_of);
+    }
+  } catch (const Error&) {
+    // Nothing depends on run.json.
+  }
+  return paths;
+}
+
+}  // namespace
+
+Loaded load_receipt(const host::Path& path) {
+  const bool is_folder = std::filesystem::is_directory(path);
+  const auto receipt_path = is_folder ? path / "receipt.json" : path;
+  if (is_folder && !std::filesystem::exists(receipt_path)) {
+    const bool begun = std::filesystem::exists(path / ".volt");
+    throw Error(Exit::not_found, shown(path) + " has no receipt.json",
+                begun ? "the run is not complete: the same gpu-run command goes on" : "");
+  }
+  return {is_folder ? path : path.parent_path(), receipt_path,
+          schema::open_receipt(host::read_file(receipt_path, schema::max_document_bytes),
+                               shown(receipt_path))};
+}
+
+schema::Job load_job(const Loaded& loaded) {
+  const auto path = loaded.folder / "job.json";
+  if (!std::filesystem::exists(path)) {
+    throw Error(Exit::not_found, "job.json does not lie beside the receipt",
+                "copy it from the run folder");
+  }
+  const std::string text = host::read_file(path, schema::max_document_bytes);
+  if (crypto::sha256(as_bytes(text)) != loaded.receipt.receipt.job) {
+    throw Error(Exit::verification_failed, "job.json is not the job that the receipt names");
+  }
+  return schema::parse_job(
+      doc::parse_json(text, "job.json", {schema::max_document_bytes, 16}, source.code), source,
+      "job");
+}
+
+InputFiles find_inputs(const Loaded& loaded, const schema::Job& job, inputs::Places places,
+                       Sink& sink, std::stop_token stop) {
+  InputFiles files;
+  const auto given = places.candidates;
+  const auto notes = hints(loaded.folder);
+  for (const auto& [name, input] : job.inputs()) {
+    const auto* record = loaded.receipt.receipt.input(name);
+    if (record == nullptr || !record->sha256) continue;
+    places.candidates = given;
+    if (const auto* file = std::get_if<schema::File>(&input->from); file && !file->path.empty()) {
+      places.candidates.push_back(loaded.folder / file->path);
+      places.candidates.push_back(loaded.folder / ".." / file->path);
+    }
+    places.candidates.push_back(loaded.folder);
+    places.candidates.insert(places.candidates.end(), notes.begin(), notes.end());
+    auto found = inputs::find_by_digest(name, *record->sha256, record->bytes, places,
+                                        std::get_if<schema::Url>(&input->from), sink, stop);
+    if (found) {
+      files.found.push_back(std::move(*found));
+    } else {
+      files.missing.emplace_back(name);
+    }
+  }
+  return files;
+}
+
+}  // namespace volt::run
