@@ -63,14 +63,8 @@ run::Interrupt interrupt(const cli::Session& session) {
   return {session.stop(), session.signal_fd(), {}};
 }
 
-Exit check(cli::Session& session, const run::JobFile& file) {
-  for (const auto& [name, input] : file.job.inputs()) {
-    const auto* path = std::get_if<schema::File>(&input->from);
-    if (path != nullptr && !path->path.empty()) {
-      during("finding input " + std::string(name),
-             [&, p = path] { inputs::open_below(file.folder, p->path); });
-    }
-  }
+Exit check(cli::Session& session, const run::JobFile& file, const inputs::Places& where) {
+  inputs::check_present(file.job, where);
   if (!session.json()) session.print(file.origin + ": ok\n");
   session.result({{"job", schema::to_value(file.job)}});
   return Exit::ok;
@@ -80,7 +74,7 @@ Exit lock(cli::Session& session, const run::JobFile& file, const inputs::Places&
   if (file.path.extension() == ".json") {
     throw Error(Exit::usage, "--lock writes into TOML jobs only");
   }
-  const auto found = inputs::find(file.job, where, session.sink(), session.stop());
+  const auto found = inputs::find_to_pin(file.job, where, session.sink(), session.stop());
   const std::string locked = inputs::lock(file.text, file.job, found);
   Value::Object digests;
   for (const auto& input : found) digests.emplace_back(input.name, input.sha256.hex());
@@ -97,9 +91,9 @@ Exit lock(cli::Session& session, const run::JobFile& file, const inputs::Places&
 
 Exit run_job(cli::Session& session, const Arguments& arguments) {
   const auto file = run::load_job(arguments.job);
-  if (arguments.check) return check(session, file);
   const auto http = net::curl_http();
   const auto where = places(arguments, file.folder, *http);
+  if (arguments.check) return check(session, file, where);
   if (arguments.lock) return lock(session, file, where);
   session.set_resume_hint("the same command goes on where this run stopped");
   auto keys = key_store();
@@ -159,10 +153,15 @@ Exit prove(cli::Session& session, const Arguments& arguments) {
   host::Fd file(to_stdout ? ::dup(STDOUT_FILENO)
                           : ::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
   if (!file) throw_system(errno, "cannot create " + printable(part.string()));
-  const auto bytes =
-      run::prove(arguments.job, arguments.challenge, file.get(), wanted_device(arguments),
-                 places(arguments, ".", *http), session.sink(), interrupt(session));
-  if (!to_stdout) host::rename_into(part, arguments.output);
+  std::uint64_t bytes = 0;
+  try {
+    bytes = run::prove(arguments.job, arguments.challenge, file.get(), wanted_device(arguments),
+                       places(arguments, ".", *http), session.sink(), interrupt(session));
+    if (!to_stdout) host::rename_into(part, arguments.output);
+  } catch (...) {
+    if (!to_stdout) ::unlink(part.c_str());
+    throw;
+  }
   session.result({{"proof", arguments.output}, {"bytes", bytes}});
   return Exit::ok;
 }

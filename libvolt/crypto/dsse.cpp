@@ -125,4 +125,21 @@ bool Envelope::signed_by(const PublicKey& key) const {
   });
 }
 
+PublicKey Envelope::check_signer(ByteView der, std::string_view origin) const {
+  const auto key = [&] {
+    try {
+      return PublicKey::from_der(der);
+    } catch (const Error& error) {
+      throw Error(Exit::verification_failed, std::string(origin) + " names no usable key", {},
+                  error.message());
+    }
+  }();
+  if (!signed_by(key)) {
+    throw Error(Exit::verification_failed,
+                "the signature of " + std::string(origin) + " is not valid",
+                "it was altered, or signed with another key than the one it names");
+  }
+  return key;
+}
+
 }  // namespace volt::crypto

@@ -38,6 +38,9 @@ struct Envelope {
   void sign(const SigningKey& key);
   /// True when one of the signatures is `key`'s.
   bool signed_by(const PublicKey& key) const;
+  /// The key that the payload itself names, as DER. Throws Error (verification_failed) when that is
+  /// no key, or has not signed.
+  PublicKey check_signer(ByteView der, std::string_view origin) const;
 };
 
 }  // namespace volt::crypto

@@ -78,7 +78,7 @@ Digest fetch(const std::string& url, const std::optional<Digest>& wanted, const 
 }
 
 Found find_url(std::string_view name, const schema::Input& input, const schema::Url& url,
-               const Places& places, Sink& sink, const std::stop_token& stop) {
+               const Places& places, bool pinning, Sink& sink, const std::stop_token& stop) {
   if (input.sha256) {
     const auto path = cached_path(places, *input.sha256);
     if (std::filesystem::exists(path)) {
@@ -88,13 +88,13 @@ Found find_url(std::string_view name, const schema::Input& input, const schema::
     }
   }
   const Digest digest = fetch(url.url, input.sha256, places, sink, stop);
-  if (!input.sha256) {
+  if (!input.sha256 && !pinning) {
     throw Error(Exit::usage, "input " + std::string(name) + " is a url without a digest",
                 "if what it has now is what you mean, write: " + std::string(name) +
                     " = { url = \"" + printable(url.url, 2000) + "\", sha256 = \"" + digest.hex() +
                     "\" }");
   }
-  if (digest != *input.sha256) {
+  if (input.sha256 && digest != *input.sha256) {
     throw Error(Exit::verification_failed, printable(url.url) + " has the digest " + digest.hex() +
                                                ", not the " + input.sha256->hex() +
                                                " that the job pins");
@@ -124,8 +124,13 @@ Found find_run(std::string_view name, const host::Path& folder, std::string_view
   return found;
 }
 
-Found find_one(std::string_view name, const schema::Input& input, const Places& places, Sink& sink,
-               const std::stop_token& stop) {
+[[noreturn]] void refuse_unbound(std::string_view name) {
+  throw Error(Exit::usage, "the job does not say where input " + std::string(name) + " is",
+              "bind it: --input " + std::string(name) + "=PATH");
+}
+
+Found find_one(std::string_view name, const schema::Input& input, const Places& places,
+               bool pinning, Sink& sink, const std::stop_token& stop) {
   const auto* run = std::get_if<schema::RunOutput>(&input.from);
   if (const auto bound = places.bindings.find(name); bound != places.bindings.end()) {
     const host::Path path = bound->second;
@@ -139,7 +144,7 @@ Found find_one(std::string_view name, const schema::Input& input, const Places& 
                     open_below(places.job_folder, run->folder + "/" + run->file), sink, stop);
   }
   if (const auto* url = std::get_if<schema::Url>(&input.from)) {
-    return find_url(name, input, *url, places, sink, stop);
+    return find_url(name, input, *url, places, pinning, sink, stop);
   }
   const auto& file = std::get<schema::File>(input.from);
   if (file.path.empty()) {
@@ -147,8 +152,7 @@ Found find_one(std::string_view name, const schema::Input& input, const Places& 
       auto found = find_by_digest(name, *input.sha256, 0, places, nullptr, sink, stop);
       if (found) return std::move(*found);
     }
-    throw Error(Exit::usage, "the job does not say where input " + std::string(name) + " is",
-                "bind it: --input " + std::string(name) + "=PATH");
+    refuse_unbound(name);
   }
   return opened(name, places.job_folder / file.path, open_below(places.job_folder, file.path), sink,
                 stop);
@@ -157,6 +161,11 @@ Found find_one(std::string_view name, const schema::Input& input, const Places& 
 std::string toml_string(std::string_view text) {
   std::string result = "\"";
   for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7f) {
+      result += "\\u00" + to_hex({&byte, 1});
+      continue;
+    }
     if (c == '"' || c == '\\') result += '\\';
     result += c;
   }
@@ -231,26 +240,33 @@ host::Fd open_below(const host::Path& folder, std::string_view path) {
   return host::open_file(full);
 }
 
-std::vector<Found> find(const schema::Job& job, const Places& places, Sink& sink,
-                        std::stop_token stop) {
+namespace {
+
+void refuse_unknown(const schema::Job& job, const Places& places) {
   const auto named = job.inputs();
-  for (const auto& [name, path] : places.bindings) {
-    const bool known = std::any_of(named.begin(), named.end(),
-                                   [&](const auto& entry) { return entry.first == name; });
-    if (!known) {
-      throw Error(Exit::usage, "the job has no input \"" + printable(name) + "\"",
+  for (const auto& binding : places.bindings) {
+    const auto& bound = binding.first;
+    const auto found = std::find_if(named.begin(), named.end(),
+                                    [&](const auto& entry) { return entry.first == bound; });
+    if (found == named.end()) {
+      throw Error(Exit::usage, "the job has no input \"" + printable(bound) + "\"",
                   "its inputs are a and b");
     }
-  }
-  std::vector<Found> found;
-  for (const auto& [name, input] : named) {
-    if (input->seeded() != nullptr && !places.bindings.count(std::string(name))) continue;
-    if (input->seeded() != nullptr) {
-      throw Error(Exit::usage, "input " + std::string(name) + " is made from a seed",
-                  "leave out --input " + std::string(name) + ", or the seed");
+    if (found->second->seeded() != nullptr) {
+      throw Error(Exit::usage, "input " + bound + " is made from a seed",
+                  "leave out --input " + bound + ", or the seed");
     }
-    during("finding input " + std::string(name), [&] {
-      found.push_back(find_one(name, *input, places, sink, stop));
+  }
+}
+
+std::vector<Found> find_all(const schema::Job& job, const Places& places, bool pinning, Sink& sink,
+                            const std::stop_token& stop) {
+  refuse_unknown(job, places);
+  std::vector<Found> found;
+  for (const auto& [name, input] : job.inputs()) {
+    if (input->seeded() != nullptr) continue;
+    during("finding input " + std::string(name), [&, name = name, input = input] {
+      found.push_back(find_one(name, *input, places, pinning, sink, stop));
       const auto& file = found.back();
       if (input->sha256 && file.sha256 != *input->sha256) {
         throw Error(Exit::verification_failed,
@@ -261,6 +277,36 @@ std::vector<Found> find(const schema::Job& job, const Places& places, Sink& sink
     });
   }
   return found;
+}
+
+}  // namespace
+
+std::vector<Found> find(const schema::Job& job, const Places& places, Sink& sink,
+                        std::stop_token stop) {
+  return find_all(job, places, false, sink, stop);
+}
+
+std::vector<Found> find_to_pin(schema::Job job, const Places& places, Sink& sink,
+                               std::stop_token stop) {
+  job.matmul.a.sha256.reset();
+  job.matmul.b.sha256.reset();
+  return find_all(job, places, true, sink, stop);
+}
+
+void check_present(const schema::Job& job, const Places& places) {
+  refuse_unknown(job, places);
+  for (const auto& [name, input] : job.inputs()) {
+    during("finding input " + std::string(name), [&, name = name, input = input] {
+      const auto* file = std::get_if<schema::File>(&input->from);
+      if (const auto bound = places.bindings.find(name); bound != places.bindings.end()) {
+        if (!std::filesystem::is_directory(bound->second)) host::open_file(bound->second);
+      } else if (file != nullptr && !file->path.empty()) {
+        open_below(places.job_folder, file->path);
+      } else if (file != nullptr && !input->sha256) {
+        refuse_unbound(name);
+      }
+    });
+  }
 }
 
 std::optional<Found> find_by_digest(std::string_view name, const Digest& sha256,

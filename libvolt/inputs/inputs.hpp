@@ -52,6 +52,13 @@ host::Fd open_below(const host::Path& folder, std::string_view path);
 std::vector<Found> find(const schema::Job& job, const Places& places, Sink& sink,
                         std::stop_token stop);
 
+/// The same for a job that is about to be pinned: digests that it has are not looked at.
+std::vector<Found> find_to_pin(schema::Job job, const Places& places, Sink& sink,
+                               std::stop_token stop);
+
+/// Whether the files that a job names are there, without reading them; throws like find().
+void check_present(const schema::Job& job, const Places& places);
+
 /// Looks for a file of this digest and length (0: any) among the candidates (of a folder, each file
 /// in it), then in the cache, then at the url. nullopt when it is nowhere.
 std::optional<Found> find_by_digest(std::string_view name, const Digest& sha256,

@@ -150,7 +150,8 @@ Folder::Folder(host::Path path, const Identity& identity, const std::vector<std:
     resume();
     return;
   }
-  if (journal.found && !force) {
+  // A start that finished no page holds nothing that a person could miss.
+  if (journal.found && !journal.leaves.empty() && !force) {
     throw Error(Exit::conflict, shown(path_) + " holds an unfinished run of another job",
                 "choose another folder with -o, or drop that run with --force");
   }

@@ -20,9 +20,7 @@ std::pair<schema::Challenge, Digest> read_challenge(const host::Path& path,
   const auto envelope = crypto::Envelope::parse(host::read_file(path, schema::max_document_bytes),
                                                 shown, Exit::verification_failed);
   const auto challenge = schema::parse_challenge(envelope.payload, shown);
-  if (!envelope.signed_by(crypto::PublicKey::from_der(challenge.signer))) {
-    throw Error(Exit::verification_failed, "the signature of " + shown + " is not valid");
-  }
+  envelope.check_signer(challenge.signer, shown);
   proof::check_challenge(challenge, receipt.payload, receipt.receipt);
   return {challenge, crypto::sha256(as_bytes(envelope.payload))};
 }

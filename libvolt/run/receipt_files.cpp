@@ -56,9 +56,14 @@ schema::Job load_job(const Loaded& loaded) {
   if (crypto::sha256(as_bytes(text)) != loaded.receipt.receipt.job) {
     throw Error(Exit::verification_failed, "job.json is not the job that the receipt names");
   }
-  return schema::parse_job(
+  auto job = schema::parse_job(
       doc::parse_json(text, "job.json", {schema::max_document_bytes, 16}, source.code), source,
       "job");
+  // A default that is not written out could mean something else to another version.
+  if (doc::to_canonical_json(schema::to_value(job)) != text) {
+    throw Error(source.code, "job.json is not a resolved job in canonical form");
+  }
+  return job;
 }
 
 InputFiles find_inputs(const Loaded& loaded, const schema::Job& job, inputs::Places places,

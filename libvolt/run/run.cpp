@@ -79,15 +79,7 @@ class Run {
       task.files.push_back({"image", image.get()});
     }
     Interrupt interrupt = interrupt_;
-    if (job_.limits.time) {
-      const std::chrono::nanoseconds left =
-          *job_.limits.time - std::chrono::nanoseconds(folder.earlier_ns());
-      if (left.count() <= 0) {
-        throw Error(Exit::timeout, "the time limit is over",
-                    "the run used it up before it was interrupted; raise [limits] time");
-      }
-      interrupt.limit = left;
-    }
+    if (job_.limits.time) interrupt.limit = *job_.limits.time;
     return work(task, sink_, interrupt, [&](const Value& message) { hear(message, folder); });
   }
 

@@ -242,19 +242,8 @@ SignedReceipt open_receipt(std::string_view text, std::string_view origin) {
                 "its payload type must be application/vnd.in-toto+json");
   }
   Receipt receipt = parse_receipt(envelope.payload, origin);
-  try {
-    auto signer = crypto::PublicKey::from_der(receipt.signer);
-    if (!envelope.signed_by(signer)) {
-      throw Error(Exit::verification_failed,
-                  "the signature of " + std::string(origin) + " is not valid",
-                  "the receipt was altered, or signed with another key than the one it names");
-    }
-    return {std::move(receipt), envelope.payload, std::move(signer)};
-  } catch (const Error& error) {
-    if (error.code() == Exit::verification_failed) throw;
-    throw Error(Exit::verification_failed, std::string(origin) + " names no usable key", {},
-                error.message());
-  }
+  auto signer = envelope.check_signer(receipt.signer, origin);
+  return {std::move(receipt), envelope.payload, std::move(signer)};
 }
 
 }  // namespace volt::schema
