@@ -75,7 +75,8 @@ Buffer::~Buffer() {
   if (buffer_ != nullptr) backend_->destroy(context_, buffer_);
 }
 
-Device::Device(const Wanted& wanted) : backend_(&kernels::cpu()) {
+Device::Device(const Wanted& wanted)
+    : backend_(&kernels::cpu()), memory_limit_(wanted.memory_bytes) {
   check_name(wanted.device);
   facts_ = cpu_facts();
   kernels::Options options;

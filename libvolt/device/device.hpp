@@ -60,6 +60,7 @@ class Device {
   Device& operator=(const Device&) = delete;
 
   const Facts& facts() const { return facts_; }
+  std::uint64_t memory_limit() const { return memory_limit_; }  ///< bytes, 0: none
   Buffer create(std::uint64_t bytes);
   Buffer borrow(ByteView host);  ///< the memory must outlive the buffer
   void download(const Buffer& buffer, std::uint8_t* host, std::uint64_t bytes);
@@ -77,6 +78,7 @@ class Device {
   const kernels::Backend* backend_;
   kernels::Context* context_ = nullptr;
   Facts facts_;
+  std::uint64_t memory_limit_;
 };
 
 }  // namespace volt::device

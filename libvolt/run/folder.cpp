@@ -240,15 +240,22 @@ void Folder::add_pages(const std::vector<Digest>& leaves, std::uint64_t elapsed_
 }
 
 void Folder::complete(const std::string& job, const std::string& run, const std::string& receipt) {
+  const auto settle = [&](const std::string& name) {
+    host::rename_into(hidden("work") / name, path_ / name);
+  };
+  // All is written below .volt first: whatever is killed when leaves no litter beside the outputs.
+  host::write_file(hidden("work") / "job.json", job);
+  host::write_file(hidden("work") / "run.json", run);
+  host::write_file(hidden("work") / "receipt.json", receipt);
   // While new outputs replace older ones, no receipt may vouch for the mixture.
   if (std::filesystem::exists(path_ / "receipt.json")) {
     host::remove_tree(path_ / "receipt.json");
     host::sync_folder(path_);
   }
-  for (const auto& name : names_) host::rename_into(hidden("work") / name, path_ / name);
-  host::write_file(path_ / "job.json", job);
-  host::write_file(path_ / "run.json", run);
-  host::write_file(path_ / "receipt.json", receipt);
+  for (const auto& name : names_) settle(name);
+  settle("job.json");
+  settle("run.json");
+  settle("receipt.json");
   journal_ = host::Fd();
   host::remove_tree(hidden("work"));
   host::remove_tree(hidden("journal.jsonl"));

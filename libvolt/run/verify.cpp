@@ -355,7 +355,7 @@ class Verification {
   void check_seen() {
     const auto earlier = Seen(options_.seen).contradiction(loaded_->receipt);
     if (!earlier) return;
-    verdict_.set("signature", Answer::fails,
+    verdict_.set("attempt", Answer::fails,
                  "the signer gave another result for attempt " + std::to_string(receipt().attempt) +
                      " of this job before (receipt " + printable(*earlier) + ")");
   }

@@ -113,8 +113,9 @@ Answer work(const Task& task, Sink& sink, const Interrupt& interrupt,
     }
     if (deadline && Clock::now() >= *deadline) {
       child.kill(SIGKILL);
-      throw Error(Exit::timeout, "the time limit is over",
-                  "the same command goes on where this start stopped; [limits] time is for each start");
+      throw Error(
+          Exit::timeout, "the time limit is over",
+          "the same command goes on where this start stopped; [limits] time is for each start");
     }
     if ((polled[0].revents & (POLLIN | POLLHUP)) == 0) continue;
     char buffer[65536];

@@ -18,7 +18,7 @@ std::string_view to_text(Answer answer);
 
 /// One thing that a receipt says, and what the check made of it.
 struct Claim {
-  std::string name;  ///< signature, job, files, inputs, work, output
+  std::string name;  ///< signature, job, inputs, files, work, output, attempt
   Answer answer = Answer::cannot_tell;
   std::string why;  ///< for a person, lower case
 };

@@ -7,6 +7,7 @@
 
 #include "kernels/backend.hpp"
 #include "libvolt/base/error.hpp"
+#include "libvolt/base/quantities.hpp"
 
 namespace volt::workload {
 namespace {
@@ -124,14 +125,25 @@ Bytes generate(const schema::Seeded& seeded, tensor::Dtype dtype, std::string_vi
                device::Device& device) {
   const tensor::Description description{dtype, seeded.shape};
   tensor::check(description, operand);
-  const auto count = description.elements();
-  const auto buffer = device.create(description.bytes());
+  // The elements live in the host's memory, which here is the device's.
+  if (device.memory_limit() != 0 && description.bytes() > device.memory_limit()) {
+    throw Error(Exit::no_device,
+                "input " + std::string(operand) + " takes " + format_memory(description.bytes()) +
+                    ", the limit is " + format_memory(device.memory_limit()),
+                "give the job more with [limits] memory, or use a device with more");
+  }
   const auto stream =
       static_cast<std::uint32_t>(operand == "a" ? Stream::matmul_a : Stream::matmul_b);
-  device.call(dtype == tensor::Dtype::i8 ? &Backend::fill_i8 : &Backend::fill_f32, buffer.get(),
-              std::uint64_t{0}, count, seeded.seed, stream, std::uint64_t{0});
+  const std::uint64_t size = tensor::size_of(dtype), count = description.elements();
+  const std::uint64_t piece = std::min(count, std::uint64_t{16} << 20);
+  const auto buffer = device.create(piece * size);
   Bytes elements(description.bytes());
-  device.download(buffer, elements.data(), elements.size());
+  for (std::uint64_t first = 0; first < count; first += piece) {
+    const std::uint64_t these = std::min(piece, count - first);
+    device.call(dtype == tensor::Dtype::i8 ? &Backend::fill_i8 : &Backend::fill_f32, buffer.get(),
+                std::uint64_t{0}, these, seeded.seed, stream, first);
+    device.download(buffer, elements.data() + first * size, these * size);
+  }
   return elements;
 }
 
