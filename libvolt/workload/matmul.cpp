@@ -104,8 +104,8 @@ Geometry geometry(const schema::Matmul& job, const tensor::Description& a,
   const std::uint64_t k_of_b = b.shape[g.transpose_b ? 1 : 0];
   if (g.k != k_of_b) {
     throw Error(code,
-                "a and b do not fit: a has " + std::to_string(g.k) + " to be multiplied with b's " +
-                    std::to_string(k_of_b),
+                "a and b do not fit: each row of a has " + std::to_string(g.k) +
+                    " elements, each column of b " + std::to_string(k_of_b),
                 "a is " + tensor::to_text(a) + " and b is " + tensor::to_text(b) +
                     "; see transpose_a and transpose_b in volt-job(5)");
   }

@@ -54,7 +54,7 @@ TEST_CASE("a challenge is written, read and written the same") {
 
 TEST_CASE("what is no challenge is refused with its reason") {
   CHECK(with("Statement/v1", "Statement/v2") ==
-        "c.json:1:10: _type is not an in-toto statement, version 1");
+        "c.json: _type is not an in-toto statement, version 1");
   CHECK(with("urn:volt:challenge/1", "urn:volt:receipt/1")
             .ends_with("predicateType is no challenge of volt "
                        "[make one with: gpu-verify challenge RECEIPT]"));

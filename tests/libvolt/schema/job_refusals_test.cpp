@@ -74,7 +74,7 @@ TEST_CASE("an unknown key is named with its place, and with the one that was mea
   CHECK(in_matmul("a = { pth = \"x\" }") ==
         "job.toml:4:13: unknown key \"matmul.a.pth\" [did you mean \"path\"?]");
   CHECK(in_matmul("b = { seed = 1, shape = [1, 1], sha256 = \"x\" }") ==
-        "job.toml:4:43: unknown key \"matmul.b.sha256\"");
+        "job.toml:4:42: unknown key \"matmul.b.sha256\"");
   CHECK(after_matmul("[limits]\ntim = \"1s\"") ==
         "job.toml:5:7: unknown key \"limits.tim\" [did you mean \"time\"?]");
   CHECK(after_matmul("[proof]\nlevle = \"L2\"") ==

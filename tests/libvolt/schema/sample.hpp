@@ -19,13 +19,16 @@ inline volt::schema::Receipt sample_receipt(const volt::crypto::PublicKey& signe
   r.outputs.push_back({"c.npy", digest_of("c"), 4224, {}});
   r.outputs.back().tensor = volt::schema::TensorFacts{{Dtype::f32, {32, 32}}, digest_of("pages c")};
   r.outputs.push_back({"c.pgm", digest_of("pgm"), 1037, {}});
-  r.inputs.push_back({"a", {{Dtype::f32, {32, 7}}, digest_of("pages a")}, 7, {}, 0, {}});
-  r.inputs.push_back({"b",
-                      {{Dtype::f32, {7, 32}}, digest_of("pages b")},
-                      {},
-                      digest_of("b"),
-                      1024,
-                      digest_of("receipt of b")});
+  volt::schema::InputRecord a, b;
+  a.name = "a";
+  a.tensor = {{Dtype::f32, {32, 7}}, digest_of("pages a")};
+  a.seed = 7;
+  b.name = "b";
+  b.tensor = {{Dtype::f32, {7, 32}}, digest_of("pages b")};
+  b.sha256 = digest_of("b");
+  b.bytes = 1024;
+  b.receipt = digest_of("receipt of b");
+  r.inputs = {a, b};
   r.job = digest_of("job");
   r.workload = "matmul/1";
   r.profile = "f32x/1";

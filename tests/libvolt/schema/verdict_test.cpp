@@ -67,8 +67,8 @@ TEST_CASE("a claim is set once and then changed, in the order of the first time"
 
 TEST_CASE("a verdict as a document") {
   Verdict verdict;
-  verdict.receipt = "ab";
-  verdict.level = "L2";
+  verdict.receipt = std::string("ab");
+  verdict.level = std::string("L2");
   verdict.set("work", Answer::cannot_tell, "why");
   verdict.cost = 2;
   verdict.whole = 8;
