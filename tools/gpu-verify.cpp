@@ -20,7 +20,7 @@ using namespace volt;
 using doc::Value;
 
 struct Arguments {
-  std::string receipt, challenge, proof, device = "auto", key_file, key_name;
+  std::string receipt, job, challenge, proof, device = "auto", key_file, key_name;
   std::optional<std::string> signer, level;
   std::vector<std::string> inputs;
   std::uint64_t threads = 0;
@@ -40,6 +40,7 @@ Exit verify(cli::Session& session, const Arguments& arguments) {
   options.path = arguments.receipt;
   options.signer = arguments.signer;
   options.level = arguments.all ? std::optional<std::string>("all") : arguments.level;
+  options.job = arguments.job;
   options.challenge = arguments.challenge;
   options.proof = arguments.proof;
   options.device = {arguments.device, static_cast<unsigned>(arguments.threads), 0};
@@ -121,6 +122,7 @@ int main(int argc, char** argv) {
       .summary = "check a receipt, and what was computed, bit for bit",
       .options = {{"receipt", &a.receipt, "RECEIPT", "run folder, or receipt file", {}, {}, true},
                   {"--inputs", &a.inputs, "PATH", "input file, or folder of them, found by digest"},
+                  {"--job", &a.job, "FILE", "the job that the receipt must be for"},
                   {"--signer", &a.signer, "KEY", "who must have signed: name, key id or PEM file",
                    "signer"},
                   {"--level",

@@ -32,7 +32,7 @@ Fd::~Fd() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-Fd open_file(const Path& path) {
+Fd open_file(const Path& path, Exit wrong) {
   // Without O_NONBLOCK a pipe under this name would make open() wait for a writer.
   Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (!fd) {
@@ -43,7 +43,7 @@ Fd open_file(const Path& path) {
   struct stat facts {};
   if (::fstat(fd.get(), &facts) != 0) throw_system(errno, "cannot examine " + shown(path));
   if (!S_ISREG(facts.st_mode)) {
-    throw Error(Exit::usage, shown(path) + " is not a regular file");
+    throw Error(wrong, shown(path) + " is not a regular file");
   }
   return fd;
 }
@@ -72,12 +72,12 @@ Mapping::~Mapping() {
   if (!bytes_.empty()) ::munmap(const_cast<std::uint8_t*>(bytes_.data()), bytes_.size());
 }
 
-std::string read_file(const Path& path, std::uint64_t max_bytes) {
-  const Fd fd = open_file(path);
+std::string read_file(const Path& path, std::uint64_t max_bytes, Exit wrong) {
+  const Fd fd = open_file(path, wrong);
   const auto size = stamp_of(fd.get()).bytes;
   if (size > max_bytes) {
-    throw Error(Exit::usage, shown(path) + " has " + std::to_string(size) +
-                                 " bytes, more than the " + std::to_string(max_bytes) + " allowed");
+    throw Error(wrong, shown(path) + " has " + std::to_string(size) + " bytes, more than the " +
+                           std::to_string(max_bytes) + " allowed");
   }
   std::string text(size, '\0');
   text.resize(read_at(fd.get(), 0, reinterpret_cast<std::uint8_t*>(text.data()), size));

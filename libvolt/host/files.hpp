@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include "libvolt/base/error.hpp"
 #include "libvolt/base/hex.hpp"
 
 namespace volt::host {
@@ -31,8 +32,8 @@ class Fd {
 };
 
 /// Opens a regular file for reading; a pipe or device is refused without waiting for it. Throws
-/// Error: not_found, local_io.
-Fd open_file(const Path& path);
+/// Error: not_found, local_io, `wrong` (no regular file).
+Fd open_file(const Path& path, Exit wrong = Exit::usage);
 
 /// Identity of an open file's content, as far as the system tells: to notice a change meanwhile.
 struct Stamp {
@@ -58,8 +59,9 @@ class Mapping {
   ByteView bytes_;
 };
 
-/// The text of a file of at most `max_bytes`. Throws Error: not_found, local_io, usage (too long).
-std::string read_file(const Path& path, std::uint64_t max_bytes);
+/// The text of a file of at most `max_bytes`. Throws Error: not_found, local_io, `wrong` (too long,
+/// or no regular file).
+std::string read_file(const Path& path, std::uint64_t max_bytes, Exit wrong = Exit::usage);
 
 /// Bytes [offset, offset + size) of an open file; short only at its end.
 std::size_t read_at(int fd, std::uint64_t offset, std::uint8_t* bytes, std::size_t size);

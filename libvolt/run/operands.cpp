@@ -62,15 +62,29 @@ Operand Operand::from_file(int fd, std::string_view name, std::string_view wante
   Operand operand;
   operand.mapping_ = host::Mapping(fd);
   operand.located_ = located_in(operand.mapping_.bytes(), "input " + std::string(name), wanted);
-  // Files may place tensors anywhere; kernels read elements where the processor likes them.
-  const auto size = tensor::size_of(operand.description().dtype);
-  if (operand.located_.offset % size != 0) {
-    const ByteView elements = operand.elements();
-    operand.made_.assign(elements.begin(), elements.end());
-    operand.mapping_ = host::Mapping();
-    operand.located_.offset = 0;
-  }
+  operand.align();
   return operand;
+}
+
+Operand Operand::from_output(int fd, std::string_view name) {
+  Operand operand;
+  operand.mapping_ = host::Mapping(fd);
+  try {
+    operand.located_ = tensor::parse_npy(operand.mapping_.bytes(), printable(name));
+  } catch (const Error& error) {
+    throw Error(Exit::verification_failed, error.message(), error.hint());
+  }
+  operand.align();
+  return operand;
+}
+
+void Operand::align() {
+  // Files may place tensors anywhere; kernels read elements where the processor likes them.
+  if (located_.offset % tensor::size_of(description().dtype) == 0) return;
+  const ByteView all = elements();
+  made_.assign(all.begin(), all.end());
+  mapping_ = host::Mapping();
+  located_.offset = 0;
 }
 
 Operand Operand::from_seed(const schema::Matmul& job, const schema::Seeded& seeded,

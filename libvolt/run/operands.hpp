@@ -23,6 +23,9 @@ class Operand {
  public:
   /// Reads the tensor called `wanted` (empty: the only one) of an open .npy or .safetensors file.
   static Operand from_file(int fd, std::string_view name, std::string_view wanted);
+  /// Reads the output of a run, which is a .npy file and nothing else. Throws Error
+  /// (verification_failed).
+  static Operand from_output(int fd, std::string_view name);
   static Operand from_seed(const schema::Matmul& job, const schema::Seeded& seeded,
                            std::string_view name, device::Device& device);
 
@@ -33,6 +36,8 @@ class Operand {
   schema::TensorFacts facts(device::Device& device) const;
 
  private:
+  void align();
+
   tensor::Located located_;
   host::Mapping mapping_;
   Bytes made_;

@@ -32,7 +32,7 @@ std::uint64_t prove(const host::Path& folder, const host::Path& challenge_path, 
                     const Interrupt& interrupt) {
   const Loaded loaded = load_receipt(folder);
   const auto [challenge, digest] = read_challenge(challenge_path, loaded.receipt);
-  const schema::Job job = load_job(loaded);
+  const schema::Job job = load_resolved_job(loaded);
   const InputFiles files = find_inputs(loaded, job, places, sink, interrupt.stop);
   if (!files.missing.empty()) {
     throw Error(Exit::not_found, "input " + files.missing.front() + " was not found by its digest",
@@ -61,7 +61,7 @@ std::uint64_t prove(const host::Path& folder, const host::Path& challenge_path, 
 std::string make_challenge(const host::Path& path, std::optional<std::uint64_t> draws,
                            crypto::KeyStore& keys) {
   const Loaded loaded = load_receipt(path);
-  if (!draws) draws = load_job(loaded).proof.at_least_default().draws();
+  if (!draws) draws = load_resolved_job(loaded).proof.at_least_default().draws();
   const auto key = keys.own();
   const auto challenge = proof::make_challenge(loaded.receipt.payload, loaded.receipt.receipt,
                                                *draws, key.public_key());

@@ -41,18 +41,19 @@ Loaded load_receipt(const host::Path& path) {
     throw Error(Exit::not_found, shown(path) + " has no receipt.json",
                 begun ? "the run is not complete: the same gpu-run command goes on" : "");
   }
-  return {is_folder ? path : path.parent_path(), receipt_path,
-          schema::open_receipt(host::read_file(receipt_path, schema::max_document_bytes),
-                               shown(receipt_path))};
+  return {
+      is_folder ? path : path.parent_path(), receipt_path,
+      schema::open_receipt(host::read_file(receipt_path, schema::max_document_bytes, source.code),
+                           shown(receipt_path))};
 }
 
-schema::Job load_job(const Loaded& loaded) {
+schema::Job load_resolved_job(const Loaded& loaded) {
   const auto path = loaded.folder / "job.json";
   if (!std::filesystem::exists(path)) {
     throw Error(Exit::not_found, "job.json does not lie beside the receipt",
                 "copy it from the run folder");
   }
-  const std::string text = host::read_file(path, schema::max_document_bytes);
+  const std::string text = host::read_file(path, schema::max_document_bytes, source.code);
   if (crypto::sha256(as_bytes(text)) != loaded.receipt.receipt.job) {
     throw Error(Exit::verification_failed, "job.json is not the job that the receipt names");
   }

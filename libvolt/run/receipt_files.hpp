@@ -20,7 +20,7 @@ Loaded load_receipt(const host::Path& path);
 
 /// The job beside the receipt. Throws Error: not_found; verification_failed when it is not the one
 /// that the receipt names, or no job.
-schema::Job load_job(const Loaded& loaded);
+schema::Job load_resolved_job(const Loaded& loaded);
 
 /// The input files that a receipt names, found by digest, and the names of those that were not.
 struct InputFiles {

@@ -51,10 +51,10 @@ class Run {
     if (!job_.matmul.image.empty()) names.push_back(job_.matmul.image);
     Folder folder(path, identity, names, options_.force);
     if (!folder.leaves().empty()) {
-      sink_.send(Log{Log::Level::info,
-                     "going on where an earlier start was stopped, after " +
-                         format_memory(folder.leaves().size() * tensor::page_bytes) +
-                         " of the output"});
+      sink_.send(
+          Log{Log::Level::info, "going on where an earlier start was stopped, after " +
+                                    format_memory(folder.leaves().size() * tensor::page_bytes) +
+                                    " of the output"});
     }
     const Answer answer = compute(folder);
     return finish(folder, names, answer);

@@ -144,7 +144,7 @@ Value::Object do_replay(const Request& request, Sink& sink, const Say& say) {
   Setting setting(request);
   const auto& job = setting.job.matmul;
   const Operand a = setting.operand(request, "a"), b = setting.operand(request, "b");
-  const Operand c = Operand::from_file(request.file("out"), job.out, {});
+  const Operand c = Operand::from_output(request.file("out"), job.out);
   const auto geometry =
       workload::geometry(job, a.description(), b.description(), Exit::verification_failed);
   if (c.description() != geometry.output()) {
@@ -241,7 +241,7 @@ Value::Object do_prove(const Request& request, Sink& sink, const Say& say) {
   Fields fields(request.value, source);
   const Openable open(setting, fields);
   const Operand a = setting.operand(request, "a"), b = setting.operand(request, "b");
-  const Operand c = Operand::from_file(request.file("out"), setting.job.matmul.out, {});
+  const Operand c = Operand::from_output(request.file("out"), setting.job.matmul.out);
   check_same(a, open.receipt.input("a")->tensor, "input a", setting.device);
   check_same(b, open.receipt.input("b")->tensor, "input b", setting.device);
   check_same(c, *open.receipt.outputs.front().tensor, "the output", setting.device);

@@ -10,6 +10,7 @@
 #include "libvolt/doc/read.hpp"
 #include "libvolt/proof/challenge.hpp"
 #include "libvolt/proof/consistency.hpp"
+#include "libvolt/run/job_file.hpp"
 #include "libvolt/run/operands.hpp"
 #include "libvolt/run/receipt_files.hpp"
 #include "libvolt/run/run.hpp"
@@ -61,14 +62,14 @@ class Verification {
     const bool job_known = read_job();
     if (verdict_.failed()) return done();
     verdict_.level = level();
+    // Whatever comes of it: one attempt has one result.
+    if (job_known && !options_.seen.empty() && !check_seen()) return done();
     if (!options_.proof.empty()) {
       check_proof(job_known);
     } else {
       check_files();
       if (job_known && !verdict_.failed()) check_work();
     }
-    // Remembered last: a receipt that fails for another reason binds nobody.
-    if (!verdict_.failed() && !options_.seen.empty()) check_seen();
     return done();
   }
 
@@ -109,7 +110,7 @@ class Verification {
   /// False when job.json is not there: then only what the receipt says itself can be looked at.
   bool read_job() {
     try {
-      job_ = load_job(*loaded_);
+      job_ = load_resolved_job(*loaded_);
     } catch (const Error& error) {
       const bool absent = error.code() == Exit::not_found;
       if (!absent && error.code() != Exit::verification_failed) throw;
@@ -118,6 +119,18 @@ class Verification {
     }
     demand_ = job_.proof.demand();
     policy_ = job_.proof.at_least_default();
+    if (!options_.job.empty()) {
+      const auto wanted = doc::to_canonical_json(schema::to_value(load_job(options_.job).job));
+      if (crypto::sha256(as_bytes(wanted)) != receipt().job) {
+        verdict_.set("job", Answer::fails,
+                     "the receipt is not for the job in " + printable(options_.job));
+        return true;
+      }
+    } else {
+      verdict_.not_proven.insert(
+          verdict_.not_proven.begin(),
+          "that job.json is the job you mean (--job compares it with yours)");
+    }
     const std::string why = proof::contradiction(receipt(), job_);
     if (!why.empty()) {
       verdict_.set("job", Answer::fails, "the receipt contradicts its job: " + why);
@@ -146,6 +159,9 @@ class Verification {
         part += "from seed " + std::to_string(input->seeded()->seed);
       } else if (input->sha256) {
         part += "as the job pins";
+      } else if (const auto& run = receipt().input(name)->receipt) {
+        part += "from the run with receipt " + run->hex().substr(0, 16) + ", as the prover claims";
+        all_pinned = false;
       } else {
         part += "as the prover claims";
         all_pinned = false;
@@ -184,7 +200,14 @@ class Verification {
         missing.push_back(output.name);
         continue;
       }
-      host::Fd fd = host::open_file(path);
+      host::Fd fd;
+      try {
+        fd = host::open_file(path, Exit::verification_failed);
+      } catch (const Error& error) {
+        if (error.code() != Exit::verification_failed) throw;
+        verdict_.set("files", Answer::fails, error.message());
+        return;
+      }
       if (host::stamp_of(fd.get()).bytes != output.bytes ||
           inputs::digest_of(fd.get(), output.name, sink_, interrupt_.stop) != output.sha256) {
         verdict_.set("files", Answer::fails,
@@ -237,15 +260,10 @@ class Verification {
     for (std::size_t i = 0; i < outputs_.size(); ++i) {
       task.files.push_back({i == 0 ? "out" : "image", outputs_[i].second.get()});
     }
-    std::string wrong;
     try {
-      const auto answer = work(task, sink_, interrupt_, [&](const Value& message) {
-        if (wrong.empty()) wrong = compare(message);
-      });
-      if (!wrong.empty()) {
-        verdict_.set("files", Answer::fails, wrong);
-        return;
-      }
+      const auto answer =
+          work(task, sink_, interrupt_, [&](const Value& message) { compare(message); });
+      if (verdict_.failed()) return;
       conclude(answer, how);
     } catch (const Error& error) {
       if (error.code() != Exit::verification_failed && error.code() != Exit::usage) throw;
@@ -253,23 +271,25 @@ class Verification {
     }
   }
 
-  /// What the worker read must be what the receipt names; empty when it is.
-  std::string compare(const Value& message) {
+  /// What the worker read must be what the receipt names.
+  void compare(const Value& message) {
     Fields fields(message, source);
     if (const auto* input = fields.find("input")) {
       const auto& name = fields.table("input").string("name");
       const auto* record = receipt().input(name);
       if (record == nullptr || facts_of(*input) != record->tensor) {
-        return "input " + printable(name) + " has other elements than the receipt names";
+        verdict_.set("inputs", Answer::fails,
+                     "input " + printable(name) + " has other elements than the receipt names");
       }
     } else if (const auto* output = fields.find("output")) {
       if (facts_of(*output) != *receipt().outputs.front().tensor) {
-        return "the output has other elements than the receipt names";
+        verdict_.set("files", Answer::fails,
+                     "the output has other elements than the receipt names");
       }
     } else if (fields.has("image") && !fields.boolean("image")) {
-      return printable(job_.matmul.image) + " is not the picture of the output";
+      verdict_.set("files", Answer::fails,
+                   printable(job_.matmul.image) + " is not the picture of the output");
     }
-    return {};
   }
 
   void conclude(const run::Answer& answer, const std::string& how) {
@@ -284,14 +304,14 @@ class Verification {
       verdict_.set("output", Answer::fails, *mismatch);
       return;
     }
-    if (how == "all" || checked == receipt().units) {
-      const std::string why = "all " + std::to_string(checked) + " elements computed again";
-      verdict_.set("work", Answer::holds, why);
-      verdict_.set("output", Answer::holds, why + ", each bit equal");
-    } else if (how == "algebra") {
+    if (how == "algebra") {
       const std::string why = "A(Br) = Cr for two random vectors, error below 1e-38";
       verdict_.set("work", Answer::holds, why);
       verdict_.set("output", Answer::holds, why);
+    } else if (how == "all" || checked == receipt().units) {
+      const std::string why = "all " + std::to_string(checked) + " elements computed again";
+      verdict_.set("work", Answer::holds, why);
+      verdict_.set("output", Answer::holds, why + ", each bit equal");
     } else {
       sampled(checked);
     }
@@ -352,12 +372,13 @@ class Verification {
     return challenge;
   }
 
-  void check_seen() {
+  bool check_seen() {
     const auto earlier = Seen(options_.seen).contradiction(loaded_->receipt);
-    if (!earlier) return;
+    if (!earlier) return true;
     verdict_.set("attempt", Answer::fails,
                  "the signer gave another result for attempt " + std::to_string(receipt().attempt) +
                      " of this job before (receipt " + printable(*earlier) + ")");
+    return false;
   }
 
   const VerifyOptions& options_;

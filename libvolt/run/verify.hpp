@@ -18,6 +18,7 @@ struct VerifyOptions {
   host::Path path;  ///< run folder, or receipt
   std::optional<std::string> signer;
   std::optional<std::string> level;  ///< L0, L2, L4, all; default: what the job demands
+  std::string job;                   ///< the verifier's own job file; empty: none
   std::string challenge, proof;      ///< files; empty: the outputs themselves are examined
   device::Wanted device;
   inputs::Places places;  ///< where to look for inputs
