@@ -80,8 +80,9 @@ Exit lock(cli::Session& session, const run::JobFile& file, const inputs::Places&
   for (const auto& input : found) digests.emplace_back(input.name, input.sha256.hex());
   if (!file.path.empty()) {
     host::write_file(file.path, locked);
-    session.sink().send(Log{Log::Level::info,
-                            file.origin + ": " + std::to_string(found.size()) + " inputs pinned"});
+    session.sink().send(Log{Log::Level::info, file.origin + ": " + std::to_string(found.size()) +
+                                                  (found.size() == 1 ? " input" : " inputs") +
+                                                  " pinned"});
   } else if (!session.json()) {
     session.print(locked);
   }

@@ -35,6 +35,7 @@ void prepare_process() {
   // Keys must not land in a core dump.
   const rlimit none{0, 0};
   ::setrlimit(RLIMIT_CORE, &none);
+  ::signal(SIGXFSZ, SIG_IGN);  // a file size limit then is an error of write(), and can be told
   signals::install();
 }
 

@@ -22,8 +22,8 @@ namespace {
 
 constexpr std::array<Setting, 4> table{{
     {"device", "where to compute: auto, cpu", false},
-    {"threads", "how many threads", false},
-    {"level", "proof level to demand", true},
+    {"threads", "how many threads", true},
+    {"level", "proof level to demand", false},
     {"signer", "key that must have signed", false},
 }};
 

@@ -125,6 +125,15 @@ bool Envelope::signed_by(const PublicKey& key) const {
   });
 }
 
+Envelope Envelope::parse_in_toto(std::string_view json, std::string_view origin) {
+  Envelope envelope = parse(json, origin, Exit::verification_failed);
+  if (envelope.payload_type != in_toto_payload) {
+    throw Error(Exit::verification_failed, std::string(origin) + " is an envelope of another kind",
+                "its payload type must be application/vnd.in-toto+json");
+  }
+  return envelope;
+}
+
 PublicKey Envelope::check_signer(ByteView der, std::string_view origin) const {
   const auto key = [&] {
     try {

@@ -32,6 +32,8 @@ struct Envelope {
   /// Reads the JSON form. Throws Error (usage, or `code`) on anything unexpected: unknown members,
   /// no signature or more than 16, base64 that is not canonical.
   static Envelope parse(std::string_view json, std::string_view origin, Exit code = Exit::usage);
+  /// The same for an envelope that must hold an in-toto statement; throws verification_failed.
+  static Envelope parse_in_toto(std::string_view json, std::string_view origin);
   std::string json() const;
 
   Bytes signed_bytes() const;

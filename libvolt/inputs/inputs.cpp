@@ -11,6 +11,7 @@
 #include "libvolt/base/error.hpp"
 #include "libvolt/base/text.hpp"
 #include "libvolt/crypto/digest.hpp"
+#include "libvolt/net/url.hpp"
 #include "libvolt/schema/receipt.hpp"
 
 namespace volt::inputs {
@@ -304,6 +305,12 @@ void check_present(const schema::Job& job, const Places& places) {
         open_below(places.job_folder, file->path);
       } else if (file != nullptr && !input->sha256) {
         refuse_unbound(name);
+      } else if (const auto* url = std::get_if<schema::Url>(&input->from)) {
+        net::check_url(url->url);
+        if (!input->sha256) {
+          throw Error(Exit::usage, "input " + std::string(name) + " is a url without a digest",
+                      "gpu-run --lock writes it");
+        }
       }
     });
   }

@@ -60,7 +60,8 @@ std::string contradiction(const schema::Receipt& receipt, const schema::Job& job
     const auto geometry = workload::geometry(job.matmul, receipt.inputs[0].tensor.description,
                                              receipt.inputs[1].tensor.description);
     const auto& output = *receipt.outputs[0].tensor;
-    if (output.description != geometry.output()) return "its output is not a tensor as the job gives";
+    if (output.description != geometry.output())
+      return "its output is not a tensor as the job gives";
     if (receipt.units != geometry.units()) {
       return "it counts " + std::to_string(receipt.units) + " units, but the job has " +
              std::to_string(geometry.units());

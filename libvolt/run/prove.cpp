@@ -13,25 +13,17 @@ namespace {
 
 const doc::Source source{"worker", Exit::failure};
 
-/// Anybody may ask: the signature says who, and the seed must follow from the receipt.
-std::pair<schema::Challenge, Digest> read_challenge(const host::Path& path,
-                                                    const schema::SignedReceipt& receipt) {
-  const std::string shown = printable(path.string());
-  const auto envelope = crypto::Envelope::parse(host::read_file(path, schema::max_document_bytes),
-                                                shown, Exit::verification_failed);
-  const auto challenge = schema::parse_challenge(envelope.payload, shown);
-  envelope.check_signer(challenge.signer, shown);
-  proof::check_challenge(challenge, receipt.payload, receipt.receipt);
-  return {challenge, crypto::sha256(as_bytes(envelope.payload))};
-}
-
 }  // namespace
 
 std::uint64_t prove(const host::Path& folder, const host::Path& challenge_path, int out,
                     const device::Wanted& device, const inputs::Places& places, Sink& sink,
                     const Interrupt& interrupt) {
   const Loaded loaded = load_receipt(folder);
-  const auto [challenge, digest] = read_challenge(challenge_path, loaded.receipt);
+  // Anybody may ask: the signature says who, and the seed must follow from the receipt.
+  const auto [challenge, digest, asker] = schema::open_challenge(
+      host::read_file(challenge_path, schema::max_document_bytes, Exit::verification_failed),
+      printable(challenge_path.string()));
+  proof::check_challenge(challenge, loaded.receipt.payload, loaded.receipt.receipt);
   const schema::Job job = load_resolved_job(loaded);
   const InputFiles files = find_inputs(loaded, job, places, sink, interrupt.stop);
   if (!files.missing.empty()) {

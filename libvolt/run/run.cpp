@@ -44,7 +44,11 @@ class Run {
 
   Outcome perform() {
     found_ = inputs::find(job_, options_.places, sink_, interrupt_.stop);
-    Identity identity{crypto::sha256(as_bytes(resolved_)), {}};
+    // With other limits it is still the same run: a person may raise one and go on.
+    schema::Job unlimited = job_;
+    unlimited.limits = {};
+    const auto text = doc::to_canonical_json(schema::to_value(unlimited));
+    Identity identity{crypto::sha256(as_bytes(text)), {}};
     for (const auto& input : found_) identity.inputs.push_back(input.sha256);
     host::Path path = options_.folder.empty() ? host::Path(job_.name + ".run") : options_.folder;
     std::vector<std::string> names{job_.matmul.out};

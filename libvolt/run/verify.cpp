@@ -117,8 +117,8 @@ class Verification {
       verdict_.set("job", absent ? Answer::cannot_tell : Answer::fails, reason(error));
       return !absent;
     }
-    demand_ = job_.proof.demand();
     policy_ = job_.proof.at_least_default();
+    demand_ = (options_.level ? job_.proof : policy_).demand();
     if (!options_.job.empty()) {
       const auto wanted = doc::to_canonical_json(schema::to_value(load_job(options_.job).job));
       if (crypto::sha256(as_bytes(wanted)) != receipt().job) {
@@ -335,15 +335,16 @@ class Verification {
       throw Error(Exit::not_found, "a proof cannot be checked without the job",
                   "put job.json of the run beside the receipt");
     }
-    verdict_.set("files", Answer::cannot_tell, "the outputs are not here");
+    verdict_.level = "L2";
+    verdict_.set("files", Answer::cannot_tell, "the outputs are not examined");
     const host::Fd proof_file = host::open_file(options_.proof);
     try {
-      const auto challenge = own_challenge();
+      const auto [challenge, digest, asker] = own_challenge();
       Task task;
       task.request =
           task_members("openings", schema::to_value(job_), with_default_limit(options_.device));
       task.request.emplace_back("receipt", loaded_->receipt.payload);
-      task.request.emplace_back("challenge", challenge_digest_.hex());
+      task.request.emplace_back("challenge", digest.hex());
       task.request.emplace_back("seed", challenge.seed.hex());
       task.request.emplace_back("draws", challenge.draws);
       task.files.push_back({"proof", proof_file.get()});
@@ -357,19 +358,17 @@ class Verification {
     }
   }
 
-  schema::Challenge own_challenge() {
-    const auto envelope =
-        crypto::Envelope::parse(host::read_file(options_.challenge, schema::max_document_bytes),
-                                shown(options_.challenge), Exit::verification_failed);
+  schema::SignedChallenge own_challenge() {
+    auto opened = schema::open_challenge(
+        host::read_file(options_.challenge, schema::max_document_bytes, Exit::verification_failed),
+        shown(options_.challenge));
     // A challenge that anybody else made may have been chosen so that a forgery passes.
-    if (!envelope.signed_by(keys_.own().public_key())) {
+    if (opened.signer.id() != keys_.own().public_key().id()) {
       throw Error(Exit::verification_failed, "the challenge is not one of yours",
                   "only your own challenge counts: gpu-verify challenge RECEIPT");
     }
-    const auto challenge = schema::parse_challenge(envelope.payload, shown(options_.challenge));
-    proof::check_challenge(challenge, loaded_->receipt.payload, receipt());
-    challenge_digest_ = crypto::sha256(as_bytes(envelope.payload));
-    return challenge;
+    proof::check_challenge(opened.challenge, loaded_->receipt.payload, receipt());
+    return opened;
   }
 
   bool check_seen() {
@@ -392,7 +391,6 @@ class Verification {
   schema::ProofPolicy policy_;
   std::vector<std::pair<std::string, host::Fd>> outputs_;
   std::uint64_t draws_ = 0;
-  Digest challenge_digest_;
 };
 
 }  // namespace

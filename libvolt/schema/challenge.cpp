@@ -3,6 +3,7 @@
 
 #include <array>
 
+#include "libvolt/crypto/digest.hpp"
 #include "libvolt/crypto/dsse.hpp"
 #include "libvolt/doc/fields.hpp"
 #include "libvolt/doc/read.hpp"
@@ -69,6 +70,13 @@ Challenge parse_challenge(std::string_view payload, std::string_view origin) {
   predicate.refuse_others();
   fields.refuse_others();
   return challenge;
+}
+
+SignedChallenge open_challenge(std::string_view text, std::string_view origin) {
+  const auto envelope = crypto::Envelope::parse_in_toto(text, origin);
+  Challenge challenge = parse_challenge(envelope.payload, origin);
+  auto signer = envelope.check_signer(challenge.signer, origin);
+  return {std::move(challenge), crypto::sha256(as_bytes(envelope.payload)), std::move(signer)};
 }
 
 std::string to_line(const ProofHeader& header) {

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "libvolt/base/hex.hpp"
+#include "libvolt/crypto/keys.hpp"
 
 namespace volt::schema {
 
@@ -27,6 +28,14 @@ struct Challenge {
 std::string to_payload(const Challenge& challenge);
 /// Throws Error (verification_failed) naming `origin`.
 Challenge parse_challenge(std::string_view payload, std::string_view origin);
+
+/// A challenge whose signature was checked against the key that it names.
+struct SignedChallenge {
+  Challenge challenge;
+  Digest digest;  ///< SHA-256 of the payload: how a proof names the challenge
+  crypto::PublicKey signer;
+};
+SignedChallenge open_challenge(std::string_view envelope, std::string_view origin);
 
 inline constexpr std::string_view proof_schema = "volt.proof/1";
 

@@ -236,11 +236,7 @@ Receipt parse_receipt(std::string_view payload, std::string_view origin) {
 Digest SignedReceipt::digest() const { return crypto::sha256(as_bytes(payload)); }
 
 SignedReceipt open_receipt(std::string_view text, std::string_view origin) {
-  const auto envelope = crypto::Envelope::parse(text, origin, Exit::verification_failed);
-  if (envelope.payload_type != crypto::in_toto_payload) {
-    throw Error(Exit::verification_failed, std::string(origin) + " is an envelope of another kind",
-                "its payload type must be application/vnd.in-toto+json");
-  }
+  const auto envelope = crypto::Envelope::parse_in_toto(text, origin);
   Receipt receipt = parse_receipt(envelope.payload, origin);
   auto signer = envelope.check_signer(receipt.signer, origin);
   return {std::move(receipt), envelope.payload, std::move(signer)};

@@ -70,14 +70,14 @@ TEST_CASE("environment wins over project, project over user") {
   CHECK(configuration().at("threads").text == "4");
   CHECK(configuration().at("threads").origin ==
         (place.root() / "home/.config/volt/config.toml").string() + ":1");
-  place.project("\nlevel = \"project\"\n");
-  CHECK(configuration().at("level").text == "project");
-  CHECK(configuration().at("level").origin == "./volt.toml:2");
-  ::setenv("VOLT_LEVEL", "environment", 1);
-  CHECK(configuration().at("level").text == "environment");
-  CHECK(configuration().at("level").origin == "VOLT_LEVEL");
-  ::setenv("VOLT_LEVEL", "", 1);
-  CHECK(configuration().at("level").text == "project");
+  place.project("\nthreads = 2\n");
+  CHECK(configuration().at("threads").text == "2");
+  CHECK(configuration().at("threads").origin == "./volt.toml:2");
+  ::setenv("VOLT_THREADS", "1", 1);
+  CHECK(configuration().at("threads").text == "1");
+  CHECK(configuration().at("threads").origin == "VOLT_THREADS");
+  ::setenv("VOLT_THREADS", "", 1);
+  CHECK(configuration().at("threads").text == "2");
 }
 
 TEST_CASE("no file and no home is no error") {
@@ -105,7 +105,7 @@ TEST_CASE("an unknown setting is refused, an unknown variable is not") {
 
 TEST_CASE("a project may not set what is the person's own") {
   Place place;
-  place.project("level = \"x\"\ndevice = \"cpu\"\n");
+  place.project("threads = 1\ndevice = \"cpu\"\n");
   CHECK(refusal().starts_with("./volt.toml:2: a project may not set device (set it in /tmp/"));
 }
 
@@ -121,4 +121,10 @@ TEST_CASE("a configuration that is no file is refused") {
   Place place;
   fs::create_directory("volt.toml");
   CHECK(refusal() == "the configuration ./volt.toml is not a regular file ()");
+}
+
+TEST_CASE("a cloned repository cannot lower what is demanded of a receipt") {
+  Place place;
+  place.project("level = \"L0\"\n");
+  CHECK(refusal().starts_with("./volt.toml:1: a project may not set level"));
 }

@@ -183,8 +183,7 @@ TEST_CASE("folders are made with their parents; what is in the way is named") {
 TEST_CASE("a folder whose name is too long is an error of volt's own") {
   const TempFolder folder;
   CHECK(exit_of([&] { make_folder(folder / std::string(300, 'n')); }) == Exit::local_io);
-  CHECK(exit_of([&] { make_folder(folder / (std::string(300, 'n') + "/sub")); }) ==
-        Exit::local_io);
+  CHECK(exit_of([&] { make_folder(folder / (std::string(300, 'n') + "/sub")); }) == Exit::local_io);
 }
 
 TEST_CASE("a finished file gets its name, over an older one, and only if it is a file") {

@@ -37,8 +37,7 @@ Child::Options shell(const std::string& script, std::vector<std::pair<int, int>>
 std::set<int> descriptors_of_child(std::vector<std::pair<int, int>> fds) {
   Pipe pipe;
   fds.emplace_back(pipe.write.get(), 1);
-  Child child =
-      Child::start(shell("ls /proc/$$/fd; :", std::move(fds)));
+  Child child = Child::start(shell("ls /proc/$$/fd; :", std::move(fds)));
   pipe.write = Fd();
   std::istringstream words(read_to_end(pipe.read.get()));
   child.wait();
@@ -118,12 +117,14 @@ TEST_CASE("a child has no descriptor that this process was itself handed, unless
 
 TEST_CASE("a program that cannot be started is an error that says why") {
   const TempFolder folder;
-  CHECK(message_of([&] { Child::start({{"x"}, folder / "none", {}}); }) ==
-        "cannot start " + (folder / "none").string() + ": No such file or directory");
+  CHECK(message_of([&] {
+          Child::start({{"x"}, folder / "none", {}});
+        }) == "cannot start " + (folder / "none").string() + ": No such file or directory");
   folder.write("text", "no program");
-  CHECK(message_of([&] { Child::start({{"x"}, folder / "text", {}}); }) ==
-        "cannot start " + (folder / "text").string() +
-            ": Permission denied [check who owns the file and its mode]");
+  CHECK(message_of([&] {
+          Child::start({{"x"}, folder / "text", {}});
+        }) == "cannot start " + (folder / "text").string() +
+                  ": Permission denied [check who owns the file and its mode]");
 }
 
 TEST_CASE("a failed start is reported wherever the named descriptors go, and writes into none") {
@@ -132,8 +133,9 @@ TEST_CASE("a failed start is reported wherever the named descriptors go, and wri
   REQUIRE(file);
   std::vector<std::pair<int, int>> fds;
   for (int number = 3; number < 40; ++number) fds.emplace_back(file.get(), number);
-  const std::string message =
-      message_of([&] { Child::start({{"x"}, folder / "none", fds}).wait(); });
+  const std::string message = message_of([&] {
+    Child::start({{"x"}, folder / "none", fds}).wait();
+  });
   CHECK(message.starts_with("cannot start "));
   CHECK(folder.read("out").empty());
 }

@@ -105,15 +105,15 @@ TEST_CASE("a proof's header is one line, read as it was written") {
 }
 
 TEST_CASE("a proof's header that is none is refused") {
-  CHECK(header_complaint("volt.proof/1", "volt.proof/2").ends_with(
-      "schema is not \"volt.proof/1\""));
+  CHECK(
+      header_complaint("volt.proof/1", "volt.proof/2").ends_with("schema is not \"volt.proof/1\""));
   CHECK(header_complaint("\"pages\"", "\"page\"")
             .ends_with("a is \"page\", not one of \"pages\", \"whole\", \"seed\" "
                        "[did you mean \"pages\"?]"));
   CHECK(header_complaint("\"a\":", "\"c\":1,\"a\":").find("unknown key \"c\"") !=
         std::string::npos);
   CHECK(header_complaint("\"b\":\"seed\",", "").ends_with("b is missing"));
-  CHECK(message_of([] { parse_proof_header(std::string(5000, ' '), "proof"); })
-            .starts_with("proof"));
+  CHECK(
+      message_of([] { parse_proof_header(std::string(5000, ' '), "proof"); }).starts_with("proof"));
   CHECK(message_of([] { parse_proof_header("", "proof"); }).starts_with("proof"));
 }

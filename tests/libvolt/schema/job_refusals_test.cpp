@@ -47,7 +47,8 @@ TEST_CASE("a document that is no job of this version says so") {
   CHECK(complaint("schema = \"volt.job/1\"") == "job.toml: workload is missing");
   CHECK(complaint("schema = \"volt.job/1\"\nworkload = \"matmull\"") ==
         "job.toml:2:12: workload is \"matmull\", not \"matmul\" [did you mean \"matmul\"?]");
-  CHECK(complaint("schema = \"volt.job/1\"\nworkload = \"matmul\"") == "job.toml: matmul is missing");
+  CHECK(complaint("schema = \"volt.job/1\"\nworkload = \"matmul\"") ==
+        "job.toml: matmul is missing");
   CHECK(complaint("schema = \"volt.job/1\"\nworkload = \"matmul\"\nmatmul = []") ==
         "job.toml:3:10: matmul is a list, not a table");
 }

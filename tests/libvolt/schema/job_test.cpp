@@ -67,7 +67,8 @@ schema = "volt.job/1"
 name = "every-thing_1.0"
 workload = "matmul"
 [matmul]
-a = { run = "../x.run", file = "c.npy", sha256 = ")" + digest + R"(" }
+a = { run = "../x.run", file = "c.npy", sha256 = ")" +
+                         digest + R"(" }
 b = { path = "m.safetensors", tensor = "w" }
 transpose_b = true
 out = "d.npy"
@@ -103,7 +104,8 @@ error = 0.5
 
 TEST_CASE("seeded and fetched inputs are read") {
   const Job job = matmul_job(
-      "a = { seed = 9007199254740991, shape = [0, 2147483648] }\nb = { url = \"https://h/b.npy\" }");
+      "a = { seed = 9007199254740991, shape = [0, 2147483648] }\nb = { url = \"https://h/b.npy\" "
+      "}");
   REQUIRE(job.matmul.a.seeded() != nullptr);
   CHECK(job.matmul.a.seeded()->seed == (std::uint64_t{1} << 53) - 1);
   CHECK(job.matmul.a.seeded()->shape == std::vector<std::uint64_t>{0, std::uint64_t{1} << 31});

@@ -216,7 +216,7 @@ TEST_CASE("a receipt signed by another key than the one it names, or altered, is
   };
   const std::string invalid =
       "the signature of r.json is not valid "
-      "[the receipt was altered, or signed with another key than the one it names]";
+      "[it was altered, or signed with another key than the one it names]";
   CHECK(open(envelope_of(payload(), crypto::SigningKey::make())) == invalid);
 
   auto envelope = crypto::Envelope::parse(envelope_of(payload(), key()), "x");

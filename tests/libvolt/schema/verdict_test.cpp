@@ -24,7 +24,7 @@ TEST_CASE("the exit follows from the demand and the claims, for every combinatio
     const std::pair<Demand, int> demands[] = {
         {Demand::identity, 2}, {Demand::work, 4}, {Demand::output, 5}};
     for (const auto& [demand, needed] : demands) {
-      const Exit expected = failed ? Exit::verification_failed
+      const Exit expected = failed                            ? Exit::verification_failed
                             : genuine && answers[needed] == 0 ? Exit::ok
                                                               : Exit::cannot_tell;
       if (verdict.exit(demand) != expected) {

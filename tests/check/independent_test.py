@@ -1,0 +1,109 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Lets the second verifier examine small runs and proofs of each profile, and altered ones.
+
+usage: independent_test.py GPU_RUN GPU_VERIFY
+"""
+import hashlib
+import os
+import pathlib
+import struct
+import subprocess
+import sys
+import tempfile
+
+sys.dont_write_bytecode = True
+from independent import Run, demand, npy_elements, seeded  # noqa: E402: beside this file
+
+# Name, [matmul], files (operand, dtype, rows, columns), draws, how a and b are opened.
+JOBS = [
+    ('seeds', 'profile = "f32x"\nimage = "c.pgm"\na = { seed = 1, shape = [40, 300] }\n'
+              'b = { seed = 9007199254740991, shape = [300, 70] }', [], 50, ('seed', 'seed')),
+    ('groups', 'profile = "i8x"\ntranspose_a = true\na = { seed = 3, shape = [300, 21] }\n'
+               'b = "b.npy"', [('b', '<f4', 300, 30)], 60, ('seed', 'whole')),
+    ('bits', 'profile = "f32x"\na = "a.npy"\nb = "b.npy"',
+     [('a', '<f4', 19, 40), ('b', '<f4', 40, 23)], 2750, ('whole', 'whole')),
+    ('bytes', 'profile = "i8"\ntranspose_b = true\na = { seed = 5, shape = [33, 257] }\n'
+              'b = "b.npy"', [('b', '|i1', 65, 257)], 2750, ('seed', 'whole')),
+    ('pages', 'profile = "i8x"\ntranspose_b = true\na = "a.npy"\nb = "b.npy"',
+     [('a', '<f4', 60, 3001), ('b', '<f4', 50, 3001)], 3, ('pages', 'pages')),
+    ('empty', 'a = { seed = 1, shape = [3, 0] }\nb = { seed = 2, shape = [0, 4] }', [], 5,
+     ('seed', 'seed')),
+    ('nothing', 'profile = "i8"\na = { seed = 1, shape = [0, 3] }\n'
+                'b = { seed = 2, shape = [3, 4] }', [], 5, ('seed', 'seed')),
+]
+counts = [0, 0]
+
+
+def check(what, work, refused=False):
+    try:
+        work()
+        good, why = not refused, 'accepted'
+    except ValueError as error:
+        good, why = refused, str(error)
+    print(f'{"ok     " if good else "FAILED "} {what}: {why if refused or not good else "holds"}')
+    counts[not good] += 1
+
+
+def write_npy(path, dtype, rows, columns):
+    """Any bits at all: infinities, NaNs and subnormal numbers among them."""
+    text = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': ({rows}, {columns}), }}"
+    text += ' ' * (-(11 + len(text)) % 64) + '\n'
+    bits = hashlib.shake_256(path.name.encode()).digest(rows * columns * int(dtype[2]))
+    if path.name == 'a.npy':  # and small numbers, so that not every sum is NaN
+        bits = struct.pack(f'<{rows * columns}f', *((byte - 128) / 3 for byte in bits[::4]))
+    path.write_bytes(b'\x93NUMPY\1\0' + struct.pack('<H', len(text)) + text.encode() + bits)
+
+
+def main(run, verify):
+    with tempfile.TemporaryDirectory() as folder:
+        env = {k: v for k, v in os.environ.items() if not k.startswith(('VOLT_', 'XDG_'))}
+        for job in JOBS:
+            home = pathlib.Path(folder, job[0])
+            home.mkdir()
+
+            def tool(*command):
+                return subprocess.run(command, cwd=home, env=dict(env, HOME=folder), check=True,
+                                      stdout=subprocess.PIPE).stdout
+            examine(home, tool, run, verify, *job)
+
+
+def examine(home, tool, run, verify, name, matmul, files, draws, ways):
+    for operand, *shape in files:
+        write_npy(home / f'{operand}.npy', *shape)
+    inputs = {operand: home / f'{operand}.npy' for operand, *_ in files}
+    (home / 'job.toml').write_text(
+        f'schema = "volt.job/1"\nworkload = "matmul"\n[matmul]\n{matmul}\n')
+    tool(run, '-q', 'job.toml')
+    challenge, proof, altered = home / 'challenge', home / 'proof', home / 'altered'
+    challenge.write_bytes(tool(verify, 'challenge', 'job.run', '--draws', str(draws)))
+    tool(run, 'prove', '-q', 'job.run', 'challenge', '-o', 'proof')
+    given = Run(home / 'job.run')
+
+    check(f'{name}: files', lambda: given.check_files(inputs))
+    check(f'{name}: proof by {ways[0]}, {ways[1]}', lambda: demand(
+        given.check_proof(challenge, proof) == ways, 'opened in another way'))
+    text = proof.read_bytes()
+    begin = text.index(b'\n') + 1
+    for at in (begin, (begin + len(text)) // 2, len(text) - 1) if begin < len(text) else ():
+        altered.write_bytes(text[:at] + bytes([text[at] ^ 1]) + text[at + 1:])
+        check(f'{name}: byte {at} altered', lambda: given.check_proof(challenge, altered), True)
+    altered.write_bytes(text + b'\0')
+    check(f'{name}: a byte more', lambda: given.check_proof(challenge, altered), True)
+    if name == 'bytes':
+        c = bytearray(npy_elements(home / 'job.run/c.npy'))
+        c[4321] ^= 1
+        check('bytes: an element altered, by algebra', lambda: given.check_algebra(
+            seeded(given.a), npy_elements(inputs['b']), bytes(c)), True)
+    output = home / 'job.run/c.npy'
+    output.write_bytes(output.read_bytes()[:-1] + b'\x7b')
+    check(f'{name}: the output altered', lambda: given.check_files(inputs), True)
+    receipt = home / 'job.run/receipt.json'
+    receipt.write_bytes(receipt.read_bytes().replace(b'"payload":"eyJf', b'"payload":"eyJg'))
+    check(f'{name}: the receipt altered', lambda: Run(home / 'job.run'), True)
+
+
+if __name__ == '__main__':
+    main(*map(os.path.abspath, sys.argv[1:3]))
+    print('{} passed, {} failed, 0 skipped'.format(*counts))
+    sys.exit(counts[1] != 0)

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libvolt/device/device.hpp"
+
+#include <doctest/doctest.h>
+
+#include "libvolt/base/error.hpp"
+#include "tests/libvolt/doc/message.hpp"
+
+using namespace volt;
+using namespace volt::device;
+
+namespace {
+
+Wanted wanted(std::uint64_t memory = 0, std::string name = "cpu") {
+  Wanted w;
+  w.device = std::move(name);
+  w.threads = 1;
+  w.memory_bytes = memory;
+  return w;
+}
+
+}  // namespace
+
+TEST_CASE("names that are devices, names that might be, and names that are none") {
+  check_name("auto");
+  check_name("cpu");
+  for (const std::string name : {"cuda", "cuda:0", "GPU-1234"}) {
+    CHECK(message_of([&] { check_name(name); }) ==
+          "no device " + name + ": this volt computes on CPUs only [use --device cpu]");
+  }
+  for (const std::string name : {"", "CPU", "cpu:0", "gpu", "tpu"}) {
+    CHECK(message_of([&] { check_name(name); }) ==
+          "no device is called \"" + name +
+              "\" [devices are auto and cpu; gpu-run devices lists them]");
+  }
+  CHECK(message_of([] { check_name("\x1b[2J"); }).find('\x1b') == std::string::npos);
+  CHECK_THROWS_AS(Device(wanted(0, "cuda:0")), Error);
+}
+
+TEST_CASE("the exit status tells an absent device from a wrong name") {
+  const auto exit_of = [](std::string_view name) {
+    try {
+      check_name(name);
+    } catch (const Error& error) {
+      return error.code();
+    }
+    return Exit::ok;
+  };
+  CHECK(exit_of("cuda:7") == Exit::no_device);
+  CHECK(exit_of("x") == Exit::usage);
+}
+
+TEST_CASE("a device says what it is") {
+  const Device device(wanted(0, "auto"));
+  CHECK(device.facts().backend == "cpu");
+  CHECK_FALSE(device.facts().name.empty());
+  CHECK(device.facts().driver.starts_with("linux "));
+  CHECK(device.facts().memory_bytes > (std::uint64_t{1} << 20));
+  CHECK(device.facts().cores >= 1);
+}
+
+TEST_CASE("more memory than the limit is an error that names both") {
+  Device device(wanted(1'000'000));
+  CHECK(message_of([&] { device.create(2'000'000); }) ==
+        "not enough device memory: needs 2 MB more, the limit is 1 MB "
+        "[give the job more with [limits] memory, or use a device with more]");
+  try {
+    device.create(2'000'000);
+    FAIL("nothing thrown");
+  } catch (const Error& error) {
+    CHECK(error.code() == Exit::no_device);
+  }
+  const Buffer half = device.create(600'000);
+  CHECK(message_of([&] { device.create(600'000); }).starts_with("not enough device memory: "));
+}
+
+TEST_CASE("memory that was given back counts no more") {
+  Device device(wanted(1'000'000));
+  for (int i = 0; i < 10; ++i) const Buffer buffer = device.create(900'000);
+  Buffer kept = device.create(900'000);
+  Buffer moved = std::move(kept);
+  CHECK(kept.get() == nullptr);
+  moved = Buffer();
+  device.create(900'000);
+}
+
+TEST_CASE("new memory is zero, and borrowed memory is what it was") {
+  Device device(wanted());
+  const Bytes bytes{1, 2, 3, 4, 5};
+  const Buffer zero = device.create(5), borrowed = device.borrow(bytes);
+  Bytes read(5, 9);
+  device.download(zero, read.data(), 5);
+  CHECK(read == Bytes(5));
+  device.download(borrowed, read.data(), 5);
+  CHECK(read == bytes);
+}
