@@ -12,7 +12,7 @@ namespace volt {
 /// "512 MB", "8GiB", "4096 B": decimal units are powers of 1000, "i" units powers of 1024. The
 /// number is whole; nullopt on anything else, overflow included.
 std::optional<std::uint64_t> parse_memory(std::string_view text);
-/// "1.5 GB": three significant digits, decimal units.
+/// "1.50 GB": three significant digits, decimal units.
 std::string format_memory(std::uint64_t bytes);
 
 /// "90s", "10m", "2h", "1d", "1h30m": whole numbers, units in falling order, each once.

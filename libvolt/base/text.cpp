@@ -96,20 +96,19 @@ bool is_utf8(std::string_view text) {
 std::string printable(std::string_view text, std::size_t limit) {
   std::string safe;
   while (!text.empty()) {
-    if (safe.size() > limit) return safe + "...";
     const std::size_t length = utf8_length(text);
     const auto first = static_cast<unsigned char>(text.front());
     // C1 controls (U+0080 to U+009F) are escape sequences to some terminals.
     const bool control =
         first < 0x20 || first == 0x7f ||
         (length == 2 && first == 0xc2 && static_cast<unsigned char>(text[1]) < 0xa0);
-    if (length == 0 || control) {
-      safe += "\\x" + to_hex({reinterpret_cast<const std::uint8_t*>(text.data()), 1});
-      text.remove_prefix(1);
-    } else {
-      safe += text.substr(0, length);
-      text.remove_prefix(length);
-    }
+    const bool as_it_is = length != 0 && !control;
+    const std::string piece =
+        as_it_is ? std::string(text.substr(0, length))
+                 : "\\x" + to_hex({reinterpret_cast<const std::uint8_t*>(text.data()), 1});
+    if (safe.size() + piece.size() > limit) return safe + "...";
+    safe += piece;
+    text.remove_prefix(as_it_is ? length : 1);
   }
   return safe;
 }

@@ -30,7 +30,7 @@ void check_name(std::string_view name) {
 
 }  // namespace
 
-bool KeyStore::has_own() const { return std::filesystem::exists(own_path()); }
+bool KeyStore::has_own() const { return host::exists(own_path()); }
 
 SigningKey KeyStore::own() {
   if (!has_own()) {
@@ -66,7 +66,7 @@ std::string KeyStore::import(std::string_view pem, std::string_view name) {
   check_name(name);
   const auto key = PublicKey::from_pem(pem);
   const auto path = folder_ / "known" / (std::string(name) + ".pem");
-  if (std::filesystem::exists(path) &&
+  if (host::exists(path) &&
       PublicKey::from_pem(host::read_file(path, max_pem_bytes)).id() != key.id()) {
     throw Error(Exit::conflict, "another key is known as " + std::string(name),
                 "choose another --name, or remove " + path.string());
@@ -111,7 +111,7 @@ PublicKey KeyStore::find(std::string_view text) const {
   for (const auto& entry : known()) {
     if (matches(entry.key, entry.name)) return entry.key;
   }
-  if (std::filesystem::exists(text)) {
+  if (host::exists(text)) {
     const auto pem = host::read_file(text, max_pem_bytes);
     return is_secret(pem) ? SigningKey::from_pem(pem).public_key() : PublicKey::from_pem(pem);
   }

@@ -67,7 +67,7 @@ class Guard {
     for (bool line_begins = true; at_ < text_.size();) {
       const char c = text_[at_];
       if (c == '"' || c == '\'') {
-        check_quote();
+        check_begins("a quote within a word");
         skip_string(c);
         line_begins = false;
       } else if (c == '#') {
@@ -90,12 +90,14 @@ class Guard {
       }
       const bool header = c == '[' && ((line_begins && open_.empty()) || open_ == "h");
       if (header && open_.empty()) check_header();
+      if (!header) check_begins("a bracket within a word");
       open_ += header ? 'h' : c;
       in_value_ = c == '[' && !header;
     } else if (c == ']' || c == '}') {
       if (!open_.empty()) open_.pop_back();
       in_value_ = true;
     } else if (c == '=') {
+      if (in_value_) fail_syntax("a second = before the value has ended");
       in_value_ = true;
     } else if (c == ',') {
       in_value_ = open_.ends_with('[');
@@ -109,12 +111,14 @@ class Guard {
     }
   }
 
-  /// toml++ reads a number up to the next white space, through quotes and what is in them.
-  void check_quote() const {
+  /// toml++ reads a number up to the next white space, through quotes, brackets and what is in
+  /// them.
+  void check_begins(const char* otherwise) const {
     if (at_ == 0) return;
     const char before = text_[at_ - 1];
-    const bool begins = std::string_view(" \t\n=,[{").find(before) != std::string_view::npos;
-    if (!begins && !(before == '.' && !in_value_)) fail_syntax("a quote within a word");
+    const bool begins = std::string_view(" \t\r\n=,[{").find(before) != std::string_view::npos;
+    const bool in_key = before == '.' && !in_value_ && text_[at_] != '[' && text_[at_] != '{';
+    if (!begins && !in_key) fail_syntax(otherwise);
   }
 
   /// What follows "[" or "[[" at the beginning of a line; an empty header is left to toml++.

@@ -48,6 +48,16 @@ Fd open_file(const Path& path, Exit wrong) {
   return fd;
 }
 
+bool exists(const Path& path) {
+  std::error_code error;
+  return std::filesystem::exists(path, error);
+}
+
+bool is_folder(const Path& path) {
+  std::error_code error;
+  return std::filesystem::is_directory(path, error);
+}
+
 Stamp stamp_of(int fd) {
   struct stat facts {};
   if (::fstat(fd, &facts) != 0) throw_system(errno, "cannot examine a file");
@@ -129,13 +139,13 @@ void write_file(const Path& path, std::string_view text, unsigned mode) {
 }
 
 void make_folder(const Path& path, unsigned mode) {
-  if (path.has_parent_path() && !std::filesystem::exists(path.parent_path())) {
+  if (path.has_parent_path() && !host::exists(path.parent_path())) {
     make_folder(path.parent_path());
   }
   if (::mkdir(path.c_str(), mode) != 0 && errno != EEXIST) {
     throw_system(errno, "cannot create folder " + shown(path));
   }
-  if (!std::filesystem::is_directory(path)) {
+  if (!is_folder(path)) {
     throw Error(Exit::local_io, shown(path) + " is in the way: it is not a folder");
   }
 }

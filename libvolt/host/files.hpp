@@ -35,6 +35,11 @@ class Fd {
 /// Error: not_found, local_io, `wrong` (no regular file).
 Fd open_file(const Path& path, Exit wrong = Exit::usage);
 
+/// Whether there is something under this name (a dangling link counts as nothing), and whether it
+/// is a folder. What the system will not tell, such as a name too long for it, is not there.
+bool exists(const Path& path);
+bool is_folder(const Path& path);
+
 /// Identity of an open file's content, as far as the system tells: to notice a change meanwhile.
 struct Stamp {
   std::uint64_t device = 0, inode = 0, bytes = 0;

@@ -2,6 +2,7 @@
 #include "libvolt/host/process.hpp"
 
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -31,7 +32,12 @@ namespace {
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   ::signal(SIGPIPE, SIG_DFL);
+  // Nothing that this process was handed itself shall go on to the child.
+  if (::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) != 0) {
+    for (int fd = 3; fd < 65'536; ++fd) ::fcntl(fd, F_SETFD, FD_CLOEXEC);  // before Linux 5.11
+  }
   // First above all targets, so that no target overwrites a source still needed.
+  report = ::fcntl(report, F_DUPFD_CLOEXEC, safe_from + static_cast<int>(fds.size()));
   for (std::size_t i = 0; i < fds.size(); ++i) {
     if (::dup3(fds[i].first, safe_from + static_cast<int>(i), O_CLOEXEC) < 0) fail();
   }

@@ -80,9 +80,10 @@ Digest fetch(const std::string& url, const std::optional<Digest>& wanted, const 
 
 Found find_url(std::string_view name, const schema::Input& input, const schema::Url& url,
                const Places& places, bool pinning, Sink& sink, const std::stop_token& stop) {
+  if (places.http == nullptr) throw Error(Exit::network, "there is no network here");
   if (input.sha256) {
     const auto path = cached_path(places, *input.sha256);
-    if (std::filesystem::exists(path)) {
+    if (host::exists(path)) {
       auto found = opened(name, path, host::open_file(path), sink, stop);
       if (found.sha256 == *input.sha256) return found;
       host::remove_tree(path);  // damaged on the disk: fetch it again
@@ -135,7 +136,7 @@ Found find_one(std::string_view name, const schema::Input& input, const Places& 
   const auto* run = std::get_if<schema::RunOutput>(&input.from);
   if (const auto bound = places.bindings.find(name); bound != places.bindings.end()) {
     const host::Path path = bound->second;
-    if (run != nullptr && std::filesystem::is_directory(path)) {
+    if (run != nullptr && host::is_folder(path)) {
       return find_run(name, path, run->file, host::open_file(path / run->file), sink, stop);
     }
     return opened(name, path, host::open_file(path), sink, stop);
@@ -300,7 +301,7 @@ void check_present(const schema::Job& job, const Places& places) {
     during("finding input " + std::string(name), [&, name = name, input = input] {
       const auto* file = std::get_if<schema::File>(&input->from);
       if (const auto bound = places.bindings.find(name); bound != places.bindings.end()) {
-        if (!std::filesystem::is_directory(bound->second)) host::open_file(bound->second);
+        if (!host::is_folder(bound->second)) host::open_file(bound->second);
       } else if (file != nullptr && !file->path.empty()) {
         open_below(places.job_folder, file->path);
       } else if (file != nullptr && !input->sha256) {
@@ -372,6 +373,14 @@ std::string lock(std::string_view toml, const schema::Job& job, const std::vecto
                   "add: " + std::string(name) + " = " + locked_value(*input, file->sha256));
     }
     const auto begin = offset_of(toml, input->mark), end = offset_of(toml, input->end);
+    // A header or a dotted key stands there: the input's members lie strewn over several lines.
+    if (begin >= toml.size() ||
+        std::string_view("\"'{").find(toml[begin]) == std::string_view::npos) {
+      throw Error(
+          Exit::usage,
+          "input " + std::string(name) + " is not written in one piece, so it cannot be locked",
+          "write: " + std::string(name) + " = " + locked_value(*input, file->sha256));
+    }
     text.replace(begin, end - begin, locked_value(*input, file->sha256));
   }
   return text;

@@ -75,7 +75,7 @@ void take_line(Journal& journal, std::string_view line) {
 
 Journal read_journal(const host::Path& path) {
   Journal journal;
-  if (!std::filesystem::exists(path)) return journal;
+  if (!host::exists(path)) return journal;
   const std::string text = host::read_file(path, std::uint64_t{4} << 30);
   for (const auto line : split(text, '\n')) {
     try {
@@ -125,7 +125,7 @@ Folder::Folder(host::Path path, const Identity& identity, const std::vector<std:
                 "wait for it, or choose another folder with -o");
   }
   const auto receipt_path = path_ / "receipt.json";
-  if (std::filesystem::exists(receipt_path)) {
+  if (host::exists(receipt_path)) {
     if (!force) {
       throw Error(Exit::conflict, shown(path_) + " holds a complete run",
                   "verify it with gpu-verify, run anew with --force, or choose another folder "
@@ -141,13 +141,14 @@ Folder::Folder(host::Path path, const Identity& identity, const std::vector<std:
     }
   }
   const Journal journal = read_journal(hidden("journal.jsonl"));
-  if (journal.found && journal.identity == identity_) {
-    attempt_ = std::max(attempt_, journal.attempt);
+  // The journal of an attempt that has its receipt was only not yet removed.
+  if (journal.found && journal.identity == identity_ && journal.attempt >= attempt_) {
+    attempt_ = journal.attempt;
     started_ = journal.started;
     earlier_ns_ = journal.elapsed_ns;
     extent_ = journal.extent;
     leaves_ = journal.leaves;
-    resume();
+    resume(force);
     return;
   }
   // A start that finished no page holds nothing that a person could miss.
@@ -155,25 +156,30 @@ Folder::Folder(host::Path path, const Identity& identity, const std::vector<std:
     throw Error(Exit::conflict, shown(path_) + " holds an unfinished run of another job",
                 "choose another folder with -o, or drop that run with --force");
   }
-  for (const auto& name : names_) {
-    if (!force && std::filesystem::exists(path_ / name)) {
-      throw Error(Exit::conflict, shown(path_ / name) + " is in the way",
-                  "choose another folder with -o, or replace the file with --force");
-    }
-  }
+  if (!force) refuse_in_the_way();
   host::remove_tree(hidden("work"));
   started_ = format_utc(std::chrono::system_clock::now());
   host::make_folder(hidden("work"));
   start_journal();
 }
 
-void Folder::resume() {
+void Folder::refuse_in_the_way() const {
+  for (const auto& name : names_) {
+    if (host::exists(path_ / name)) {
+      throw Error(Exit::conflict, shown(path_ / name) + " is in the way",
+                  "choose another folder with -o, or replace the file with --force");
+    }
+  }
+}
+
+void Folder::resume(bool force) {
   host::make_folder(hidden("work"));
-  // Killed while the outputs got their names: take them back, the receipt was not yet there.
-  if (!std::filesystem::exists(path_ / "receipt.json")) {
+  const bool computed = extent_ && leaves_.size() == tensor::page_count(extent_->second);
+  if (!host::exists(path_ / "receipt.json")) {
+    if (!computed && !force) refuse_in_the_way();
     for (const auto& name : names_) {
-      if (std::filesystem::exists(path_ / name) &&
-          !std::filesystem::exists(hidden("work") / name)) {
+      // Killed while the outputs got their names: take them back, the receipt was not yet there.
+      if (computed && host::exists(path_ / name) && !host::exists(hidden("work") / name)) {
         std::filesystem::rename(path_ / name, hidden("work") / name);
       }
     }
@@ -248,7 +254,7 @@ void Folder::complete(const std::string& job, const std::string& run, const std:
   host::write_file(hidden("work") / "run.json", run);
   host::write_file(hidden("work") / "receipt.json", receipt);
   // While new outputs replace older ones, no receipt may vouch for the mixture.
-  if (std::filesystem::exists(path_ / "receipt.json")) {
+  if (host::exists(path_ / "receipt.json")) {
     host::remove_tree(path_ / "receipt.json");
     host::sync_folder(path_);
   }

@@ -48,7 +48,8 @@ class Folder {
   void complete(const std::string& job, const std::string& run, const std::string& receipt);
 
  private:
-  void resume();
+  void resume(bool force);
+  void refuse_in_the_way() const;
   void start_journal();
   host::Path hidden(const std::string& name) const { return path_ / ".volt" / name; }
 

@@ -38,7 +38,7 @@ JobFile load_job(const std::string& path) {
     file.folder = ".";
   } else {
     file.path = path;
-    if (std::filesystem::is_directory(file.path)) {
+    if (host::is_folder(file.path)) {
       throw Error(Exit::usage, printable(path) + " is a folder, not a job file",
                   "give the .toml file in it");
     }

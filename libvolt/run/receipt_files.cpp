@@ -34,10 +34,10 @@ std::vector<host::Path> hints(const host::Path& folder) {
 }  // namespace
 
 Loaded load_receipt(const host::Path& path) {
-  const bool is_folder = std::filesystem::is_directory(path);
+  const bool is_folder = host::is_folder(path);
   const auto receipt_path = is_folder ? path / "receipt.json" : path;
-  if (is_folder && !std::filesystem::exists(receipt_path)) {
-    const bool begun = std::filesystem::exists(path / ".volt");
+  if (is_folder && !host::exists(receipt_path)) {
+    const bool begun = host::exists(path / ".volt");
     throw Error(Exit::not_found, shown(path) + " has no receipt.json",
                 begun ? "the run is not complete: the same gpu-run command goes on" : "");
   }
@@ -49,7 +49,7 @@ Loaded load_receipt(const host::Path& path) {
 
 schema::Job load_resolved_job(const Loaded& loaded) {
   const auto path = loaded.folder / "job.json";
-  if (!std::filesystem::exists(path)) {
+  if (!host::exists(path)) {
     throw Error(Exit::not_found, "job.json does not lie beside the receipt",
                 "copy it from the run folder");
   }

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <tuple>
 
@@ -108,6 +109,10 @@ Value::Object do_run(const Request& request, Sink& sink, const Say& say) {
   const auto done_pages =
       static_cast<std::uint64_t>(Fields(request.value, source).integer("done_pages", 0, INT64_MAX));
   const std::uint64_t done_bytes = std::min(done_pages * tensor::page_bytes, output.bytes());
+  // The exact length at once: nothing of an earlier start may trail behind.
+  if (::ftruncate(out, static_cast<off_t>(header.size() + output.bytes())) != 0) {
+    throw_system(errno, "cannot make the output as long as it becomes");
+  }
   host::write_at(out, 0, as_bytes(header));
   workload::Product product(geometry, a.elements(), b.elements(), setting.device);
   PageTeller teller(setting.device, say);

@@ -196,7 +196,7 @@ class Verification {
     std::vector<std::string> missing;
     for (const auto& output : receipt().outputs) {
       const auto path = loaded_->folder / output.name;
-      if (!std::filesystem::exists(path)) {
+      if (!host::exists(path)) {
         missing.push_back(output.name);
         continue;
       }

@@ -37,6 +37,9 @@ std::string to_payload(const Challenge& challenge) {
 Challenge parse_challenge(std::string_view payload, std::string_view origin) {
   const Source source{std::string(origin), Exit::verification_failed};
   const Value root = doc::parse_json(payload, origin, {max_document_bytes, 16}, source.code);
+  if (doc::to_canonical_json(root) != payload) {
+    throw Error(source.code, std::string(origin) + " is not in canonical form");
+  }
   Fields fields(root, source);
   if (fields.string("_type") != statement_type) {
     fields.fail("_type", fields.get("_type"), "is not an in-toto statement, version 1");

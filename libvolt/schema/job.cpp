@@ -257,9 +257,6 @@ Job parse_job(const Value& value, const Source& source, std::string_view stem) {
   }
   job.workload = fields.choice("workload", workloads);
   job.matmul = parse_matmul(fields.table("matmul"), source);
-  if (job.matmul.image == job.matmul.out) {
-    fields.fail("matmul", fields.get("matmul"), "has one name for out and image");
-  }
   if (fields.has("limits")) job.limits = parse_limits(fields.table("limits"));
   if (fields.has("proof")) job.proof = parse_proof(fields.table("proof"), job.matmul);
   fields.refuse_others();

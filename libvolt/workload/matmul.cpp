@@ -240,9 +240,13 @@ std::string graymap(const Geometry& geometry, ByteView c) {
 std::string sketch(const Geometry& geometry, ByteView c, std::uint64_t columns) {
   constexpr std::string_view ramp = " .:-=+*#%@";
   if (geometry.units() == 0) return {};
-  const std::uint64_t width = std::min(columns, geometry.n);
-  // A character is about twice as high as wide.
-  const std::uint64_t height = std::max<std::uint64_t>(1, geometry.m * width / (2 * geometry.n));
+  // A character is about twice as high as wide; tall pictures get narrower rather than longer.
+  std::uint64_t width = std::min(columns, geometry.n);
+  std::uint64_t height = std::max<std::uint64_t>(1, geometry.m * width / (2 * geometry.n));
+  if (height > columns) {
+    width = std::max<std::uint64_t>(1, width * columns / height);
+    height = columns;
+  }
   std::string text;
   for (std::uint64_t y = 0; y < height; ++y) {
     for (std::uint64_t x = 0; x < width; ++x) {
