@@ -2,13 +2,13 @@
 #include "libvolt/run/verify.hpp"
 
 #include <algorithm>
-#include <cstdio>
 
 #include "libvolt/base/text.hpp"
 #include "libvolt/crypto/digest.hpp"
 #include "libvolt/doc/fields.hpp"
 #include "libvolt/doc/read.hpp"
 #include "libvolt/proof/challenge.hpp"
+#include "libvolt/proof/conclusion.hpp"
 #include "libvolt/proof/consistency.hpp"
 #include "libvolt/run/job_file.hpp"
 #include "libvolt/run/operands.hpp"
@@ -28,18 +28,6 @@ using schema::Answer;
 const Source source{"worker", Exit::failure};
 
 std::string shown(const host::Path& path) { return printable(path.string()); }
-
-std::string percent(double share) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.3g %%", 100 * share);
-  return text;
-}
-
-std::string power(double probability) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.1e", probability);
-  return text;
-}
 
 class Verification {
  public:
@@ -242,20 +230,22 @@ class Verification {
       return leave_open("input " + join(files.missing, ", ") +
                         " was not found by its digest; give --inputs");
     }
-    draws_ = policy_.draws();
-    std::string how = verdict_.level == "L4"   ? "algebra"
-                      : verdict_.level == "L2" ? "sample"
-                                               : "all";
+    using How = proof::Examined::How;
+    draws_ = std::min(policy_.draws(), schema::max_draws);
+    How how = verdict_.level == "L4" ? How::algebra : How::sample;
     // Drawing as many as there are costs as much as looking at each.
-    if (how == "sample" && draws_ >= receipt().units) how = "all";
+    if (verdict_.level == "all" || (how == How::sample && draws_ >= receipt().units))
+      how = How::all;
     const Digest seed = proof::challenge_seed(receipt(), crypto::random_digest());
 
     Task task;
     task.request =
         task_members("replay", schema::to_value(job_), with_default_limit(options_.device));
-    task.request.emplace_back("how", how);
+    task.request.emplace_back("how", how == How::all       ? "all"
+                                     : how == How::algebra ? "algebra"
+                                                           : "sample");
     task.request.emplace_back("seed", seed.hex());
-    task.request.emplace_back("draws", std::min(draws_, schema::max_draws));
+    task.request.emplace_back("draws", draws_);
     for (const auto& input : files.found) task.files.push_back({input.name, input.fd.get()});
     for (std::size_t i = 0; i < outputs_.size(); ++i) {
       task.files.push_back({i == 0 ? "out" : "image", outputs_[i].second.get()});
@@ -292,42 +282,15 @@ class Verification {
     }
   }
 
-  void conclude(const run::Answer& answer, const std::string& how) {
+  void conclude(const run::Answer& answer, proof::Examined::How how) {
     Fields end(answer.end, source, "end");
-    const auto checked = static_cast<std::uint64_t>(end.integer("checked", 0, INT64_MAX));
     Fields cost = end.table("cost");
     verdict_.cost = cost.number("multiply_adds", 0, 1e300);
     verdict_.whole = cost.number("of", 0, 1e300);
-    if (const auto* mismatch = end.get("mismatch").get_if<std::string>()) {
-      verdict_.set("work", how == "sample" ? Answer::fails : Answer::cannot_tell,
-                   how == "sample" ? *mismatch : "at least one element is wrong");
-      verdict_.set("output", Answer::fails, *mismatch);
-      return;
-    }
-    if (how == "algebra") {
-      const std::string why = "A(Br) = Cr for two random vectors, error below 1e-38";
-      verdict_.set("work", Answer::holds, why);
-      verdict_.set("output", Answer::holds, why);
-    } else if (how == "all" || checked == receipt().units) {
-      const std::string why = "all " + std::to_string(checked) + " elements computed again";
-      verdict_.set("work", Answer::holds, why);
-      verdict_.set("output", Answer::holds, why + ", each bit equal");
-    } else {
-      sampled(checked);
-    }
-  }
-
-  void sampled(std::uint64_t checked) {
-    const double units = static_cast<double>(receipt().units);
-    const auto drawn = std::min(draws_, schema::max_draws);
-    const double catch_share = policy_.catch_share;
-    const double miss = proof::chance_of_missing(drawn, catch_share);
-    verdict_.set("work", miss <= policy_.error * 1.0000001 ? Answer::holds : Answer::cannot_tell,
-                 std::to_string(checked) + " drawn elements computed again, all right; were " +
-                     percent(catch_share) + " wrong, the chance to miss it is " + power(miss));
-    verdict_.set("output", Answer::cannot_tell,
-                 "a single wrong element is caught with a chance of " +
-                     percent(static_cast<double>(checked) / units) + "; --all settles it");
+    proof::Examined examined{how, receipt().units, draws_, 0, {}};
+    examined.checked = static_cast<std::uint64_t>(end.integer("checked", 0, INT64_MAX));
+    if (const auto* text = end.get("mismatch").get_if<std::string>()) examined.mismatch = *text;
+    proof::conclude(verdict_, examined, policy_);
   }
 
   void check_proof(bool job_known) {
@@ -350,7 +313,7 @@ class Verification {
       task.files.push_back({"proof", proof_file.get()});
       draws_ = challenge.draws;
       const auto answer = work(task, sink_, interrupt_, [](const Value&) {});
-      conclude(answer, "sample");
+      conclude(answer, proof::Examined::How::sample);
     } catch (const Error& error) {
       if (error.code() != Exit::verification_failed) throw;
       verdict_.set("work", Answer::fails, reason(error));

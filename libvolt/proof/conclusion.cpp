@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libvolt/proof/conclusion.hpp"
+
+#include <cstdio>
+
+#include "libvolt/proof/challenge.hpp"
+
+namespace volt::proof {
+namespace {
+
+using schema::Answer;
+
+std::string percent(double share) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.3g %%", 100 * share);
+  return text;
+}
+
+std::string power(double probability) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1e", probability);
+  return text;
+}
+
+}  // namespace
+
+void conclude(schema::Verdict& verdict, const Examined& examined,
+              const schema::ProofPolicy& policy) {
+  const auto& e = examined;
+  if (e.mismatch) {
+    const bool sampled = e.how == Examined::How::sample;
+    verdict.set("work", sampled ? Answer::fails : Answer::cannot_tell,
+                sampled ? *e.mismatch : "at least one element is wrong");
+    verdict.set("output", Answer::fails, *e.mismatch);
+    return;
+  }
+  if (e.how == Examined::How::algebra) {
+    const std::string why = "A(Br) = Cr for two random vectors, error below 1e-38";
+    verdict.set("work", Answer::holds, why);
+    verdict.set("output", Answer::holds, why);
+    return;
+  }
+  if (e.how == Examined::How::all || e.checked == e.units) {
+    const std::string why = "all " + std::to_string(e.checked) + " elements computed again";
+    verdict.set("work", Answer::holds, why);
+    verdict.set("output", Answer::holds, why + ", each bit equal");
+    return;
+  }
+  const double miss = chance_of_missing(e.draws, policy.catch_share);
+  // The number of draws was rounded up from these two: a hair is allowed for the rounding of exp.
+  const bool enough = miss <= policy.error * (1 + 1e-9);
+  verdict.set("work", enough ? Answer::holds : Answer::cannot_tell,
+              std::to_string(e.checked) + " drawn elements computed again, all right; were " +
+                  percent(policy.catch_share) + " wrong, the chance to miss it is " + power(miss));
+  verdict.set("output", Answer::cannot_tell,
+              "a single wrong element is caught with a chance of " +
+                  percent(static_cast<double>(e.checked) / static_cast<double>(e.units)) +
+                  "; --all settles it");
+}
+
+}  // namespace volt::proof

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "libvolt/schema/job.hpp"
+#include "libvolt/schema/verdict.hpp"
+
+namespace volt::proof {
+
+/// What was looked at, and what came of it.
+struct Examined {
+  enum class How { sample, all, algebra };
+  How how = How::sample;
+  std::uint64_t units = 0;              ///< that there are
+  std::uint64_t draws = 0;              ///< of a sample, with repetitions
+  std::uint64_t checked = 0;            ///< different units looked at
+  std::optional<std::string> mismatch;  ///< the first wrong element
+};
+
+/// Sets the claims `work` and `output`, which are never mixed: a sample shows that at least a share
+/// of the units is right, and no more (proofs.md section 4).
+void conclude(schema::Verdict& verdict, const Examined& examined,
+              const schema::ProofPolicy& policy);
+
+}  // namespace volt::proof

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libvolt/proof/conclusion.hpp"
+
+#include <doctest/doctest.h>
+
+using namespace volt;
+using proof::Examined;
+using schema::Answer;
+
+namespace {
+
+schema::Verdict concluded(const Examined& examined) {
+  schema::Verdict verdict;
+  proof::conclude(verdict, examined, {});
+  return verdict;
+}
+
+Answer work(const schema::Verdict& verdict) { return verdict.find("work")->answer; }
+Answer output(const schema::Verdict& verdict) { return verdict.find("output")->answer; }
+
+}  // namespace
+
+TEST_CASE("a sample shows the work and never the output") {
+  const auto verdict = concluded({Examined::How::sample, 1'000'000, 2750, 2746, {}});
+  CHECK(work(verdict) == Answer::holds);
+  CHECK(output(verdict) == Answer::cannot_tell);
+  CHECK(verdict.find("output")->why ==
+        "a single wrong element is caught with a chance of 0.275 %; --all settles it");
+}
+
+TEST_CASE("the default policy is met by 2750 draws, and by no fewer") {
+  CHECK(schema::ProofPolicy().draws() == 2750);
+  CHECK(work(concluded({Examined::How::sample, 1'000'000, 2749, 2749, {}})) == Answer::cannot_tell);
+}
+
+TEST_CASE("a sample that saw every unit shows the output") {
+  const auto verdict = concluded({Examined::How::sample, 12, 2750, 12, {}});
+  CHECK(work(verdict) == Answer::holds);
+  CHECK(output(verdict) == Answer::holds);
+}
+
+TEST_CASE("a product without elements is right") {
+  CHECK(output(concluded({Examined::How::sample, 0, 2750, 0, {}})) == Answer::holds);
+}
+
+TEST_CASE("a wrong element that was drawn fails both claims") {
+  const auto verdict = concluded({Examined::How::sample, 100'000, 2750, 7, "C[0, 1] is 2, not 3"});
+  CHECK(work(verdict) == Answer::fails);
+  CHECK(output(verdict) == Answer::fails);
+}
+
+TEST_CASE("a wrong element found among all leaves open how much of the work was done") {
+  for (const auto how : {Examined::How::all, Examined::How::algebra}) {
+    const auto verdict = concluded({how, 100, 0, 100, "C[0, 1] is 2, not 3"});
+    CHECK(work(verdict) == Answer::cannot_tell);
+    CHECK(output(verdict) == Answer::fails);
+    CHECK(verdict.exit(schema::Demand::work) == Exit::verification_failed);
+  }
+}
+
+TEST_CASE("algebra does not say that elements were computed again") {
+  const auto verdict = concluded({Examined::How::algebra, 12, 0, 12, {}});
+  CHECK(output(verdict) == Answer::holds);
+  CHECK(verdict.find("output")->why == "A(Br) = Cr for two random vectors, error below 1e-38");
+}
