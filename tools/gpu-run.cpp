@@ -31,15 +31,6 @@ struct Arguments {
 
 crypto::KeyStore key_store() { return crypto::KeyStore(host::configuration_folder() / "keys"); }
 
-device::Wanted wanted_device(const Arguments& arguments) {
-  device::check_name(arguments.device);
-  if (arguments.threads > 1024) {
-    throw Error(Exit::usage,
-                "--threads is " + std::to_string(arguments.threads) + ", more than 1024");
-  }
-  return {arguments.device, static_cast<unsigned>(arguments.threads), 0};
-}
-
 inputs::Places places(const Arguments& arguments, const host::Path& folder, net::Http& http) {
   inputs::Places places;
   places.job_folder = folder;
@@ -91,6 +82,9 @@ Exit lock(cli::Session& session, const run::JobFile& file, const inputs::Places&
 }
 
 Exit run_job(cli::Session& session, const Arguments& arguments) {
+  if (arguments.check && arguments.lock) {
+    throw Error(Exit::usage, "--check and --lock exclude each other");
+  }
   const auto file = run::load_job(arguments.job);
   const auto http = net::curl_http();
   const auto where = places(arguments, file.folder, *http);
@@ -98,7 +92,8 @@ Exit run_job(cli::Session& session, const Arguments& arguments) {
   if (arguments.lock) return lock(session, file, where);
   session.set_resume_hint("the same command goes on where this run stopped");
   auto keys = key_store();
-  const run::Options options{arguments.output, arguments.force, wanted_device(arguments), where};
+  const run::Options options{arguments.output, arguments.force,
+                             device::wanted(arguments.device, arguments.threads), where};
   const auto outcome = run::run_job(file, options, keys, session.sink(), interrupt(session));
 
   const auto& receipt = outcome.receipt;
@@ -108,10 +103,10 @@ Exit run_job(cli::Session& session, const Arguments& arguments) {
     session.sink().send(
         Log{Log::Level::info, receipt.outputs.back().name + ":\n" + outcome.sketch});
   }
-  session.sink().send(
-      Log{Log::Level::info, file.job.name + " done in " +
-                                format_duration(std::chrono::nanoseconds(receipt.elapsed_ns)) +
-                                " on " + receipt.device + "; check it with: gpu-verify " + folder});
+  session.sink().send(Log{
+      Log::Level::info, file.job.name + " done in " +
+                            format_duration(std::chrono::nanoseconds(receipt.elapsed_ns)) + " on " +
+                            receipt.device + "; verify it with: gpu-verify " + folder});
   session.sink().send(Metric{"rate", outcome.multiply_adds / seconds, "multiply-adds/s"});
   if (!session.json()) session.print(folder + "\n");
   session.result({{"folder", folder},
@@ -156,7 +151,8 @@ Exit prove(cli::Session& session, const Arguments& arguments) {
   if (!file) throw_system(errno, "cannot create " + printable(part.string()));
   std::uint64_t bytes = 0;
   try {
-    bytes = run::prove(arguments.job, arguments.challenge, file.get(), wanted_device(arguments),
+    bytes = run::prove(arguments.job, arguments.challenge, file.get(),
+                       device::wanted(arguments.device, arguments.threads),
                        places(arguments, ".", *http), session.sink(), interrupt(session));
     if (!to_stdout) host::rename_into(part, arguments.output);
   } catch (...) {
@@ -178,7 +174,7 @@ int main(int argc, char** argv) {
                             "threads to compute with; changes no bit of any result", "threads"};
   const cli::Tool tool{
       .name = "gpu-run",
-      .summary = "run a job, and leave a receipt that anyone can check",
+      .summary = "run a job, and leave a receipt that anyone can verify",
       .options = {{"job", &a.job, "JOB", "job file, or - for standard input", {}, {}, true},
                   {"-o,--output", &a.output, "DIR", "run folder; default NAME.run"},
                   {"--input", &a.bindings, "NAME=PATH", "where an input of the job is"},
@@ -195,7 +191,13 @@ int main(int argc, char** argv) {
                 {"prove",
                  "answer a verifier's challenge to a run",
                  {{"run", &a.job, "DIR", "run folder", {}, {}, true},
-                  {"challenge", &a.challenge, "FILE", "challenge to answer", {}, {}, true},
+                  {"challenge",
+                   &a.challenge,
+                   "CHALLENGE",
+                   "file with the challenge to answer",
+                   {},
+                   {},
+                   true},
                   {"-o,--output", &a.output, "FILE", "where to write; default standard output"},
                   {"--inputs", &a.inputs, "PATH", "input file, or folder of them"},
                   device,

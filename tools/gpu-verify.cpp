@@ -31,7 +31,6 @@ struct Arguments {
 crypto::KeyStore key_store() { return crypto::KeyStore(host::configuration_folder() / "keys"); }
 
 Exit verify(cli::Session& session, const Arguments& arguments) {
-  device::check_name(arguments.device);
   const auto http = net::curl_http();
   run::VerifyOptions options;
   options.path = arguments.receipt;
@@ -40,7 +39,7 @@ Exit verify(cli::Session& session, const Arguments& arguments) {
   options.job = arguments.job;
   options.challenge = arguments.challenge;
   options.proof = arguments.proof;
-  options.device = {arguments.device, static_cast<unsigned>(arguments.threads), 0};
+  options.device = device::wanted(arguments.device, arguments.threads);
   options.places.candidates.assign(arguments.inputs.begin(), arguments.inputs.end());
   options.places.cache = host::cache_folder();
   options.places.http = http.get();
@@ -116,7 +115,7 @@ int main(int argc, char** argv) {
   Arguments a;
   const cli::Tool tool{
       .name = "gpu-verify",
-      .summary = "check a receipt, and what was computed, bit for bit",
+      .summary = "verify a receipt, and what was computed, bit for bit",
       .options = {{"receipt", &a.receipt, "RECEIPT", "run folder, or receipt file", {}, {}, true},
                   {"--inputs", &a.inputs, "PATH", "input file, or folder of them, found by digest"},
                   {"--job", &a.job, "FILE", "the job that the receipt must be for"},
@@ -137,11 +136,11 @@ int main(int argc, char** argv) {
                    "threads to compute with; changes no bit of any result", "threads"}},
       .verbs = {{"challenge",
                  "print a challenge to the prover of a receipt",
-                 {{"receipt", &a.receipt, "RECEIPT", "receipt file", {}, {}, true},
+                 {{"receipt", &a.receipt, "RECEIPT", "run folder, or receipt file", {}, {}, true},
                   {"--draws", &a.draws, "N",
                    "elements to draw; default: as the job's [proof] says"}},
                  [&](cli::Session& session) { return challenge(session, a); }},
-                {"key show", "list your key and those you know", {}, key_show},
+                {"key show", "list your key and those of others that you know", {}, key_show},
                 {"key export", "print your public key as PEM", {}, key_export},
                 {"key import",
                  "take somebody's public key, or your own secret one",

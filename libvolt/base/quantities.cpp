@@ -81,7 +81,9 @@ std::string format_duration(std::chrono::nanoseconds duration) {
   const double seconds = std::chrono::duration<double>(duration).count();
   const auto whole = std::llround(seconds);
   char text[48];
-  if (seconds < 9.95) {
+  if (seconds < 0.9995) {
+    std::snprintf(text, sizeof text, "%.0f ms", 1000 * seconds);
+  } else if (seconds < 9.95) {
     std::snprintf(text, sizeof text, "%.1f s", seconds);
   } else if (whole < 60) {
     std::snprintf(text, sizeof text, "%lld s", whole);

@@ -17,7 +17,7 @@ std::string format_memory(std::uint64_t bytes);
 
 /// "90s", "10m", "2h", "1d", "1h30m": whole numbers, units in falling order, each once.
 std::optional<std::chrono::seconds> parse_duration(std::string_view text);
-/// "12 s", "3 min 20 s", "2 h 5 min"; below ten seconds with one decimal.
+/// "30 ms", "1.5 s", "12 s", "3 min 20 s", "2 h 5 min".
 std::string format_duration(std::chrono::nanoseconds duration);
 
 /// UTC in RFC 3339 with whole seconds: "2026-11-20T09:57:00Z".

@@ -141,7 +141,9 @@ std::optional<std::string_view> closest(std::string_view word,
   if (word.size() > 64) return best;
   for (const auto candidate : candidates) {
     const std::size_t distance = edit_distance(word, candidate);
-    const std::size_t allowed = std::max<std::size_t>(1, candidate.size() / 3);
+    // Between names of three letters or less any two are near; none is then what was meant.
+    const std::size_t allowed =
+        candidate.size() < 4 ? 0 : std::max<std::size_t>(1, candidate.size() / 3);
     if (distance <= allowed && distance < candidate.size() && (!best || distance < best_distance)) {
       best = candidate;
       best_distance = distance;

@@ -72,7 +72,8 @@ Complete completion(const Option& option) {
   const auto value = value_name(option);
   if (value == "DIR") return Complete::folder;
   // A job is a file too; a positional that is none says so by its value name.
-  if (value == "FILE" || value == "JOB" || value == "RECEIPT" || value == "PATH") {
+  if (value == "FILE" || value == "JOB" || value == "RECEIPT" || value == "PATH" ||
+      value == "CHALLENGE") {
     return Complete::file;
   }
   return Complete::nothing;

@@ -22,7 +22,8 @@ void check_choice(const Option& option, std::string_view name, std::string_view 
   std::vector<std::string> quoted;
   for (const auto& choice : option.choices) quoted.push_back("\"" + choice + "\"");
   const std::vector<std::string_view> views(option.choices.begin(), option.choices.end());
-  fail(name, text, "one of " + join(quoted, ", "), suggestion(text, views));
+  fail(name, text, (quoted.size() == 1 ? "" : "one of ") + join(quoted, ", "),
+       suggestion(text, views));
 }
 
 std::uint64_t number(std::string_view name, std::string_view text) {

@@ -22,7 +22,8 @@ void check_name(std::string_view name) {
       !name.empty() && name.size() <= 63 && std::all_of(name.begin(), name.end(), [](char c) {
         return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
       });
-  if (!plain || name == "you") {
+  if (name == "you") throw Error(Exit::usage, "\"you\" is what volt calls your own key");
+  if (!plain) {
     throw Error(Exit::usage, "\"" + printable(name) + "\" is no name for a key",
                 "use lower-case letters, digits, '-' and '_', at most 63");
   }
@@ -36,11 +37,15 @@ SigningKey KeyStore::own() {
   if (!has_own()) {
     host::make_folder(folder_.parent_path());
     host::make_folder(folder_, 0700);
-    // Two tools may come here at once: the lock lets the second find the first one's key.
-    const auto lock = host::Lock::take(folder_ / ".lock");
-    if (lock && !has_own()) host::write_file(own_path(), SigningKey::make().pem(), 0600);
-    if (!lock) throw Error(Exit::conflict, "another tool is making the key", "try again");
+    // Two tools may come here at once: the second waits, and finds the first one's key.
+    const auto lock = host::Lock::wait(folder_ / ".lock");
+    if (!has_own()) host::write_file(own_path(), SigningKey::make().pem(), 0600);
   }
+  return *own_if_any();
+}
+
+std::optional<SigningKey> KeyStore::own_if_any() const {
+  if (!has_own()) return std::nullopt;
   struct stat facts {};
   if (::stat(own_path().c_str(), &facts) != 0) throw_system(errno, "cannot examine the key file");
   if ((facts.st_mode & 077) != 0) {
@@ -63,8 +68,11 @@ std::string KeyStore::import(std::string_view pem, std::string_view name) {
     host::write_file(own_path(), key.pem(), 0600);
     return key.public_key().id();
   }
-  check_name(name);
   const auto key = PublicKey::from_pem(pem);
+  if (name.empty()) {
+    throw Error(Exit::usage, "somebody's public key needs a name", "give --name NAME");
+  }
+  check_name(name);
   const auto path = folder_ / "known" / (std::string(name) + ".pem");
   if (host::exists(path) &&
       PublicKey::from_pem(host::read_file(path, max_pem_bytes)).id() != key.id()) {
@@ -90,9 +98,8 @@ std::vector<KeyStore::Known> KeyStore::known() const {
 }
 
 std::optional<std::string> KeyStore::name_of(const PublicKey& key) const {
-  if (has_own()) {
-    const auto own_key = SigningKey::from_pem(host::read_file(own_path(), max_pem_bytes));
-    if (own_key.public_key().id() == key.id()) return "you";
+  if (const auto own_key = own_if_any(); own_key && own_key->public_key().id() == key.id()) {
+    return "you";
   }
   for (const auto& entry : known()) {
     if (entry.key.id() == key.id()) return entry.name;
@@ -104,9 +111,8 @@ PublicKey KeyStore::find(std::string_view text) const {
   const auto matches = [&](const PublicKey& key, std::string_view name) {
     return text == name || (text.size() >= 16 && key.id().rfind(text, 0) == 0);
   };
-  if (has_own()) {
-    const auto own_key = SigningKey::from_pem(host::read_file(own_path(), max_pem_bytes));
-    if (matches(own_key.public_key(), "you")) return own_key.public_key();
+  if (const auto own_key = own_if_any(); own_key && matches(own_key->public_key(), "you")) {
+    return own_key->public_key();
   }
   for (const auto& entry : known()) {
     if (matches(entry.key, entry.name)) return entry.key;

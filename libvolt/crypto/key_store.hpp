@@ -20,7 +20,6 @@ class KeyStore {
   /// The own key; made, and the folder with it (mode 0700), if there is none. Throws Error
   /// (local_io) when others may read the file.
   SigningKey own();
-  bool has_own() const;
   host::Path own_path() const { return folder_ / "sign.pem"; }
 
   /// Takes a PEM of a secret key as the own one (conflict when there is another already), or of a
@@ -40,6 +39,8 @@ class KeyStore {
   PublicKey find(std::string_view text) const;
 
  private:
+  bool has_own() const;
+  std::optional<SigningKey> own_if_any() const;
   host::Path folder_;
 };
 

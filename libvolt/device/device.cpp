@@ -14,6 +14,8 @@
 namespace volt::device {
 namespace {
 
+constexpr std::uint64_t max_threads = 1024;  // what the kernels' pool takes
+
 std::string cpu_name() {
   std::ifstream file("/proc/cpuinfo");
   for (std::string line; std::getline(file, line);) {
@@ -34,8 +36,6 @@ unsigned usable_cores() {
   return static_cast<unsigned>(CPU_COUNT(&set));
 }
 
-}  // namespace
-
 void check_name(std::string_view name) {
   if (name == "auto" || name == "cpu") return;
   if (name.rfind("cuda:", 0) == 0 || name.rfind("GPU-", 0) == 0 || name == "cuda") {
@@ -45,6 +45,17 @@ void check_name(std::string_view name) {
   }
   throw Error(Exit::usage, "no device is called \"" + printable(name) + "\"",
               "devices are auto and cpu; gpu-run devices lists them");
+}
+
+}  // namespace
+
+Wanted wanted(std::string_view name, std::uint64_t threads) {
+  check_name(name);
+  if (threads > max_threads) {
+    throw Error(Exit::usage, std::to_string(threads) + " threads are more than the " +
+                                 std::to_string(max_threads) + " allowed");
+  }
+  return {std::string(name), static_cast<unsigned>(threads), 0};
 }
 
 Facts cpu_facts() {

@@ -24,8 +24,9 @@ struct Wanted {
   std::uint64_t memory_bytes = 0;  ///< limit of the arena, 0: none
 };
 
-/// Throws Error: usage when `name` is no device's name at all, no_device when there is none such.
-void check_name(std::string_view name);
+/// What a person asked for. Throws Error: usage when `name` is no device's name at all or `threads`
+/// passes 1024, no_device when there is no such device.
+Wanted wanted(std::string_view name, std::uint64_t threads);
 
 /// What this machine has.
 Facts cpu_facts();

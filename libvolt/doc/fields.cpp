@@ -43,8 +43,15 @@ const Value* Fields::find(std::string_view key) {
 
 const Value& Fields::get(std::string_view key) {
   const Value* value = find(key);
-  if (value == nullptr) fail(key, {}, "is missing");
-  return *value;
+  if (value != nullptr) return *value;
+  // A name that was mistyped is more likely than one that was forgotten.
+  for (const auto& [name, other] : *table_.get_if<Value::Object>()) {
+    const std::string_view wanted[] = {key};
+    if (std::find(known_.begin(), known_.end(), name) == known_.end() && closest(name, wanted)) {
+      refuse(name, other);
+    }
+  }
+  fail(key, {}, "is missing");
 }
 
 Fields Fields::table(std::string_view key) { return Fields(get(key), source_, name_of(key)); }
@@ -121,11 +128,15 @@ const std::string& Fields::choice(std::string_view key, std::span<const std::str
 void Fields::refuse_others() const {
   for (const auto& [key, value] : *table_.get_if<Value::Object>()) {
     if (std::find(known_.begin(), known_.end(), key) != known_.end()) continue;
-    const std::vector<std::string_view> candidates(known_.begin(), known_.end());
-    const std::string name = path_.empty() ? key : path_ + "." + key;  // `key` may be empty
-    fail_at(source_.origin, value.mark, "unknown key " + quoted(name), source_.code,
-            suggestion(key, candidates));
+    refuse(key, value);
   }
+}
+
+void Fields::refuse(const std::string& key, const Value& value) const {
+  const std::vector<std::string_view> candidates(known_.begin(), known_.end());
+  const std::string name = path_.empty() ? key : path_ + "." + key;  // `key` may be empty
+  fail_at(source_.origin, value.mark, "unknown key " + quoted(name), source_.code,
+          suggestion(key, candidates));
 }
 
 void Fields::fail(std::string_view key, const Value& value, std::string_view what,

@@ -30,7 +30,7 @@ class Fields {
 
   /// The member, noted as known; null when absent.
   const Value* find(std::string_view key);
-  /// The member; absent is an error.
+  /// The member; absent is an error, about a mistyped key if there is one.
   const Value& get(std::string_view key);
   Fields table(std::string_view key);
 
@@ -56,6 +56,7 @@ class Fields {
   const std::string& path() const { return path_; }
 
  private:
+  [[noreturn]] void refuse(const std::string& key, const Value& value) const;
   std::string name_of(std::string_view key) const;
 
   const Value& table_;

@@ -14,11 +14,7 @@
 #include "libvolt/base/text.hpp"
 
 namespace volt::host {
-namespace {
-
 std::string shown(const Path& path) { return printable(path.string()); }
-
-}  // namespace
 
 Fd& Fd::operator=(Fd&& other) noexcept {
   if (this != &other) {
@@ -92,6 +88,22 @@ std::string read_file(const Path& path, std::uint64_t max_bytes, Exit wrong) {
   std::string text(size, '\0');
   text.resize(read_at(fd.get(), 0, reinterpret_cast<std::uint8_t*>(text.data()), size));
   return text;
+}
+
+std::string read_all(int fd, std::uint64_t max_bytes, std::string_view name) {
+  std::string text;
+  char buffer[65536];
+  for (;;) {
+    const auto count = ::read(fd, buffer, sizeof buffer);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) throw_system(errno, "cannot read " + std::string(name));
+    if (count == 0) return text;
+    text.append(buffer, static_cast<std::size_t>(count));
+    if (text.size() > max_bytes) {
+      throw Error(Exit::usage, std::string(name) + " has more than the " +
+                                   std::to_string(max_bytes) + " bytes allowed");
+    }
+  }
 }
 
 std::size_t read_at(int fd, std::uint64_t offset, std::uint8_t* bytes, std::size_t size) {
@@ -175,13 +187,24 @@ void remove_tree(const Path& path) {
   if (error) throw_system(error.value(), "cannot remove " + shown(path));
 }
 
-std::optional<Lock> Lock::take(const Path& path) {
-  Fd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+bool Lock::lock(const Fd& fd, const Path& path, bool waiting) {
   if (!fd) throw_system(errno, "cannot open lock " + shown(path));
-  while (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno == EWOULDBLOCK) return std::nullopt;
+  while (::flock(fd.get(), waiting ? LOCK_EX : LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EWOULDBLOCK) return false;
     if (errno != EINTR) throw_system(errno, "cannot lock " + shown(path));
   }
+  return true;
+}
+
+std::optional<Lock> Lock::take(const Path& path) {
+  Fd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!lock(fd, path, false)) return std::nullopt;
+  return Lock(std::move(fd));
+}
+
+Lock Lock::wait(const Path& path) {
+  Fd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  lock(fd, path, true);
   return Lock(std::move(fd));
 }
 

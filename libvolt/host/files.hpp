@@ -15,6 +15,9 @@ namespace volt::host {
 
 using Path = std::filesystem::path;
 
+/// A path for messages, safe for a terminal.
+std::string shown(const Path& path);
+
 /// An open file descriptor, closed with its owner.
 class Fd {
  public:
@@ -68,6 +71,10 @@ class Mapping {
 /// or no regular file).
 std::string read_file(const Path& path, std::uint64_t max_bytes, Exit wrong = Exit::usage);
 
+/// All that comes out of a pipe or standard input. Throws Error (usage) beyond `max_bytes`, with
+/// `name` for messages.
+std::string read_all(int fd, std::uint64_t max_bytes, std::string_view name);
+
 /// Bytes [offset, offset + size) of an open file; short only at its end.
 std::size_t read_at(int fd, std::uint64_t offset, std::uint8_t* bytes, std::size_t size);
 void write_at(int fd, std::uint64_t offset, ByteView bytes);
@@ -88,9 +95,12 @@ class Lock {
  public:
   /// nullopt when another process holds it.
   static std::optional<Lock> take(const Path& path);
+  /// Waits until no other process holds it.
+  static Lock wait(const Path& path);
 
  private:
   explicit Lock(Fd fd) : fd_(std::move(fd)) {}
+  static bool lock(const Fd& fd, const Path& path, bool waiting);
   Fd fd_;
 };
 

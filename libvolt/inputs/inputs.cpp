@@ -21,7 +21,7 @@ constexpr std::uint64_t max_download_bytes = std::uint64_t{1} << 40;
 /// A folder given by --inputs is searched by trying its files; more would be a mistake.
 constexpr std::size_t max_candidates = 10'000;
 
-std::string shown(const host::Path& path) { return printable(path.string()); }
+using host::shown;
 
 Found opened(std::string_view name, const host::Path& path, host::Fd fd, Sink& sink,
              const std::stop_token& stop) {

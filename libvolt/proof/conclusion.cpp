@@ -16,9 +16,9 @@ std::string percent(double share) {
   return text;
 }
 
-std::string power(double probability) {
+std::string chance(double probability) {
   char text[32];
-  std::snprintf(text, sizeof text, "%.1e", probability);
+  std::snprintf(text, sizeof text, probability < 1e-3 ? "%.1e" : "%.2g", probability);
   return text;
 }
 
@@ -51,11 +51,11 @@ void conclude(schema::Verdict& verdict, const Examined& examined,
   const bool enough = miss <= policy.error * (1 + 1e-9);
   verdict.set("work", enough ? Answer::holds : Answer::cannot_tell,
               std::to_string(e.checked) + " drawn elements computed again, all right; were " +
-                  percent(policy.catch_share) + " wrong, the chance to miss it is " + power(miss));
+                  percent(policy.catch_share) + " wrong, the chance to miss it is " + chance(miss));
   verdict.set("output", Answer::cannot_tell,
               "a single wrong element is caught with a chance of " +
                   percent(static_cast<double>(e.checked) / static_cast<double>(e.units)) +
-                  "; --all settles it");
+                  "; --all, where the outputs are, settles it");
 }
 
 }  // namespace volt::proof

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "libvolt/base/text.hpp"
+#include "libvolt/doc/read.hpp"
 #include "libvolt/workload/matmul.hpp"
 
 namespace volt::proof {
@@ -72,6 +73,32 @@ std::string contradiction(const schema::Receipt& receipt, const schema::Job& job
   }
   if (receipt.attempt == 0) return "attempts count from 1";
   return {};
+}
+
+namespace {
+
+std::string difference(const doc::Value& one, const doc::Value& other, const std::string& path) {
+  using Object = doc::Value::Object;
+  const auto below = [&](const std::string& key) { return path.empty() ? key : path + "." + key; };
+  const auto *a = one.get_if<Object>(), *b = other.get_if<Object>();
+  if (a == nullptr || b == nullptr) {
+    return doc::to_canonical_json(one) == doc::to_canonical_json(other) ? "" : path;
+  }
+  for (const auto& [key, value] : *a) {
+    const auto* same = other.find(key);
+    if (same == nullptr) return below(key);
+    if (auto found = difference(value, *same, below(key)); !found.empty()) return found;
+  }
+  for (const auto& [key, value] : *b) {
+    if (one.find(key) == nullptr) return below(key);
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string difference(const schema::Job& one, const schema::Job& other) {
+  return difference(schema::to_value(one), schema::to_value(other), {});
 }
 
 }  // namespace volt::proof

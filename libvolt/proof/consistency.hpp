@@ -12,4 +12,7 @@ namespace volt::proof {
 /// seeds, pins, profile, trace. Empty when it may be. What is found here needs no replay.
 std::string contradiction(const schema::Receipt& receipt, const schema::Job& job);
 
+/// The first key in which two jobs differ, such as "matmul.a.path"; empty when they are one job.
+std::string difference(const schema::Job& one, const schema::Job& other);
+
 }  // namespace volt::proof

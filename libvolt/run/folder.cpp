@@ -27,7 +27,7 @@ using doc::Value;
 constexpr std::string_view journal_schema = "volt.journal/1";
 const Source source{"journal", Exit::failure};
 
-std::string shown(const host::Path& path) { return printable(path.string()); }
+using host::shown;
 
 Value::Object identity_members(const Identity& identity) {
   Value::Array inputs;
@@ -164,7 +164,9 @@ Folder::Folder(host::Path path, const Identity& identity, const std::vector<std:
 }
 
 void Folder::refuse_in_the_way() const {
-  for (const auto& name : names_) {
+  std::vector<std::string> wanted = names_;
+  wanted.insert(wanted.end(), {"job.json", "run.json"});
+  for (const auto& name : wanted) {
     if (host::exists(path_ / name)) {
       throw Error(Exit::conflict, shown(path_ / name) + " is in the way",
                   "choose another folder with -o, or replace the file with --force");

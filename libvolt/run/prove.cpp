@@ -27,7 +27,7 @@ std::uint64_t prove(const host::Path& folder, const host::Path& challenge_path, 
   const schema::Job job = load_resolved_job(loaded);
   const InputFiles files = find_inputs(loaded, job, places, sink, interrupt.stop);
   if (!files.missing.empty()) {
-    throw Error(Exit::not_found, "input " + files.missing.front() + " was not found by its digest",
+    throw Error(Exit::not_found, missing_text(files),
                 "give the file, or its folder, with --inputs");
   }
   const host::Fd output = host::open_file(loaded.folder / job.matmul.out);

@@ -10,7 +10,7 @@ namespace {
 
 const doc::Source source{"job.json", Exit::verification_failed};
 
-std::string shown(const host::Path& path) { return printable(path.string()); }
+using host::shown;
 
 /// Where a run folder's own notes say that the inputs lay. A stranger may have written them: they
 /// are only places to look, and what is found there must have the right length and digest.
@@ -42,7 +42,7 @@ Loaded load_receipt(const host::Path& path) {
                 begun ? "the run is not complete: the same gpu-run command goes on" : "");
   }
   return {
-      is_folder ? path : path.parent_path(), receipt_path,
+      is_folder ? path : path.parent_path(),
       schema::open_receipt(host::read_file(receipt_path, schema::max_document_bytes, source.code),
                            shown(receipt_path))};
 }
@@ -67,10 +67,22 @@ schema::Job load_resolved_job(const Loaded& loaded) {
   return job;
 }
 
+std::string missing_text(const InputFiles& files) {
+  return files.missing.size() == 1
+             ? "input " + files.missing.front() + " was not found by its digest"
+             : "inputs " + join(files.missing, ", ") + " were not found by their digests";
+}
+
 InputFiles find_inputs(const Loaded& loaded, const schema::Job& job, inputs::Places places,
                        Sink& sink, std::stop_token stop) {
   InputFiles files;
   const auto given = places.candidates;
+  for (const auto& path : given) {
+    if (host::exists(path)) continue;
+    const bool named = path.string().find('=') != std::string::npos;
+    throw Error(Exit::not_found, "there is no " + shown(path),
+                named ? "--inputs takes paths alone: inputs are found by their digests" : "");
+  }
   const auto notes = hints(loaded.folder);
   for (const auto& [name, input] : job.inputs()) {
     const auto* record = loaded.receipt.receipt.input(name);

@@ -13,7 +13,7 @@ namespace volt::run {
 
 /// A receipt with its folder: `path` may name either.
 struct Loaded {
-  host::Path folder, receipt_path;
+  host::Path folder;
   schema::SignedReceipt receipt;
 };
 Loaded load_receipt(const host::Path& path);
@@ -27,6 +27,8 @@ struct InputFiles {
   std::vector<inputs::Found> found;
   std::vector<std::string> missing;
 };
+/// "inputs a, b were not found by their digests"
+std::string missing_text(const InputFiles& files);
 InputFiles find_inputs(const Loaded& loaded, const schema::Job& job, inputs::Places places,
                        Sink& sink, std::stop_token stop);
 

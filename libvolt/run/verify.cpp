@@ -27,7 +27,7 @@ using schema::Answer;
 
 const Source source{"worker", Exit::failure};
 
-std::string shown(const host::Path& path) { return printable(path.string()); }
+using host::shown;
 
 class Verification {
  public:
@@ -68,11 +68,7 @@ class Verification {
     return text;
   }
 
-  Verified done() {
-    std::optional<schema::Receipt> receipt;
-    if (loaded_) receipt = loaded_->receipt.receipt;
-    return {std::move(verdict_), demand_, std::move(receipt)};
-  }
+  Verified done() { return {std::move(verdict_), demand_}; }
 
   const schema::Receipt& receipt() const { return loaded_->receipt.receipt; }
 
@@ -108,10 +104,11 @@ class Verification {
     policy_ = job_.proof.at_least_default();
     demand_ = (options_.level ? job_.proof : policy_).demand();
     if (!options_.job.empty()) {
-      const auto wanted = doc::to_canonical_json(schema::to_value(load_job(options_.job).job));
-      if (crypto::sha256(as_bytes(wanted)) != receipt().job) {
+      const auto ordered = load_job(options_.job).job;
+      if (!proof::difference(ordered, job_).empty()) {
         verdict_.set("job", Answer::fails,
-                     "the receipt is not for the job in " + printable(options_.job));
+                     "the receipt is not for the job in " + printable(options_.job) +
+                         ", which differs in " + proof::difference(ordered, job_));
         return true;
       }
     } else {
@@ -227,8 +224,7 @@ class Verification {
     if (verdict_.find("files")->answer != Answer::holds) return leave_open("the output is missing");
     const InputFiles files = find_inputs(*loaded_, job_, options_.places, sink_, interrupt_.stop);
     if (!files.missing.empty()) {
-      return leave_open("input " + join(files.missing, ", ") +
-                        " was not found by its digest; give --inputs");
+      return leave_open(missing_text(files) + "; give --inputs");
     }
     using How = proof::Examined::How;
     draws_ = std::min(policy_.draws(), schema::max_draws);

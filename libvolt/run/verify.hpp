@@ -28,7 +28,6 @@ struct VerifyOptions {
 struct Verified {
   schema::Verdict verdict;
   schema::Demand demand = schema::Demand::identity;
-  std::optional<schema::Receipt> receipt;
 };
 
 /// Never throws for what a receipt, proof or challenge says: that becomes a claim that fails.

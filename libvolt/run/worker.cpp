@@ -9,7 +9,7 @@
 #include <csignal>
 #include <cstring>
 
-#include "libvolt/base/text.hpp"
+#include "libvolt/base/quantities.hpp"
 #include "libvolt/doc/fields.hpp"
 #include "libvolt/doc/read.hpp"
 #include "libvolt/host/places.hpp"
@@ -113,9 +113,10 @@ Answer work(const Task& task, Sink& sink, const Interrupt& interrupt,
     }
     if (deadline && Clock::now() >= *deadline) {
       child.kill(SIGKILL);
-      throw Error(
-          Exit::timeout, "the time limit is over",
-          "the same command goes on where this start stopped; [limits] time is for each start");
+      throw Error(Exit::timeout,
+                  "the time limit of " + format_duration(*interrupt.limit) + " is over",
+                  "the same command goes on where this start stopped; [limits] time, which may be "
+                  "raised, is for each start");
     }
     if ((polled[0].revents & (POLLIN | POLLHUP)) == 0) continue;
     char buffer[65536];

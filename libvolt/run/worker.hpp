@@ -36,8 +36,8 @@ struct Task {
 /// How the caller wants to be interrupted.
 struct Interrupt {
   std::stop_token stop;
-  int fd = -1;                                    ///< becomes readable when stop was asked for
-  std::optional<std::chrono::nanoseconds> limit;  ///< wall time; past it: Error (timeout)
+  int fd = -1;                                ///< becomes readable when stop was asked for
+  std::optional<std::chrono::seconds> limit;  ///< wall time; past it: Error (timeout)
 };
 
 /// What came back.

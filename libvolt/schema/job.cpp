@@ -153,14 +153,15 @@ Limits parse_limits(Fields fields) {
   Limits limits;
   if (fields.has("time")) {
     limits.time = parse_duration(fields.string("time"));
+    const char* what = !limits.time ? "is no duration" : "must be more than nothing";
     if (!limits.time || limits.time->count() == 0) {
-      fields.fail("time", fields.get("time"), "is no duration", "write 90s, 10m or 1h30m");
+      fields.fail("time", fields.get("time"), what, "write 90s, 10m or 1h30m");
     }
   }
   const auto memory = [&](std::string_view key) {
     const auto bytes = parse_memory(fields.string(key));
     if (!bytes || *bytes == 0) {
-      fields.fail(key, fields.get(key), "is no amount of memory", "write 512 MB or 8 GiB");
+      fields.fail(key, fields.get(key), "is no amount of bytes", "write 512 MB or 8 GiB");
     }
     return bytes;
   };
@@ -252,7 +253,7 @@ Job parse_job(const Value& value, const Source& source, std::string_view stem) {
   Job job;
   job.name = fields.has("name") ? fields.string("name") : name_from(stem);
   if (!is_name(job.name)) {
-    fields.fail("name", fields.get("name"), "is no name",
+    fields.fail("name", fields.get("name"), "is \"" + printable(job.name) + "\", which is no name",
                 "use lower-case letters, digits, '.', '_' and '-', at most 63");
   }
   job.workload = fields.choice("workload", workloads);

@@ -22,25 +22,25 @@ Wanted wanted(std::uint64_t memory = 0, std::string name = "cpu") {
 }  // namespace
 
 TEST_CASE("names that are devices, names that might be, and names that are none") {
-  check_name("auto");
-  check_name("cpu");
+  wanted("auto", 0);
+  wanted("cpu", 1024);
   for (const std::string name : {"cuda", "cuda:0", "GPU-1234"}) {
-    CHECK(message_of([&] { check_name(name); }) ==
+    CHECK(message_of([&] { wanted(name, 0); }) ==
           "no device " + name + ": this volt computes on CPUs only [use --device cpu]");
   }
   for (const std::string name : {"", "CPU", "cpu:0", "gpu", "tpu"}) {
-    CHECK(message_of([&] { check_name(name); }) ==
+    CHECK(message_of([&] { wanted(name, 0); }) ==
           "no device is called \"" + name +
               "\" [devices are auto and cpu; gpu-run devices lists them]");
   }
-  CHECK(message_of([] { check_name("\x1b[2J"); }).find('\x1b') == std::string::npos);
+  CHECK(message_of([] { wanted("\x1b[2J", 0); }).find('\x1b') == std::string::npos);
   CHECK_THROWS_AS(Device(wanted(0, "cuda:0")), Error);
 }
 
 TEST_CASE("the exit status tells an absent device from a wrong name") {
   const auto exit_of = [](std::string_view name) {
     try {
-      check_name(name);
+      wanted(name, 0);
     } catch (const Error& error) {
       return error.code();
     }
@@ -93,4 +93,9 @@ TEST_CASE("new memory is zero, and borrowed memory is what it was") {
   CHECK(read == Bytes(5));
   device.download(borrowed, read.data(), 5);
   CHECK(read == bytes);
+}
+
+TEST_CASE("more threads than the kernels take are refused, not cut off") {
+  CHECK(message_of([] { wanted("cpu", 1025); }) == "1025 threads are more than the 1024 allowed");
+  CHECK_THROWS_AS(wanted("cpu", (std::uint64_t{1} << 32) + 1), Error);
 }

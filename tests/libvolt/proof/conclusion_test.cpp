@@ -25,7 +25,7 @@ TEST_CASE("a sample shows the work and never the output") {
   CHECK(work(verdict) == Answer::holds);
   CHECK(output(verdict) == Answer::cannot_tell);
   CHECK(verdict.find("output")->why ==
-        "a single wrong element is caught with a chance of 0.275 %; --all settles it");
+        "a single wrong element is caught with a chance of 0.275 %; --all, where the outputs are, settles it");
 }
 
 TEST_CASE("the default policy is met by 2750 draws, and by no fewer") {
