@@ -2,7 +2,6 @@
 
 #include "pool.hpp"
 
-#include <new>
 
 #if defined(__x86_64__)
 #include <xmmintrin.h>

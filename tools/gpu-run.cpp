@@ -8,7 +8,6 @@
 #include "libvolt/base/quantities.hpp"
 #include "libvolt/base/text.hpp"
 #include "libvolt/cli/tool.hpp"
-#include "libvolt/doc/read.hpp"
 #include "libvolt/host/places.hpp"
 #include "libvolt/net/http.hpp"
 #include "libvolt/run/prove.hpp"
@@ -99,7 +98,7 @@ Exit run_job(cli::Session& session, const Arguments& arguments) {
   const auto& receipt = outcome.receipt;
   const double seconds = static_cast<double>(receipt.elapsed_ns) / 1e9;
   const std::string folder = outcome.folder.string();
-  if (!outcome.sketch.empty()) {
+  if (!outcome.sketch.empty() && !session.json()) {
     session.sink().send(
         Log{Log::Level::info, receipt.outputs.back().name + ":\n" + outcome.sketch});
   }
@@ -109,8 +108,10 @@ Exit run_job(cli::Session& session, const Arguments& arguments) {
                             receipt.device + "; verify it with: gpu-verify " + folder});
   session.sink().send(Metric{"rate", outcome.multiply_adds / seconds, "multiply-adds/s"});
   if (!session.json()) session.print(folder + "\n");
-  session.result({{"folder", folder},
-                  {"receipt", folder + "/receipt.json"},
+  session.result({{"name", file.job.name},
+                  {"folder", folder},
+                  {"receipt_sha256", outcome.receipt_digest.hex()},
+                  {"attempt", receipt.attempt},
                   {"trace_root", receipt.trace_root.hex()},
                   {"units", receipt.units},
                   {"elapsed_ns", receipt.elapsed_ns}});
@@ -134,7 +135,7 @@ Exit list_devices(cli::Session& session) {
 
 Exit print_example(cli::Session& session) {
   if (!session.json()) session.print(example::matmul);
-  session.result({{"job", example::matmul}});
+  session.result({{"toml", example::matmul}});
   return Exit::ok;
 }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <unistd.h>
 
-#include <cerrno>
 #include <string_view>
 
 #include "libvolt/base/text.hpp"
@@ -91,17 +90,10 @@ Exit key_export(cli::Session& session) {
 }
 
 Exit key_import(cli::Session& session, const Arguments& arguments) {
-  std::string pem;
-  if (arguments.key_file == "-") {
-    char buffer[4096];
-    for (ssize_t count = 0; (count = ::read(STDIN_FILENO, buffer, sizeof buffer)) != 0;) {
-      if (count < 0 && errno != EINTR) throw_system(errno, "cannot read standard input");
-      if (count > 0) pem.append(buffer, static_cast<std::size_t>(count));
-      if (pem.size() > 16'384) throw Error(Exit::usage, "standard input is too long for a key");
-    }
-  } else {
-    pem = host::read_file(arguments.key_file, 16'384);
-  }
+  const std::string pem =
+      arguments.key_file == "-"
+          ? host::read_all(STDIN_FILENO, crypto::max_pem_bytes, "standard input")
+          : host::read_file(arguments.key_file, crypto::max_pem_bytes);
   const auto id = key_store().import(pem, arguments.key_name);
   if (!session.json()) session.print(id + "\n");
   session.result({{"key", id}});

@@ -5,7 +5,6 @@
 
 #include "libvolt/base/text.hpp"
 #include "libvolt/base/version.hpp"
-#include "libvolt/cli/about.hpp"
 #include "libvolt/cli/line.hpp"
 #include "libvolt/cli/settings.hpp"
 #include "libvolt/cli/table.hpp"

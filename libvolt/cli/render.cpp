@@ -25,7 +25,7 @@ std::string to_text(const schema::Verdict& verdict) {
                   100 * verdict.cost / verdict.whole, verdict.whole);
     text += padded("cost", 9) + cost + "\n";
   }
-  for (const auto& item : verdict.not_proven) text += padded("unproven", 9) + item + "\n";
+  for (const auto& item : verdict.unproven) text += padded("unproven", 9) + item + "\n";
   return text;
 }
 

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "libvolt/base/text.hpp"
 #include "libvolt/cli/about.hpp"
 #include "libvolt/cli/dump.hpp"
 #include "libvolt/cli/help.hpp"
@@ -149,7 +150,18 @@ Error stopped(const Error& error) {
   return named;
 }
 
+/// A file that is not there may have been meant as a verb: gpu-run exmaple.
+std::string verb_hint(const Tool& tool, const std::vector<std::string>& args, const Error& error) {
+  if (error.code() != Exit::not_found || !error.hint().empty() || args.empty()) return error.hint();
+  std::vector<std::string_view> verbs;
+  for (const auto& verb : tool.verbs) verbs.push_back(verb.name);
+  return suggestion(args.front(), verbs);
+}
+
 int report(const Tool& tool, const std::vector<std::string>& args, Error error) {
+  if (const auto hint = verb_hint(tool, args, error); hint != error.hint()) {
+    error = Error(error.code(), error.message(), hint, error.cause());
+  }
   if (error.code() == Exit::interrupted || error.code() == Exit::terminated) error = stopped(error);
   const int status = status_of(error.code());
   const bool json = stands(args, "--json");

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <cstdlib>
-#include <exception>
 #include <stdexcept>
 #include <string_view>
 #include <utility>

@@ -31,7 +31,7 @@ Digest sha256(ByteView bytes);
 Digest random_digest();
 
 /// Independent values from a 256-bit seed: SHA-256(seed || counter as 8 bytes, little-endian) for
-/// counters 0, 1, ..., each block giving four 64-bit little-endian words (proofs.md section 3).
+/// counters 0, 1, ..., each block giving four 64-bit little-endian words (volt-receipt(5)).
 class Expansion {
  public:
   explicit Expansion(const Digest& seed);

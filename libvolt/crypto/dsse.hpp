@@ -17,6 +17,7 @@ std::string to_base64(ByteView bytes);
 std::optional<Bytes> from_base64(std::string_view text);
 
 inline constexpr std::string_view in_toto_payload = "application/vnd.in-toto+json";
+inline constexpr std::string_view in_toto_statement = "https://in-toto.io/Statement/v1";
 
 /// A Dead Simple Signing Envelope (secure-systems-lab/dsse, protocol.md). What is signed is
 /// "DSSEv1 <length of type> <type> <length of payload> <payload>".

@@ -11,8 +11,6 @@
 namespace volt::crypto {
 namespace {
 
-constexpr std::uint64_t max_pem_bytes = 16 * 1024;
-
 bool is_secret(std::string_view pem) {
   return pem.find("PRIVATE KEY-----") != std::string_view::npos;
 }
@@ -109,7 +107,7 @@ std::optional<std::string> KeyStore::name_of(const PublicKey& key) const {
 
 PublicKey KeyStore::find(std::string_view text) const {
   const auto matches = [&](const PublicKey& key, std::string_view name) {
-    return text == name || (text.size() >= 16 && key.id().rfind(text, 0) == 0);
+    return text == name || (text.size() >= 16 && key.id().starts_with(text));
   };
   if (const auto own_key = own_if_any(); own_key && matches(own_key->public_key(), "you")) {
     return own_key->public_key();

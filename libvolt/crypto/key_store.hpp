@@ -11,6 +11,9 @@
 
 namespace volt::crypto {
 
+/// No PEM file of one key is longer.
+inline constexpr std::uint64_t max_pem_bytes = 16 * 1024;
+
 /// The keys of a person: one of their own in `sign.pem` (mode 0600), made on first use, and those
 /// of others, by name, in `known/NAME.pem`.
 class KeyStore {

@@ -10,7 +10,6 @@
 
 #include <algorithm>
 #include <array>
-#include <climits>
 
 #include "libvolt/base/error.hpp"
 #include "libvolt/base/text.hpp"

@@ -20,7 +20,7 @@ std::string cpu_name() {
   std::ifstream file("/proc/cpuinfo");
   for (std::string line; std::getline(file, line);) {
     const auto colon = line.find(':');
-    if (line.rfind("model name", 0) == 0 && colon != std::string::npos) {
+    if (line.starts_with("model name") && colon != std::string::npos) {
       return printable(trim(std::string_view(line).substr(colon + 1)), 100);
     }
   }
@@ -38,7 +38,7 @@ unsigned usable_cores() {
 
 void check_name(std::string_view name) {
   if (name == "auto" || name == "cpu") return;
-  if (name.rfind("cuda:", 0) == 0 || name.rfind("GPU-", 0) == 0 || name == "cuda") {
+  if (name.starts_with("cuda:") || name.starts_with("GPU-") || name == "cuda") {
     throw Error(Exit::no_device,
                 "no device " + printable(name) + ": this volt computes on CPUs only",
                 "use --device cpu");

@@ -3,10 +3,7 @@
 
 #include <sys/types.h>
 
-#include <chrono>
 #include <cstdint>
-#include <optional>
-#include <span>
 #include <string>
 #include <vector>
 

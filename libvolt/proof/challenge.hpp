@@ -12,7 +12,7 @@ namespace volt::proof {
 
 /// The seed of every random choice of a check: SHA-256 over length-prefixed fields, each as 8 bytes
 /// little-endian and its bytes: "volt.challenge/1", job digest, profile, every shape, every input
-/// and output root with its name, trace root, unit count, nonce (proofs.md section 3). Signature,
+/// and output root with its name, trace root, unit count, nonce (volt-receipt(5)). Signature,
 /// times and telemetry do not enter: the prover chooses them.
 Digest challenge_seed(const schema::Receipt& receipt, const Digest& nonce);
 

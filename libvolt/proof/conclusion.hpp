@@ -21,7 +21,7 @@ struct Examined {
 };
 
 /// Sets the claims `work` and `output`, which are never mixed: a sample shows that at least a share
-/// of the units is right, and no more (proofs.md section 4).
+/// of the units is right, and no more (volt-receipt(5)).
 void conclude(schema::Verdict& verdict, const Examined& examined,
               const schema::ProofPolicy& policy);
 

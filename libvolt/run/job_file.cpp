@@ -3,8 +3,6 @@
 
 #include <unistd.h>
 
-#include <cerrno>
-
 #include "libvolt/base/text.hpp"
 #include "libvolt/doc/read.hpp"
 
@@ -13,27 +11,12 @@ namespace {
 
 constexpr std::uint64_t max_job_bytes = 64 * 1024;
 
-std::string read_stdin() {
-  std::string text;
-  char buffer[4096];
-  for (;;) {
-    const auto count = ::read(STDIN_FILENO, buffer, sizeof buffer);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) throw_system(errno, "cannot read standard input");
-    if (count == 0) return text;
-    text.append(buffer, static_cast<std::size_t>(count));
-    if (text.size() > max_job_bytes) {
-      throw Error(Exit::usage, "the job on standard input has more than 65536 bytes");
-    }
-  }
-}
-
 }  // namespace
 
 JobFile load_job(const std::string& path) {
   JobFile file;
   if (path == "-") {
-    file.text = read_stdin();
+    file.text = host::read_all(STDIN_FILENO, max_job_bytes, "standard input");
     file.origin = "standard input";
     file.folder = ".";
   } else {

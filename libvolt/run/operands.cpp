@@ -2,7 +2,6 @@
 #include "libvolt/run/operands.hpp"
 
 #include <algorithm>
-#include <cstring>
 
 #include "libvolt/base/text.hpp"
 #include "libvolt/doc/fields.hpp"
@@ -19,7 +18,7 @@ using doc::Value;
 const Source source{"task", Exit::failure};
 
 tensor::Located located_in(ByteView file, const std::string& origin, std::string_view wanted) {
-  if (as_text(file).rfind("\x93NUMPY", 0) == 0) {
+  if (as_text(file).starts_with("\x93NUMPY")) {
     if (!wanted.empty()) {
       throw Error(Exit::usage, origin + " is a .npy file, which has no tensor " + printable(wanted),
                   "leave out tensor, or name a .safetensors file");
@@ -100,36 +99,39 @@ ByteView Operand::elements() const {
   return file.subspan(located_.offset, located_.description.bytes());
 }
 
-std::vector<Digest> page_leaves(ByteView bytes, device::Device& device) {
+Bench::Bench(const Request& request, Sink& sink)
+    : job_(parse(request.value)), device_(wanted_device(request.value)), sink_(sink) {}
+
+Operand Bench::operand(const Request& request, std::string_view name) {
+  for (const auto& [known, input] : job_.inputs()) {
+    if (known != name) continue;
+    const auto* seeded = input->seeded();
+    if (seeded == nullptr) return Operand::from_file(request.file(name), name, input->tensor);
+    sink_.send(Progress{"making input " + std::string(name), 0, 0, "bytes"});
+    return Operand::from_seed(job_.matmul, *seeded, name, device_);
+  }
+  throw Error(Exit::failure, "the job has no input " + printable(name));
+}
+
+std::vector<Digest> Bench::leaves(ByteView bytes, std::string_view what) {
+  constexpr std::uint64_t piece = std::uint64_t{64} << 20;  // whole pages, a moment's work
   std::vector<Digest> leaves(tensor::page_count(bytes.size()));
-  if (leaves.empty()) return leaves;
   static_assert(sizeof(Digest) == 32);
-  const auto buffer = device.borrow(bytes);
-  device.call(&kernels::Backend::page_digests, static_cast<const kernels::Buffer*>(buffer.get()),
-              std::uint64_t{0}, std::uint64_t{bytes.size()}, leaves.front().bytes.data());
+  const auto buffer = device_.borrow(bytes);
+  for (std::uint64_t offset = 0; offset < bytes.size(); offset += piece) {
+    if (bytes.size() > piece) {
+      sink_.send(Progress{"digest of " + std::string(what), offset, bytes.size(), "bytes"});
+    }
+    device_.call(&kernels::Backend::page_digests, static_cast<const kernels::Buffer*>(buffer.get()),
+                 offset, std::min<std::uint64_t>(piece, bytes.size() - offset),
+                 leaves[offset / tensor::page_bytes].bytes.data());
+  }
   return leaves;
 }
 
-std::vector<Digest> Operand::leaves(device::Device& device) const {
-  return page_leaves(elements(), device);
-}
-
-schema::TensorFacts Operand::facts(device::Device& device) const {
-  return {description(), tensor::pages_root(description(), leaves(device))};
-}
-
-Setting::Setting(const Request& request)
-    : job(parse(request.value)), device(wanted_device(request.value)) {}
-
-Operand Setting::operand(const Request& request, std::string_view name) {
-  for (const auto& [known, input] : job.inputs()) {
-    if (known != name) continue;
-    if (const auto* seeded = input->seeded()) {
-      return Operand::from_seed(job.matmul, *seeded, name, device);
-    }
-    return Operand::from_file(request.file(name), name, input->tensor);
-  }
-  throw Error(Exit::failure, "the job has no input " + printable(name));
+schema::TensorFacts Bench::facts(const Operand& operand, std::string_view what) {
+  return {operand.description(),
+          tensor::pages_root(operand.description(), leaves(operand.elements(), what))};
 }
 
 Value::Object to_members(std::string_view name, const schema::TensorFacts& facts) {

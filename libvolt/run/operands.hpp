@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "libvolt/base/error.hpp"
+#include "libvolt/base/event.hpp"
 #include "libvolt/device/device.hpp"
 #include "libvolt/doc/value.hpp"
 #include "libvolt/host/files.hpp"
@@ -32,9 +32,6 @@ class Operand {
   const tensor::Description& description() const { return located_.description; }
   ByteView elements() const;
 
-  std::vector<Digest> leaves(device::Device& device) const;
-  schema::TensorFacts facts(device::Device& device) const;
-
  private:
   void align();
 
@@ -43,16 +40,23 @@ class Operand {
   Bytes made_;
 };
 
-/// Leaf digests of the pages of `bytes`.
-std::vector<Digest> page_leaves(ByteView bytes, device::Device& device);
+/// A worker's place of work: what every task begins with.
+class Bench {
+ public:
+  Bench(const Request& request, Sink& sink);
 
-/// A task's job, device and operands: what every task begins with.
-struct Setting {
-  schema::Job job;
-  device::Device device;
+  const schema::Job& job() const { return job_; }
+  device::Device& device() { return device_; }
 
-  explicit Setting(const Request& request);
   Operand operand(const Request& request, std::string_view name);
+  /// Leaf digests of the pages of `bytes`; `what` is for the progress.
+  std::vector<Digest> leaves(ByteView bytes, std::string_view what);
+  schema::TensorFacts facts(const Operand& operand, std::string_view what);
+
+ private:
+  schema::Job job_;
+  device::Device device_;
+  Sink& sink_;
 };
 
 /// {"name":..., "dtype":..., "shape":[...], "pages":...}, as messages carry it.

@@ -2,11 +2,9 @@
 #include "libvolt/run/prove.hpp"
 #include "libvolt/base/quantities.hpp"
 #include "libvolt/base/text.hpp"
-#include "libvolt/crypto/digest.hpp"
 #include "libvolt/doc/fields.hpp"
 #include "libvolt/proof/challenge.hpp"
 #include "libvolt/run/receipt_files.hpp"
-#include "libvolt/run/run.hpp"
 
 namespace volt::run {
 namespace {
@@ -32,8 +30,7 @@ std::uint64_t prove(const host::Path& folder, const host::Path& challenge_path, 
   }
   const host::Fd output = host::open_file(loaded.folder / job.matmul.out);
 
-  Task task;
-  task.request = task_members("prove", schema::to_value(job), with_default_limit(device));
+  Task task = task_for("prove", job, device);
   task.request.emplace_back("receipt", loaded.receipt.payload);
   task.request.emplace_back("challenge", digest.hex());
   task.request.emplace_back("seed", challenge.seed.hex());

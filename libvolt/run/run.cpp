@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "libvolt/run/run.hpp"
 
-#include <algorithm>
-
 #include "libvolt/base/quantities.hpp"
 #include "libvolt/base/text.hpp"
 #include "libvolt/base/version.hpp"
@@ -21,8 +19,9 @@ using doc::Source;
 using doc::Value;
 
 const Source source{"worker", Exit::failure};
-/// How long a prover promises to keep what it needs to answer challenges.
+/// How long a prover promises to keep what it needs to ending challenges.
 constexpr std::uint64_t retention_s = 30 * 86'400;
+const std::string tool = "gpu-run " + std::string(version());
 
 /// What the worker said on the way.
 struct Heard {
@@ -60,8 +59,8 @@ class Run {
                                     format_memory(folder.leaves().size() * tensor::page_bytes) +
                                     " of the output"});
     }
-    const Answer answer = compute(folder);
-    return finish(folder, names, answer);
+    const Ending ending = compute(folder);
+    return finish(folder, names, ending);
   }
 
  private:
@@ -70,11 +69,10 @@ class Run {
         std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - begin_).count());
   }
 
-  Answer compute(Folder& folder) {
+  Ending compute(Folder& folder) {
     device::Wanted wanted = options_.device;
     if (job_.limits.memory_bytes) wanted.memory_bytes = *job_.limits.memory_bytes;
-    Task task;
-    task.request = task_members("run", schema::to_value(job_), with_default_limit(wanted));
+    Task task = task_for("run", job_, wanted);
     task.request.emplace_back("done_pages", std::uint64_t{folder.leaves().size()});
     for (const auto& input : found_) task.files.push_back({input.name, input.fd.get()});
     const host::Fd out = folder.work_file(job_.matmul.out);
@@ -119,8 +117,11 @@ class Run {
     }
   }
 
-  Outcome finish(Folder& folder, const std::vector<std::string>& names, const Answer& answer) {
-    Fields end(answer.end, source, "end");
+  Outcome finish(Folder& folder, const std::vector<std::string>& names, const Ending& ending) {
+    Fields end(ending.end, source, "end");
+    if (heard_.inputs.size() != 2) throw Error(Exit::failure, "the worker kept an input to itself");
+    const auto geometry = workload::geometry(job_.matmul, heard_.inputs[0].second.description,
+                                             heard_.inputs[1].second.description);
     schema::Receipt receipt;
     for (const auto& name : names) {
       const host::Fd fd = folder.work_file(name);
@@ -144,20 +145,24 @@ class Run {
     receipt.started = folder.started();
     receipt.ended = format_utc(std::chrono::system_clock::now());
     receipt.elapsed_ns = folder.earlier_ns() + elapsed_ns();
-    receipt.peak_memory_bytes = answer.peak_memory_bytes;
+    receipt.peak_memory_bytes = ending.peak_memory_bytes;
     Fields device = end.table("device");
     receipt.backend = device.string("backend");
     receipt.device = device.string("name");
     receipt.driver = device.string("driver");
-    receipt.tool = tool_version();
+    receipt.tool = tool;
     receipt.signer = key_.public_key().der();
 
     crypto::Envelope envelope{
         std::string(crypto::in_toto_payload), schema::to_payload(receipt), {}};
     envelope.sign(key_);
-    folder.complete(resolved_, doc::to_json(run_members(folder, answer)) + "\n",
+    folder.complete(resolved_, doc::to_json(run_members(folder, ending)) + "\n",
                     envelope.json() + "\n");
-    Outcome outcome{folder.path(), std::move(receipt), {}, multiply_adds(answer)};
+    Outcome outcome{folder.path(),
+                    std::move(receipt),
+                    crypto::sha256(as_bytes(envelope.payload)),
+                    {},
+                    geometry.multiply_adds()};
     if (const auto* sketch = end.get("sketch").get_if<std::string>()) outcome.sketch = *sketch;
     return outcome;
   }
@@ -189,30 +194,18 @@ class Run {
     return record;
   }
 
-  static double multiply_adds(const Answer& answer) {
-    Fields extents = Fields(answer.end, source, "end").table("extents");
-    const auto extent = [&](const char* name) {
-      return static_cast<double>(extents.integer(name, 0, INT64_MAX));
-    };
-    return extent("m") * extent("n") * extent("k");
-  }
-
   /// run.json: for people and for finding inputs again; nothing in it is signed.
-  Value run_members(const Folder& folder, const Answer& answer) const {
+  Value run_members(const Folder& folder, const Ending& ending) const {
     Value::Object files;
     for (const auto& input : found_) files.emplace_back(input.name, input.path.string());
-    return Value::Object{
-        {"schema", "volt.run/1"},
-        {"name", job_.name},
-        {"ended", "program"},
-        {"tool", tool_version()},
-        {"inputs", std::move(files)},
-        {"extents",
-         answer.end.find("extents") == nullptr ? Value(nullptr) : *answer.end.find("extents")},
-        {"attempt", folder.attempt()},
-        {"started", folder.started()},
-        {"elapsed_ns", folder.earlier_ns() + elapsed_ns()},
-        {"peak_memory_bytes", answer.peak_memory_bytes}};
+    return Value::Object{{"schema", "volt.run/1"},
+                         {"name", job_.name},
+                         {"tool", tool},
+                         {"inputs", std::move(files)},
+                         {"attempt", folder.attempt()},
+                         {"started", folder.started()},
+                         {"elapsed_ns", folder.earlier_ns() + elapsed_ns()},
+                         {"peak_memory_bytes", ending.peak_memory_bytes}};
   }
 
   const schema::Job& job_;
@@ -227,22 +220,6 @@ class Run {
 };
 
 }  // namespace
-
-device::Wanted with_default_limit(device::Wanted wanted) {
-  const std::uint64_t most = device::cpu_facts().memory_bytes / 10 * 9;
-  if (wanted.memory_bytes == 0) wanted.memory_bytes = most;
-  return wanted;
-}
-
-Value::Object task_members(std::string_view task, const Value& job, const device::Wanted& device) {
-  return {{"task", task},
-          {"job", job},
-          {"device", Value::Object{{"name", device.device},
-                                   {"threads", static_cast<std::int64_t>(device.threads)},
-                                   {"memory", device.memory_bytes}}}};
-}
-
-std::string tool_version() { return "gpu-run " + std::string(version()); }
 
 Outcome run_job(const JobFile& file, const Options& options, crypto::KeyStore& keys, Sink& sink,
                 const Interrupt& interrupt) {

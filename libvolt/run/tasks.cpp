@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <tuple>
 
 #include "libvolt/base/error.hpp"
@@ -44,19 +43,19 @@ void say_pages(const std::vector<Digest>& leaves, const Say& say) {
 /// Cuts a stream of bytes into pages and tells their leaf digests in order.
 class PageTeller {
  public:
-  PageTeller(device::Device& device, const Say& say) : device_(device), say_(say) {}
+  PageTeller(Bench& bench, const Say& say) : bench_(bench), say_(say) {}
 
   /// Takes the next bytes; with `last` also the short page at the end.
   void add(ByteView bytes, bool last) {
     pending_.insert(pending_.end(), bytes.begin(), bytes.end());
     const std::size_t whole =
         last ? pending_.size() : pending_.size() / tensor::page_bytes * tensor::page_bytes;
-    say_pages(page_leaves({pending_.data(), whole}, device_), say_);
+    say_pages(bench_.leaves({pending_.data(), whole}, "the output"), say_);
     pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(whole));
   }
 
  private:
-  device::Device& device_;
+  Bench& bench_;
   const Say& say_;
   Bytes pending_;
 };
@@ -64,8 +63,6 @@ class PageTeller {
 Value::Object device_members(const device::Facts& facts) {
   return {{"backend", facts.backend}, {"name", facts.name}, {"driver", facts.driver}};
 }
-
-Value::Object extents(const workload::Geometry& g) { return {{"m", g.m}, {"n", g.n}, {"k", g.k}}; }
 
 /// A pure count for people: what the check cost, and what the product would.
 Value cost_members(double cost, double whole) {
@@ -92,9 +89,9 @@ int Request::file(std::string_view name) const {
 }
 
 Value::Object do_run(const Request& request, Sink& sink, const Say& say) {
-  Setting setting(request);
-  const auto& job = setting.job.matmul;
-  const Operand a = setting.operand(request, "a"), b = setting.operand(request, "b");
+  Bench bench(request, sink);
+  const auto& job = bench.job().matmul;
+  const Operand a = bench.operand(request, "a"), b = bench.operand(request, "b");
   // Refused before anything is hashed or written.
   const auto geometry = workload::geometry(job, a.description(), b.description());
   const auto output = geometry.output();
@@ -102,7 +99,8 @@ Value::Object do_run(const Request& request, Sink& sink, const Say& say) {
   say(Value::Object{{"begin", Value::Object{{"bytes", output.bytes()},
                                             {"offset", std::uint64_t{header.size()}}}}});
   for (const auto& [name, operand] : {std::pair{"a", &a}, std::pair{"b", &b}}) {
-    say(Value::Object{{"input", to_members(name, operand->facts(setting.device))}});
+    say(Value::Object{
+        {"input", to_members(name, bench.facts(*operand, "input " + std::string(name)))}});
   }
 
   const int out = request.file("out");
@@ -114,8 +112,8 @@ Value::Object do_run(const Request& request, Sink& sink, const Say& say) {
     throw_system(errno, "cannot make the output as long as it becomes");
   }
   host::write_at(out, 0, as_bytes(header));
-  workload::Product product(geometry, a.elements(), b.elements(), setting.device);
-  PageTeller teller(setting.device, say);
+  workload::Product product(geometry, a.elements(), b.elements(), bench.device());
+  PageTeller teller(bench, say);
   const std::uint64_t row_bytes = 4 * geometry.n;
   const std::uint64_t step = workload::rows_per_step(geometry);
   // Pages end within rows: the row of the first page not yet told is computed once more.
@@ -139,16 +137,15 @@ Value::Object do_run(const Request& request, Sink& sink, const Say& say) {
     write_image(request.file("image"), workload::graymap(geometry, elements));
     sketch = workload::sketch(geometry, elements, 64);
   }
-  return {{"device", device_members(setting.device.facts())},
-          {"extents", extents(geometry)},
+  return {{"device", device_members(bench.device().facts())},
           {"output", to_members(job.out, {output, {}})},
           {"sketch", std::move(sketch)}};
 }
 
 Value::Object do_replay(const Request& request, Sink& sink, const Say& say) {
-  Setting setting(request);
-  const auto& job = setting.job.matmul;
-  const Operand a = setting.operand(request, "a"), b = setting.operand(request, "b");
+  Bench bench(request, sink);
+  const auto& job = bench.job().matmul;
+  const Operand a = bench.operand(request, "a"), b = bench.operand(request, "b");
   const Operand c = Operand::from_output(request.file("out"), job.out);
   const auto geometry =
       workload::geometry(job, a.description(), b.description(), Exit::verification_failed);
@@ -158,9 +155,10 @@ Value::Object do_replay(const Request& request, Sink& sink, const Say& say) {
                                                tensor::to_text(geometry.output()));
   }
   for (const auto& [name, operand] : {std::pair{"a", &a}, std::pair{"b", &b}}) {
-    say(Value::Object{{"input", to_members(name, operand->facts(setting.device))}});
+    say(Value::Object{
+        {"input", to_members(name, bench.facts(*operand, "input " + std::string(name)))}});
   }
-  say(Value::Object{{"output", to_members(job.out, c.facts(setting.device))}});
+  say(Value::Object{{"output", to_members(job.out, bench.facts(c, "the output"))}});
   if (request.has("image")) {
     const host::Mapping image(request.file("image"));
     const bool right = as_text(image.bytes()) == workload::graymap(geometry, c.elements());
@@ -170,7 +168,7 @@ Value::Object do_replay(const Request& request, Sink& sink, const Say& say) {
   Fields fields(request.value, source);
   const auto& how = fields.string("how");
   const Digest seed = fields.digest("seed");
-  workload::Product product(geometry, a.elements(), b.elements(), setting.device);
+  workload::Product product(geometry, a.elements(), b.elements(), bench.device());
   std::optional<proof::Mismatch> mismatch;
   std::uint64_t checked = geometry.units();
   double cost = geometry.multiply_adds();
@@ -207,7 +205,7 @@ struct Openable {
   workload::Geometry geometry;
   std::vector<std::uint64_t> units;
 
-  Openable(const Setting& setting, Fields& fields)
+  Openable(const Bench& bench, Fields& fields)
       : receipt(schema::parse_receipt(fields.string("receipt"), "receipt")) {
     const auto* a = receipt.input("a");
     const auto* b = receipt.input("b");
@@ -215,7 +213,7 @@ struct Openable {
         !receipt.outputs.front().tensor) {
       throw Error(Exit::verification_failed, "the receipt lacks an input or the output");
     }
-    geometry = workload::geometry(setting.job.matmul, a->tensor.description, b->tensor.description,
+    geometry = workload::geometry(bench.job().matmul, a->tensor.description, b->tensor.description,
                                   Exit::verification_failed);
     if (receipt.outputs.front().tensor->description != geometry.output()) {
       throw Error(Exit::verification_failed, "the receipt's output has not the job's shape");
@@ -231,25 +229,29 @@ struct Openable {
   }
 };
 
-void check_same(const Operand& operand, const schema::TensorFacts& facts, std::string_view name,
-                device::Device& device) {
-  if (operand.facts(device) != facts) {
+/// A tensor of the prover with its leaves, after a check that it is the one that the receipt names.
+proof::Evidence evidence(Bench& bench, const Operand& operand, const schema::TensorFacts& facts,
+                         const std::string& name) {
+  proof::Evidence found{operand.elements(), bench.leaves(operand.elements(), name)};
+  const auto root = tensor::pages_root(operand.description(), found.leaves);
+  if (schema::TensorFacts{operand.description(), root} != facts) {
     throw Error(Exit::verification_failed,
-                "what is found as " + std::string(name) + " is not what the receipt names");
+                "what is found as " + name + " is not what the receipt names");
   }
+  return found;
 }
 
 }  // namespace
 
 Value::Object do_prove(const Request& request, Sink& sink, const Say& say) {
-  Setting setting(request);
+  Bench bench(request, sink);
   Fields fields(request.value, source);
-  const Openable open(setting, fields);
-  const Operand a = setting.operand(request, "a"), b = setting.operand(request, "b");
-  const Operand c = Operand::from_output(request.file("out"), setting.job.matmul.out);
-  check_same(a, open.receipt.input("a")->tensor, "input a", setting.device);
-  check_same(b, open.receipt.input("b")->tensor, "input b", setting.device);
-  check_same(c, *open.receipt.outputs.front().tensor, "the output", setting.device);
+  const Openable open(bench, fields);
+  const Operand a = bench.operand(request, "a"), b = bench.operand(request, "b");
+  const Operand c = Operand::from_output(request.file("out"), bench.job().matmul.out);
+  const auto shown_a = evidence(bench, a, open.receipt.input("a")->tensor, "input a");
+  const auto shown_b = evidence(bench, b, open.receipt.input("b")->tensor, "input b");
+  const auto shown_c = evidence(bench, c, *open.receipt.outputs.front().tensor, "the output");
 
   const auto needed = open.needed();
   schema::ProofHeader header;
@@ -271,20 +273,16 @@ Value::Object do_prove(const Request& request, Sink& sink, const Say& say) {
     sink.send(Progress{"proof", offset, size, "bytes"});
   };
   write(as_bytes(line));
-  const auto write_operand = [&](const proof::Pages& pages, const Operand& operand,
-                                 std::string_view way) {
-    proof::write_opening(pages, {operand.elements(), operand.leaves(setting.device)}, way, write);
-  };
-  write_operand(needed.c, c, "pages");
-  write_operand(needed.a, a, header.a);
-  write_operand(needed.b, b, header.b);
+  proof::write_opening(needed.c, shown_c, "pages", write);
+  proof::write_opening(needed.a, shown_a, header.a, write);
+  proof::write_opening(needed.b, shown_b, header.b, write);
   return {{"bytes", offset}};
 }
 
 Value::Object do_openings(const Request& request, Sink& sink, const Say&) {
-  Setting setting(request);
+  Bench bench(request, sink);
   Fields fields(request.value, source);
-  const Openable open(setting, fields);
+  const Openable open(bench, fields);
   const host::Mapping file(request.file("proof"));
   const ByteView bytes = file.bytes();
   const auto end = as_text(bytes.first(std::min<std::size_t>(bytes.size(), 4096))).find('\n');
@@ -307,16 +305,16 @@ Value::Object do_openings(const Request& request, Sink& sink, const Say&) {
   }
   Bytes made[2];
   for (const auto& [index, name, way] : {std::tuple{0, "a", &header.a}, {1, "b", &header.b}}) {
-    const auto* seeded = (index == 0 ? setting.job.matmul.a : setting.job.matmul.b).seeded();
+    const auto* seeded = (index == 0 ? bench.job().matmul.a : bench.job().matmul.b).seeded();
     if (*way != "seed") continue;
     if (seeded == nullptr) {
       throw Error(Exit::verification_failed, std::string("the job has no seed for input ") + name);
     }
-    made[index] = workload::generate(*seeded, open.geometry.input_dtype(), name, setting.device);
+    made[index] = workload::generate(*seeded, open.geometry.input_dtype(), name, bench.device());
   }
   const auto needed = open.needed();
   const proof::Openings openings(open.receipt, header, needed, body, made[0], made[1]);
-  const auto mismatch = openings.check(open.geometry, open.units, setting.device, sink, {});
+  const auto mismatch = openings.check(open.geometry, open.units, bench.device(), sink, {});
   return {{"checked", std::uint64_t{open.units.size()}},
           {"mismatch", mismatch_value(mismatch)},
           {"cost", cost_members(static_cast<double>(open.units.size()) *

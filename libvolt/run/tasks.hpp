@@ -7,7 +7,6 @@
 
 #include "libvolt/base/event.hpp"
 #include "libvolt/doc/value.hpp"
-#include "libvolt/host/files.hpp"
 
 /// What a worker does when it is told to: the only code that parses tensors and computes.
 namespace volt::run {

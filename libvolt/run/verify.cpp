@@ -13,7 +13,6 @@
 #include "libvolt/run/job_file.hpp"
 #include "libvolt/run/operands.hpp"
 #include "libvolt/run/receipt_files.hpp"
-#include "libvolt/run/run.hpp"
 #include "libvolt/run/seen.hpp"
 #include "libvolt/workload/matmul.hpp"
 
@@ -36,9 +35,9 @@ class Verification {
       : options_(options), keys_(keys), sink_(sink), interrupt_(interrupt) {}
 
   Verified perform() {
-    verdict_.not_proven = {"who chose the seed and the settings",
-                           "that the work was done for you and not before",
-                           "device, times, memory, sandbox and tool: as the signer says"};
+    verdict_.unproven = {"who chose the seed and the settings",
+                         "that the work was done for you and not before",
+                         "device, times, memory, sandbox and tool: as the signer says"};
     try {
       loaded_ = load_receipt(options_.path);
     } catch (const Error& error) {
@@ -112,9 +111,8 @@ class Verification {
         return true;
       }
     } else {
-      verdict_.not_proven.insert(
-          verdict_.not_proven.begin(),
-          "that job.json is the job you mean (--job compares it with yours)");
+      verdict_.unproven.insert(verdict_.unproven.begin(),
+                               "that job.json is the job you mean (--job compares it with yours)");
     }
     const std::string why = proof::contradiction(receipt(), job_);
     if (!why.empty()) {
@@ -154,8 +152,8 @@ class Verification {
       parts.push_back(part);
     }
     if (!all_pinned) {
-      verdict_.not_proven.insert(
-          verdict_.not_proven.begin(),
+      verdict_.unproven.insert(
+          verdict_.unproven.begin(),
           "that unpinned inputs are what you think (gpu-run --lock pins them)");
     }
     verdict_.set("inputs", all_pinned ? Answer::holds : Answer::cannot_tell, join(parts, "; "));
@@ -234,9 +232,7 @@ class Verification {
       how = How::all;
     const Digest seed = proof::challenge_seed(receipt(), crypto::random_digest());
 
-    Task task;
-    task.request =
-        task_members("replay", schema::to_value(job_), with_default_limit(options_.device));
+    Task task = task_for("replay", job_, options_.device);
     task.request.emplace_back("how", how == How::all       ? "all"
                                      : how == How::algebra ? "algebra"
                                                            : "sample");
@@ -278,7 +274,7 @@ class Verification {
     }
   }
 
-  void conclude(const run::Answer& answer, proof::Examined::How how) {
+  void conclude(const run::Ending& answer, proof::Examined::How how) {
     Fields end(answer.end, source, "end");
     Fields cost = end.table("cost");
     verdict_.cost = cost.number("multiply_adds", 0, 1e300);
@@ -299,9 +295,7 @@ class Verification {
     const host::Fd proof_file = host::open_file(options_.proof);
     try {
       const auto [challenge, digest, asker] = own_challenge();
-      Task task;
-      task.request =
-          task_members("openings", schema::to_value(job_), with_default_limit(options_.device));
+      Task task = task_for("openings", job_, options_.device);
       task.request.emplace_back("receipt", loaded_->receipt.payload);
       task.request.emplace_back("challenge", digest.hex());
       task.request.emplace_back("seed", challenge.seed.hex());

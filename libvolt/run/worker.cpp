@@ -13,6 +13,7 @@
 #include "libvolt/doc/fields.hpp"
 #include "libvolt/doc/read.hpp"
 #include "libvolt/host/places.hpp"
+#include "libvolt/host/process.hpp"
 #include "libvolt/run/messages.hpp"
 
 namespace volt::run {
@@ -71,7 +72,17 @@ int wait_ms(const std::optional<Clock::time_point>& deadline) {
 
 }  // namespace
 
-Answer work(const Task& task, Sink& sink, const Interrupt& interrupt,
+Task task_for(std::string_view name, const schema::Job& job, device::Wanted device) {
+  if (device.memory_bytes == 0) device.memory_bytes = device::cpu_facts().memory_bytes / 10 * 9;
+  return {{{"task", name},
+           {"job", schema::to_value(job)},
+           {"device", doc::Value::Object{{"name", device.device},
+                                         {"threads", static_cast<std::int64_t>(device.threads)},
+                                         {"memory", device.memory_bytes}}}},
+          {}};
+}
+
+Ending work(const Task& task, Sink& sink, const Interrupt& interrupt,
             const std::function<void(const doc::Value&)>& message) {
   host::Pipe request, answer;
   host::Child::Options options;

@@ -12,9 +12,9 @@
 
 #include "libvolt/base/error.hpp"
 #include "libvolt/base/event.hpp"
-#include "libvolt/base/hex.hpp"
+#include "libvolt/device/device.hpp"
 #include "libvolt/doc/value.hpp"
-#include "libvolt/host/process.hpp"
+#include "libvolt/schema/job.hpp"
 
 /// Parent and worker. Whatever parses tensors or computes runs in a child process of the same
 /// program, started with --worker: it is told one task on standard input, holds no key and no
@@ -33,6 +33,10 @@ struct Task {
   std::vector<Handed> files;
 };
 
+/// A task with the job and the device in it, whose memory is limited to nine tenths of the
+/// machine's unless `device` says otherwise.
+Task task_for(std::string_view name, const schema::Job& job, device::Wanted device);
+
 /// How the caller wants to be interrupted.
 struct Interrupt {
   std::stop_token stop;
@@ -41,7 +45,7 @@ struct Interrupt {
 };
 
 /// What came back.
-struct Answer {
+struct Ending {
   doc::Value end;  ///< the last message's members
   std::uint64_t peak_memory_bytes = 0;
 };
@@ -49,7 +53,7 @@ struct Answer {
 /// Starts a worker and follows it. Events go to `sink`; every other message but the last goes to
 /// `message`. An error of the worker is thrown here as it was there; a worker that dies is an Error
 /// (failure) that says how. Interrupted or too slow: killed, and Error (interrupted, timeout).
-Answer work(const Task& task, Sink& sink, const Interrupt& interrupt,
+Ending work(const Task& task, Sink& sink, const Interrupt& interrupt,
             const std::function<void(const doc::Value&)>& message);
 
 /// The worker's side: reads the task from standard input, does it, returns the exit status. Never

@@ -11,6 +11,7 @@
 #include "libvolt/base/text.hpp"
 #include "libvolt/doc/fields.hpp"
 #include "libvolt/doc/read.hpp"
+#include "libvolt/host/files.hpp"
 #include "libvolt/run/messages.hpp"
 #include "libvolt/run/tasks.hpp"
 #include "libvolt/run/worker.hpp"
@@ -45,18 +46,6 @@ class PipeSink final : public Sink {
   std::chrono::steady_clock::time_point sent_;
 };
 
-std::string read_request() {
-  std::string text;
-  char buffer[65536];
-  for (;;) {
-    const auto count = ::read(STDIN_FILENO, buffer, sizeof buffer);
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) return text;
-    text.append(buffer, static_cast<std::size_t>(count));
-    if (text.size() > max_request_bytes) throw Error(Exit::failure, "the task is too long");
-  }
-}
-
 Value::Object perform(const std::string& text) {
   static const Source source{"task", Exit::failure};
   Request request;
@@ -89,7 +78,8 @@ int worker_main() {
   ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   try {
     try {
-      say(Value::Object{{"end", perform(read_request())}});
+      say(Value::Object{
+          {"end", perform(host::read_all(STDIN_FILENO, max_request_bytes, "the task"))}});
       return 0;
     } catch (const Error& error) {
       say(to_message(error));

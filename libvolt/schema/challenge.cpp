@@ -16,15 +16,13 @@ using doc::Fields;
 using doc::Source;
 using doc::Value;
 
-constexpr std::string_view statement_type = "https://in-toto.io/Statement/v1";
-
 }  // namespace
 
 std::string to_payload(const Challenge& challenge) {
   const Value::Object subject{{"name", "receipt"},
                               {"digest", Value::Object{{"sha256", challenge.receipt.hex()}}}};
   return doc::to_canonical_json(
-      Value::Object{{"_type", statement_type},
+      Value::Object{{"_type", crypto::in_toto_statement},
                     {"subject", Value::Array{subject}},
                     {"predicateType", challenge_predicate},
                     {"predicate", Value::Object{{"schema", challenge_schema},
@@ -41,7 +39,7 @@ Challenge parse_challenge(std::string_view payload, std::string_view origin) {
     throw Error(source.code, std::string(origin) + " is not in canonical form");
   }
   Fields fields(root, source);
-  if (fields.string("_type") != statement_type) {
+  if (fields.string("_type") != crypto::in_toto_statement) {
     fields.fail("_type", fields.get("_type"), "is not an in-toto statement, version 1");
   }
   if (fields.string("predicateType") != challenge_predicate) {

@@ -12,7 +12,7 @@ namespace volt::schema {
 
 inline constexpr std::string_view challenge_schema = "volt.challenge/1";
 inline constexpr std::string_view challenge_predicate = "urn:volt:challenge/1";
-/// More draws than this open everything of any tensor that fits a machine.
+/// Bounds what a verifier can make a prover, and itself, look up and compute.
 inline constexpr std::uint64_t max_draws = 1'000'000;
 
 /// What a verifier asks of a prover after it holds the receipt. Signed by the verifier, so that a
@@ -20,7 +20,7 @@ inline constexpr std::uint64_t max_draws = 1'000'000;
 struct Challenge {
   Digest receipt;           ///< SHA-256 of the receipt's payload
   Digest nonce;             ///< N: 32 random bytes of the verifier
-  Digest seed;              ///< what nonce and receipt give (proofs.md section 3)
+  Digest seed;              ///< what nonce and receipt give (volt-receipt(5))
   std::uint64_t draws = 0;  ///< elements to open
   Bytes signer;             ///< DER of the verifier's public key
 };

@@ -245,7 +245,7 @@ Job parse_job(const Value& value, const Source& source, std::string_view stem) {
   Fields fields(value, source);
   const auto& schema = fields.string("schema");
   if (schema != job_schema) {
-    const bool newer = schema.rfind("volt.job/", 0) == 0;
+    const bool newer = schema.starts_with("volt.job/");
     fields.fail("schema", fields.get("schema"),
                 "is " + std::string("\"") + printable(schema) + "\", not \"volt.job/1\"",
                 newer ? "this job was made for a newer volt: install that one" : std::string());

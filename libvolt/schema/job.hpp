@@ -62,7 +62,7 @@ struct Limits {
   std::optional<std::uint64_t> disk_bytes;    ///< of the outputs
 };
 
-/// What a verifier must be able to conclude; see proofs.md section 4.
+/// What a verifier must be able to conclude; see gpu-verify(1), Levels.
 enum class Demand { identity, work, output };
 
 struct ProofPolicy {

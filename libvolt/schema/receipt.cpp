@@ -16,7 +16,6 @@ using doc::Fields;
 using doc::Source;
 using doc::Value;
 
-constexpr std::string_view statement_type = "https://in-toto.io/Statement/v1";
 constexpr std::size_t max_entries = 64;
 
 void add_tensor(Value::Object& members, const TensorFacts& tensor) {
@@ -201,7 +200,7 @@ std::string to_payload(const Receipt& receipt) {
       {"sandbox", receipt.sandbox},
       {"tool", receipt.tool},
       {"signer", crypto::to_base64(receipt.signer)}};
-  return doc::to_canonical_json(Value::Object{{"_type", statement_type},
+  return doc::to_canonical_json(Value::Object{{"_type", crypto::in_toto_statement},
                                               {"subject", std::move(subject)},
                                               {"predicateType", receipt_predicate},
                                               {"predicate", predicate}});
@@ -215,7 +214,7 @@ Receipt parse_receipt(std::string_view payload, std::string_view origin) {
                 "volt writes receipts by RFC 8785; another spelling may be read differently");
   }
   Fields fields(root, source);
-  if (fields.string("_type") != statement_type) {
+  if (fields.string("_type") != crypto::in_toto_statement) {
     fields.fail("_type", fields.get("_type"), "is not an in-toto statement, version 1");
   }
   if (fields.string("predicateType") != receipt_predicate) {

@@ -20,7 +20,7 @@ inline constexpr std::string_view receipt_predicate = "urn:volt:receipt/1";
 /// A tensor as a receipt pins it.
 struct TensorFacts {
   tensor::Description description;
-  Digest pages;  ///< root over header leaf and page leaves (numerics.md 2.7)
+  Digest pages;  ///< root over header leaf and page leaves (volt-receipt(5))
   bool operator==(const TensorFacts&) const = default;
 };
 
@@ -53,7 +53,7 @@ struct Receipt {
   std::uint64_t attempt = 1;
   std::uint64_t retention_s = 0;
 
-  // What the signer says of itself and nothing below L1 checks.
+  // What the signer says of itself and nothing checks.
   std::string started, ended;  ///< RFC 3339, UTC
   std::uint64_t elapsed_ns = 0;
   std::uint64_t peak_memory_bytes = 0;

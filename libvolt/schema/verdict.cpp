@@ -57,16 +57,16 @@ doc::Value::Object to_members(const Verdict& verdict) {
     claims.push_back(doc::Value::Object{
         {"claim", claim.name}, {"answer", to_text(claim.answer)}, {"why", claim.why}});
   }
-  doc::Value::Array not_proven(verdict.not_proven.begin(), verdict.not_proven.end());
-  return {{"schema", verdict_schema},
-          {"receipt", verdict.receipt},
-          {"signer", verdict.signer},
-          {"signer_name", verdict.signer_name},
-          {"level", verdict.level},
-          {"claims", std::move(claims)},
-          {"multiply_adds", verdict.cost},
-          {"multiply_adds_of_job", verdict.whole},
-          {"not_proven", std::move(not_proven)}};
+  doc::Value::Array unproven(verdict.unproven.begin(), verdict.unproven.end());
+  doc::Value::Object members{{"schema", verdict_schema},       {"receipt_sha256", verdict.receipt},
+                             {"signer", verdict.signer},       {"signer_name", verdict.signer_name},
+                             {"level", verdict.level},         {"claims", std::move(claims)},
+                             {"unproven", std::move(unproven)}};
+  if (verdict.whole > 0) {
+    members.emplace_back("multiply_adds", verdict.cost);
+    members.emplace_back("multiply_adds_of_job", verdict.whole);
+  }
+  return members;
 }
 
 }  // namespace volt::schema

@@ -24,15 +24,15 @@ struct Claim {
 };
 
 /// What a verification came to. Two claims are never mixed: `work`, that the units were computed,
-/// and `output`, that the result is right (proofs.md section 4).
+/// and `output`, that the result is right (volt-receipt(5)).
 struct Verdict {
   std::string receipt;  ///< digest of the payload, empty when there was none to read
   std::string signer;   ///< key id
   std::string signer_name;
   std::string level;  ///< L0, L2, L4, all
   std::vector<Claim> claims;
-  double cost = 0, whole = 0;           ///< multiply-adds of the check and of the job
-  std::vector<std::string> not_proven;  ///< always printed
+  double cost = 0, whole = 0;         ///< multiply-adds of the check and of the job
+  std::vector<std::string> unproven;  ///< always printed
 
   Claim& set(std::string_view name, Answer answer, std::string why);
   const Claim* find(std::string_view name) const;

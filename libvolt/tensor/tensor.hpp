@@ -36,7 +36,7 @@ void check(const Description& description, std::string_view origin);
 /// "f32 [512, 48]" for people.
 std::string to_text(const Description& description);
 
-/// The data of the leaf that precedes a tensor's pages in its digest (numerics.md 2.7):
+/// The data of the leaf that precedes a tensor's pages in its digest (volt-receipt(5)):
 /// "volt-pages/1 f32 512 48" in ASCII.
 std::string pages_header(const Description& description);
 

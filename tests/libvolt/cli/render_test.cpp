@@ -12,7 +12,7 @@ TEST_CASE("a verdict reads as one line a claim, its cost, and what nobody proved
   verdict.set("work", schema::Answer::fails, "C[0, 1] is 2, not 3");
   verdict.cost = 5;
   verdict.whole = 2000;
-  verdict.not_proven = {"that the work is fresh"};
+  verdict.unproven = {"that the work is fresh"};
   CHECK(cli::to_text(verdict) ==
         "signature  holds        signed by you, key 0123456789abcdef\n"
         "output     cannot tell  a single wrong element may hide\n"

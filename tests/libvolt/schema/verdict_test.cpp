@@ -72,10 +72,10 @@ TEST_CASE("a verdict as a document") {
   verdict.set("work", Answer::cannot_tell, "why");
   verdict.cost = 2;
   verdict.whole = 8;
-  verdict.not_proven = {"freshness"};
+  verdict.unproven = {"freshness"};
   CHECK(doc::to_canonical_json(to_members(verdict)) ==
         R"({"claims":[{"answer":"cannot tell","claim":"work","why":"why"}],"level":"L2",)"
-        R"("multiply_adds":2,"multiply_adds_of_job":8,"not_proven":["freshness"],)"
+        R"("multiply_adds":2,"multiply_adds_of_job":8,"unproven":["freshness"],)"
         R"("receipt":"ab","schema":"volt.verdict/1","signer":"","signer_name":""})");
   CHECK(to_text(Answer::holds) == "holds");
   CHECK(to_text(Answer::fails) == "fails");
