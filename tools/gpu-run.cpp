@@ -69,7 +69,11 @@ Exit lock(cli::Session& session, const run::JobFile& file, const inputs::Places&
   Value::Object digests;
   for (const auto& input : found) digests.emplace_back(input.name, input.sha256.hex());
   if (!file.path.empty()) {
-    host::write_file(file.path, locked);
+    // A link stays one, and the mode as it was.
+    const auto real = std::filesystem::canonical(file.path);
+    const auto mode = std::filesystem::status(real).permissions();
+    host::write_file(real, locked);
+    std::filesystem::permissions(real, mode);
     session.sink().send(Log{Log::Level::info, file.origin + ": " + std::to_string(found.size()) +
                                                   (found.size() == 1 ? " input" : " inputs") +
                                                   " pinned"});
@@ -84,7 +88,7 @@ Exit run_job(cli::Session& session, const Arguments& arguments) {
   if (arguments.check && arguments.lock) {
     throw Error(Exit::usage, "--check and --lock exclude each other");
   }
-  const auto file = run::load_job(arguments.job);
+  const auto file = run::load_job(arguments.job, session.stop());
   const auto http = net::curl_http();
   const auto where = places(arguments, file.folder, *http);
   if (arguments.check) return check(session, file, where);
@@ -146,9 +150,10 @@ Exit prove(cli::Session& session, const Arguments& arguments) {
                 "give -o FILE");
   }
   const auto http = net::curl_http();
-  const host::Path part = arguments.output + ".part";
-  host::Fd file(to_stdout ? ::dup(STDOUT_FILENO)
-                          : ::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+  const host::Path part = arguments.output + ".part" + std::to_string(::getpid());
+  host::Fd file(
+      to_stdout ? ::dup(STDOUT_FILENO)
+                : ::open(part.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666));
   if (!file) throw_system(errno, "cannot create " + printable(part.string()));
   std::uint64_t bytes = 0;
   try {

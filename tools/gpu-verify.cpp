@@ -11,7 +11,7 @@
 #include "libvolt/run/prove.hpp"
 #include "libvolt/run/verify.hpp"
 #include "libvolt/run/worker.hpp"
-#include "libvolt/schema/challenge.hpp"
+#include "libvolt/schema/job.hpp"
 
 namespace {
 
@@ -24,7 +24,7 @@ struct Arguments {
   std::vector<std::string> inputs;
   std::uint64_t threads = 0;
   std::optional<std::uint64_t> draws;
-  bool all = false;
+  bool all = false, fetch = false;
 };
 
 crypto::KeyStore key_store() { return crypto::KeyStore(host::configuration_folder() / "keys"); }
@@ -41,7 +41,7 @@ Exit verify(cli::Session& session, const Arguments& arguments) {
   options.device = device::wanted(arguments.device, arguments.threads);
   options.places.candidates.assign(arguments.inputs.begin(), arguments.inputs.end());
   options.places.cache = host::cache_folder();
-  options.places.http = http.get();
+  if (arguments.fetch) options.places.http = http.get();
   options.seen = host::state_folder() / "seen";
   auto keys = key_store();
   const auto verified =
@@ -59,7 +59,8 @@ Exit challenge(cli::Session& session, const Arguments& arguments) {
     throw Error(Exit::usage, "--draws must be from 1 to 1000000");
   }
   auto keys = key_store();
-  const std::string text = run::make_challenge(arguments.receipt, arguments.draws, keys);
+  const std::string text =
+      run::make_challenge(arguments.receipt, arguments.draws, keys, host::state_folder() / "seen");
   if (!session.json()) session.print(text);
   session.result({{"challenge", text}});
   return Exit::ok;
@@ -92,7 +93,7 @@ Exit key_export(cli::Session& session) {
 Exit key_import(cli::Session& session, const Arguments& arguments) {
   const std::string pem =
       arguments.key_file == "-"
-          ? host::read_all(STDIN_FILENO, crypto::max_pem_bytes, "standard input")
+          ? host::read_all(STDIN_FILENO, crypto::max_pem_bytes, "standard input", session.stop())
           : host::read_file(arguments.key_file, crypto::max_pem_bytes);
   const auto id = key_store().import(pem, arguments.key_name);
   if (!session.json()) session.print(id + "\n");
@@ -110,6 +111,7 @@ int main(int argc, char** argv) {
       .summary = "verify a receipt, and what was computed, bit for bit",
       .options = {{"receipt", &a.receipt, "RECEIPT", "run folder, or receipt file", {}, {}, true},
                   {"--inputs", &a.inputs, "PATH", "input file, or folder of them, found by digest"},
+                  {"--fetch", &a.fetch, {}, "download inputs that the receipt's job names by url"},
                   {"--job", &a.job, "FILE", "the job that the receipt must be for"},
                   {"--signer", &a.signer, "KEY", "who must have signed: name, key id or PEM file",
                    "signer"},

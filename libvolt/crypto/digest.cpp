@@ -2,6 +2,7 @@
 #include "libvolt/crypto/digest.hpp"
 
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <sys/random.h>
 
 #include <cerrno>
@@ -57,6 +58,18 @@ Digest sha256(ByteView bytes) {
   // One context per thread: trees hash tens of millions of short texts.
   thread_local Sha256 hasher;
   return hasher.update(bytes).finish();
+}
+
+Digest hmac(ByteView key, ByteView message) {
+  Digest digest;
+  unsigned size = 0;
+  const std::uint8_t none = 0;  // a null key would mean "the one before"
+  if (HMAC(EVP_sha256(), key.empty() ? &none : key.data(), static_cast<int>(key.size()),
+           message.data(), message.size(), digest.bytes.data(), &size) == nullptr ||
+      size != digest.bytes.size()) {
+    throw Error(Exit::failure, "OpenSSL cannot compute an HMAC");
+  }
+  return digest;
 }
 
 Digest random_digest() {

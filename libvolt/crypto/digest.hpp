@@ -27,6 +27,9 @@ class Sha256 {
 
 Digest sha256(ByteView bytes);
 
+/// HMAC-SHA256 (RFC 2104).
+Digest hmac(ByteView key, ByteView message);
+
 /// Bytes from the operating system's generator; throws Error (failure) when it has none.
 Digest random_digest();
 

@@ -115,7 +115,9 @@ PublicKey KeyStore::find(std::string_view text) const {
   for (const auto& entry : known()) {
     if (matches(entry.key, entry.name)) return entry.key;
   }
-  if (host::exists(text)) {
+  // A bare name is never looked for in the current folder, where a stranger may have put a file.
+  const bool is_path = text.find('/') != std::string_view::npos || text.ends_with(".pem");
+  if (is_path && host::exists(text)) {
     const auto pem = host::read_file(text, max_pem_bytes);
     return is_secret(pem) ? SigningKey::from_pem(pem).public_key() : PublicKey::from_pem(pem);
   }

@@ -239,4 +239,11 @@ Bytes SigningKey::sign(ByteView message) const {
   return signature;
 }
 
+Digest SigningKey::secret_for(std::string_view purpose) const {
+  std::string secret = pem();
+  const Digest derived = hmac(as_bytes(secret), as_bytes(purpose));
+  OPENSSL_cleanse(secret.data(), secret.size());
+  return derived;
+}
+
 }  // namespace volt::crypto

@@ -45,6 +45,8 @@ class SigningKey {
   const PublicKey& public_key() const { return public_; }
   /// ECDSA over SHA-256 of `message`, as DER.
   Bytes sign(ByteView message) const;
+  /// A secret that only the owner of this key has, one for each purpose.
+  Digest secret_for(std::string_view purpose) const;
 
  private:
   explicit SigningKey(std::shared_ptr<evp_pkey_st> key);

@@ -58,7 +58,8 @@ Stamp stamp_of(int fd) {
   struct stat facts {};
   if (::fstat(fd, &facts) != 0) throw_system(errno, "cannot examine a file");
   return {facts.st_dev, facts.st_ino, static_cast<std::uint64_t>(facts.st_size),
-          facts.st_mtim.tv_sec * std::int64_t{1'000'000'000} + facts.st_mtim.tv_nsec};
+          facts.st_mtim.tv_sec * std::int64_t{1'000'000'000} + facts.st_mtim.tv_nsec,
+          facts.st_ctim.tv_sec * std::int64_t{1'000'000'000} + facts.st_ctim.tv_nsec};
 }
 
 Mapping::Mapping(int fd) {
@@ -78,6 +79,12 @@ Mapping::~Mapping() {
   if (!bytes_.empty()) ::munmap(const_cast<std::uint8_t*>(bytes_.data()), bytes_.size());
 }
 
+Bytes read_whole(int fd) {
+  Bytes bytes(stamp_of(fd).bytes);
+  bytes.resize(read_at(fd, 0, bytes.data(), bytes.size()));
+  return bytes;
+}
+
 std::string read_file(const Path& path, std::uint64_t max_bytes, Exit wrong) {
   const Fd fd = open_file(path, wrong);
   const auto size = stamp_of(fd.get()).bytes;
@@ -90,10 +97,11 @@ std::string read_file(const Path& path, std::uint64_t max_bytes, Exit wrong) {
   return text;
 }
 
-std::string read_all(int fd, std::uint64_t max_bytes, std::string_view name) {
+std::string read_all(int fd, std::uint64_t max_bytes, std::string_view name, std::stop_token stop) {
   std::string text;
   char buffer[65536];
   for (;;) {
+    if (stop.stop_requested()) throw Error(Exit::interrupted, "interrupted");
     const auto count = ::read(fd, buffer, sizeof buffer);
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) throw_system(errno, "cannot read " + std::string(name));
@@ -159,6 +167,19 @@ void make_folder(const Path& path, unsigned mode) {
   }
   if (!is_folder(path)) {
     throw Error(Exit::local_io, shown(path) + " is in the way: it is not a folder");
+  }
+}
+
+void make_own_folder(const Path& path) {
+  make_folder(path.parent_path());
+  if (::mkdir(path.c_str(), 0777) != 0 && errno != EEXIST) {
+    throw_system(errno, "cannot create folder " + shown(path));
+  }
+  struct stat facts {};
+  if (::lstat(path.c_str(), &facts) != 0) throw_system(errno, "cannot examine " + shown(path));
+  if (!S_ISDIR(facts.st_mode) || facts.st_uid != ::geteuid()) {
+    throw Error(Exit::conflict, shown(path) + " is not a folder of yours",
+                "somebody else put it there: look at it, then remove it");
   }
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -46,7 +47,7 @@ bool is_folder(const Path& path);
 /// Identity of an open file's content, as far as the system tells: to notice a change meanwhile.
 struct Stamp {
   std::uint64_t device = 0, inode = 0, bytes = 0;
-  std::int64_t modified_ns = 0;
+  std::int64_t modified_ns = 0, changed_ns = 0;
   bool operator==(const Stamp&) const = default;
 };
 Stamp stamp_of(int fd);
@@ -67,13 +68,17 @@ class Mapping {
   ByteView bytes_;
 };
 
+/// A whole open file, copied: what is examined and then used must not change in between.
+Bytes read_whole(int fd);
+
 /// The text of a file of at most `max_bytes`. Throws Error: not_found, local_io, `wrong` (too long,
 /// or no regular file).
 std::string read_file(const Path& path, std::uint64_t max_bytes, Exit wrong = Exit::usage);
 
-/// All that comes out of a pipe or standard input. Throws Error (usage) beyond `max_bytes`, with
-/// `name` for messages.
-std::string read_all(int fd, std::uint64_t max_bytes, std::string_view name);
+/// All that comes out of a pipe or standard input. Throws Error: usage beyond `max_bytes`,
+/// interrupted; `name` is for messages.
+std::string read_all(int fd, std::uint64_t max_bytes, std::string_view name,
+                     std::stop_token stop = {});
 
 /// Bytes [offset, offset + size) of an open file; short only at its end.
 std::size_t read_at(int fd, std::uint64_t offset, std::uint8_t* bytes, std::size_t size);
@@ -85,6 +90,9 @@ void write_all(int fd, std::string_view text);
 void write_file(const Path& path, std::string_view text, unsigned mode = 0644);
 
 void make_folder(const Path& path, unsigned mode = 0777);  ///< with its parents
+/// The same for a folder that volt keeps to itself. Throws Error (conflict) on a link, or another
+/// user's folder: a stranger may have put it there to have other files replaced or removed.
+void make_own_folder(const Path& path);
 void sync_folder(const Path& path);
 /// Flushes a finished file and gives it its name, then flushes the folder.
 void rename_into(const Path& from, const Path& to);

@@ -42,8 +42,8 @@ host::Path cached_path(const Places& places, const Digest& digest) {
 
 /// Downloads into the cache and returns the digest that it turned out to have. With `wanted` only a
 /// file of that digest is kept.
-Digest fetch(const std::string& url, const std::optional<Digest>& wanted, const Places& places,
-             Sink& sink, const std::stop_token& stop) {
+Digest fetch(const std::string& url, const std::optional<Digest>& wanted, std::uint64_t max_bytes,
+             const Places& places, Sink& sink, const std::stop_token& stop) {
   host::make_folder(places.cache);
   const host::Path part = places.cache / ("part" + std::to_string(::getpid()));
   struct Remover {
@@ -56,7 +56,7 @@ Digest fetch(const std::string& url, const std::optional<Digest>& wanted, const 
   std::uint64_t offset = 0;
   net::Request request;
   request.url = url;
-  request.max_bytes = max_download_bytes;
+  request.max_bytes = max_bytes;
   net::download(
       *places.http, request,
       [&](ByteView bytes) {
@@ -89,7 +89,7 @@ Found find_url(std::string_view name, const schema::Input& input, const schema::
       host::remove_tree(path);  // damaged on the disk: fetch it again
     }
   }
-  const Digest digest = fetch(url.url, input.sha256, places, sink, stop);
+  const Digest digest = fetch(url.url, input.sha256, max_download_bytes, places, sink, stop);
   if (!input.sha256 && !pinning) {
     throw Error(Exit::usage, "input " + std::string(name) + " is a url without a digest",
                 "if what it has now is what you mean, write: " + std::string(name) +
@@ -151,7 +151,7 @@ Found find_one(std::string_view name, const schema::Input& input, const Places& 
   const auto& file = std::get<schema::File>(input.from);
   if (file.path.empty()) {
     if (input.sha256) {
-      auto found = find_by_digest(name, *input.sha256, 0, places, nullptr, sink, stop);
+      auto found = find_by_digest(name, *input.sha256, {}, places, nullptr, sink, stop);
       if (found) return std::move(*found);
     }
     refuse_unbound(name);
@@ -318,13 +318,13 @@ void check_present(const schema::Job& job, const Places& places) {
 }
 
 std::optional<Found> find_by_digest(std::string_view name, const Digest& sha256,
-                                    std::uint64_t bytes, const Places& places,
+                                    std::optional<std::uint64_t> bytes, const Places& places,
                                     const schema::Url* url, Sink& sink, std::stop_token stop) {
   const auto attempt = [&](const host::Path& path) -> std::optional<Found> {
     std::error_code error;
     if (!std::filesystem::is_regular_file(path, error)) return std::nullopt;
     // The length first: most files are ruled out without reading them.
-    if (bytes != 0 && std::filesystem::file_size(path, error) != bytes) return std::nullopt;
+    if (bytes && std::filesystem::file_size(path, error) != *bytes) return std::nullopt;
     try {
       auto found = opened(name, path, host::open_file(path), sink, stop);
       if (found.sha256 == sha256) return found;
@@ -347,8 +347,14 @@ std::optional<Found> find_by_digest(std::string_view name, const Digest& sha256,
   }
   if (auto found = attempt(cached_path(places, sha256))) return found;
   if (url != nullptr && places.http != nullptr) {
-    if (fetch(url->url, sha256, places, sink, stop) == sha256) {
-      return attempt(cached_path(places, sha256));
+    try {
+      const auto most = bytes.value_or(max_download_bytes);
+      if (fetch(url->url, sha256, most, places, sink, stop) == sha256) {
+        return attempt(cached_path(places, sha256));
+      }
+    } catch (const Error& unreachable) {
+      if (unreachable.code() == Exit::interrupted || unreachable.code() == Exit::local_io) throw;
+      sink.send(Log{Log::Level::warning, "input " + std::string(name) + ": " + unreachable.text()});
     }
   }
   return std::nullopt;

@@ -37,7 +37,7 @@ struct Places {
   std::map<std::string, std::string, std::less<>> bindings;  ///< --input NAME=PATH
   std::vector<host::Path> candidates;                        ///< --inputs: files, and folders
   host::Path cache;                                          ///< files by digest
-  net::Http* http = nullptr;
+  net::Http* http = nullptr;                                 ///< null: nothing is downloaded
 };
 
 /// SHA-256 of an open file; throws Error (interrupted) when asked to stop.
@@ -59,10 +59,10 @@ std::vector<Found> find_to_pin(schema::Job job, const Places& places, Sink& sink
 /// Whether the files that a job names are there, without reading them; throws like find().
 void check_present(const schema::Job& job, const Places& places);
 
-/// Looks for a file of this digest and length (0: any) among the candidates (of a folder, each file
-/// in it), then in the cache, then at the url. nullopt when it is nowhere.
+/// Looks for a file of this digest and length (if known) among the candidates (of a folder, each
+/// file in it), then in the cache, then at the url. nullopt when it is nowhere.
 std::optional<Found> find_by_digest(std::string_view name, const Digest& sha256,
-                                    std::uint64_t bytes, const Places& places,
+                                    std::optional<std::uint64_t> bytes, const Places& places,
                                     const schema::Url* url, Sink& sink, std::stop_token stop);
 
 /// The text of a TOML job with every file input's digest written into it, all else left as it is.

@@ -6,6 +6,7 @@
 
 #include "libvolt/base/error.hpp"
 #include "libvolt/crypto/digest.hpp"
+#include "libvolt/schema/job.hpp"
 
 namespace volt::proof {
 namespace {

@@ -28,7 +28,7 @@ void conclude(schema::Verdict& verdict, const Examined& examined,
               const schema::ProofPolicy& policy) {
   const auto& e = examined;
   if (e.mismatch) {
-    const bool sampled = e.how == Examined::How::sample;
+    const bool sampled = e.how == Examined::How::sample || e.how == Examined::How::opened;
     verdict.set("work", sampled ? Answer::fails : Answer::cannot_tell,
                 sampled ? *e.mismatch : "at least one element is wrong");
     verdict.set("output", Answer::fails, *e.mismatch);
@@ -43,6 +43,11 @@ void conclude(schema::Verdict& verdict, const Examined& examined,
   if (e.how == Examined::How::all || e.checked == e.units) {
     const std::string why = "all " + std::to_string(e.checked) + " elements computed again";
     verdict.set("work", Answer::holds, why);
+    if (e.how == Examined::How::opened) {
+      verdict.set("output", Answer::cannot_tell,
+                  "every element is right, but the files that should hold them were not seen");
+      return;
+    }
     verdict.set("output", Answer::holds, why + ", each bit equal");
     return;
   }

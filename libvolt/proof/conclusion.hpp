@@ -12,7 +12,7 @@ namespace volt::proof {
 
 /// What was looked at, and what came of it.
 struct Examined {
-  enum class How { sample, all, algebra };
+  enum class How { sample, opened, all, algebra };  ///< opened: a sample by a proof, without files
   How how = How::sample;
   std::uint64_t units = 0;              ///< that there are
   std::uint64_t draws = 0;              ///< of a sample, with repetitions

@@ -11,6 +11,7 @@
 #include "libvolt/base/error.hpp"
 #include "libvolt/base/quantities.hpp"
 #include "libvolt/base/text.hpp"
+#include "libvolt/crypto/digest.hpp"
 #include "libvolt/crypto/merkle.hpp"
 #include "libvolt/doc/fields.hpp"
 #include "libvolt/doc/read.hpp"
@@ -35,7 +36,15 @@ Value::Object identity_members(const Identity& identity) {
   return {{"job", identity.job.hex()}, {"inputs", std::move(inputs)}};
 }
 
-/// A journal as it was left; lines after the first torn one are as if never written.
+/// The line's tag: an HMAC over the tag before it and the text, so that lines can be neither made
+/// nor moved without the secret.
+Digest tag_of(const Digest& secret, const Digest& before, std::string_view text) {
+  Bytes message(before.bytes.begin(), before.bytes.end());
+  message.insert(message.end(), text.begin(), text.end());
+  return crypto::hmac(secret.bytes, message);
+}
+
+/// A journal as it was left; from the first line on that is torn, or not ours, as if never written.
 struct Journal {
   bool found = false;
   Identity identity;
@@ -73,13 +82,19 @@ void take_line(Journal& journal, std::string_view line) {
   }
 }
 
-Journal read_journal(const host::Path& path) {
+Journal read_journal(const host::Path& path, const Digest& secret) {
   Journal journal;
   if (!host::exists(path)) return journal;
   const std::string text = host::read_file(path, std::uint64_t{4} << 30);
+  Digest chain;
   for (const auto line : split(text, '\n')) {
+    constexpr std::size_t tag_size = 65;  // a space and 64 digits
+    if (line.size() < tag_size) break;
+    const auto document = line.substr(0, line.size() - tag_size);
+    chain = tag_of(secret, chain, document);
+    if (line.substr(document.size()) != " " + chain.hex()) break;
     try {
-      if (!line.empty()) take_line(journal, line);
+      take_line(journal, document);
     } catch (const Error&) {
       break;
     }
@@ -91,13 +106,11 @@ std::string pages_line(const std::vector<Digest>& leaves, std::uint64_t elapsed_
   Value::Array pages;
   for (const auto& leaf : leaves) pages.emplace_back(leaf.hex());
   return doc::to_canonical_json(
-             Value::Object{{"pages", std::move(pages)}, {"elapsed_ns", elapsed_ns}}) +
-         "\n";
+      Value::Object{{"pages", std::move(pages)}, {"elapsed_ns", elapsed_ns}});
 }
 
 std::string extent_line(const std::pair<std::uint64_t, std::uint64_t>& extent) {
-  return doc::to_canonical_json(Value::Object{{"offset", extent.first}, {"bytes", extent.second}}) +
-         "\n";
+  return doc::to_canonical_json(Value::Object{{"offset", extent.first}, {"bytes", extent.second}});
 }
 
 }  // namespace
@@ -116,9 +129,9 @@ std::size_t matching_pages(int fd, std::uint64_t offset, std::uint64_t bytes,
 }
 
 Folder::Folder(host::Path path, const Identity& identity, const std::vector<std::string>& names,
-               bool force)
-    : path_(std::move(path)), identity_(identity), names_(names) {
-  host::make_folder(path_ / ".volt");
+               bool force, const Digest& secret)
+    : path_(std::move(path)), identity_(identity), names_(names), secret_(secret) {
+  host::make_own_folder(path_ / ".volt");
   lock_ = host::Lock::take(hidden("lock"));
   if (!lock_) {
     throw Error(Exit::conflict, "another process works in " + shown(path_),
@@ -133,14 +146,15 @@ Folder::Folder(host::Path path, const Identity& identity, const std::vector<std:
     }
     // A second result for the same job is a new attempt, and is recorded as such.
     try {
-      attempt_ = 1 + schema::open_receipt(host::read_file(receipt_path, schema::max_document_bytes),
-                                          "receipt.json")
-                         .receipt.attempt;
+      const auto earlier = schema::open_receipt(
+          host::read_file(receipt_path, schema::max_document_bytes), "receipt.json");
+      attempt_ = 1 + earlier.receipt.attempt;
+      for (const auto& output : earlier.receipt.outputs) earlier_outputs_.push_back(output.name);
     } catch (const Error& unreadable) {
       if (unreadable.code() != Exit::verification_failed) throw;
     }
   }
-  const Journal journal = read_journal(hidden("journal.jsonl"));
+  const Journal journal = read_journal(hidden("journal.jsonl"), secret_);
   // The journal of an attempt that has its receipt was only not yet removed.
   if (journal.found && journal.identity == identity_ && journal.attempt >= attempt_) {
     attempt_ = journal.attempt;
@@ -159,7 +173,7 @@ Folder::Folder(host::Path path, const Identity& identity, const std::vector<std:
   if (!force) refuse_in_the_way();
   host::remove_tree(hidden("work"));
   started_ = format_utc(std::chrono::system_clock::now());
-  host::make_folder(hidden("work"));
+  host::make_own_folder(hidden("work"));
   start_journal();
 }
 
@@ -175,7 +189,7 @@ void Folder::refuse_in_the_way() const {
 }
 
 void Folder::resume(bool force) {
-  host::make_folder(hidden("work"));
+  host::make_own_folder(hidden("work"));
   const bool computed = extent_ && leaves_.size() == tensor::page_count(extent_->second);
   if (!host::exists(path_ / "receipt.json")) {
     if (!computed && !force) refuse_in_the_way();
@@ -195,21 +209,29 @@ void Folder::resume(bool force) {
   start_journal();
 }
 
+std::string Folder::tagged(const std::string& line) {
+  chain_ = tag_of(secret_, chain_, line);
+  return line + " " + chain_.hex() + "\n";
+}
+
 void Folder::start_journal() {
   auto head = identity_members(identity_);
   head.emplace_back("schema", journal_schema);
   head.emplace_back("attempt", attempt_);
   head.emplace_back("started", started_);
-  std::string text = doc::to_canonical_json(head) + "\n";
-  if (extent_) text += extent_line(*extent_);
+  chain_ = {};
+  std::string text = tagged(doc::to_canonical_json(head));
+  if (extent_) text += tagged(extent_line(*extent_));
   constexpr std::size_t per_line = 8192;
   for (std::size_t first = 0; first < leaves_.size(); first += per_line) {
     const auto last = std::min(leaves_.size(), first + per_line);
-    text += pages_line({leaves_.begin() + static_cast<std::ptrdiff_t>(first),
-                        leaves_.begin() + static_cast<std::ptrdiff_t>(last)},
-                       earlier_ns_);
+    text += tagged(pages_line({leaves_.begin() + static_cast<std::ptrdiff_t>(first),
+                               leaves_.begin() + static_cast<std::ptrdiff_t>(last)},
+                              earlier_ns_));
   }
-  host::write_file(hidden("journal.jsonl"), text);
+  // Written in a folder that is removed with all that a kill may leave in it.
+  host::write_file(hidden("work") / "journal.jsonl", text);
+  host::rename_into(hidden("work") / "journal.jsonl", hidden("journal.jsonl"));
   journal_ = host::Fd(
       ::open(hidden("journal.jsonl").c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW));
   if (!journal_) throw_system(errno, "cannot open the journal of " + shown(path_));
@@ -225,8 +247,9 @@ host::Fd Folder::work_file(const std::string& name) const {
 void Folder::begin(std::uint64_t offset, std::uint64_t bytes) {
   const std::pair extent{offset, bytes};
   if (extent_ && *extent_ != extent) {
-    throw Error(Exit::failure, "the unfinished run in " + shown(path_) + " has another output",
-                "drop it with --force");
+    host::remove_tree(hidden("journal.jsonl"));
+    throw Error(Exit::failure, "the unfinished run in " + shown(path_) + " is of another volt",
+                "it is dropped: the same command starts anew");
   }
   struct statvfs space {};
   const std::uint64_t missing = bytes - std::min(bytes, leaves_.size() * tensor::page_bytes);
@@ -238,12 +261,12 @@ void Folder::begin(std::uint64_t offset, std::uint64_t bytes) {
                     " free",
                 "free some disk space and run the same again, or choose another folder with -o");
   }
-  if (!extent_) host::write_all(journal_.get(), extent_line(extent));
+  if (!extent_) host::write_all(journal_.get(), tagged(extent_line(extent)));
   extent_ = extent;
 }
 
 void Folder::add_pages(const std::vector<Digest>& leaves, std::uint64_t elapsed_ns) {
-  host::write_all(journal_.get(), pages_line(leaves, earlier_ns_ + elapsed_ns));
+  host::write_all(journal_.get(), tagged(pages_line(leaves, earlier_ns_ + elapsed_ns)));
   leaves_.insert(leaves_.end(), leaves.begin(), leaves.end());
 }
 
@@ -259,6 +282,11 @@ void Folder::complete(const std::string& job, const std::string& run, const std:
   if (host::exists(path_ / "receipt.json")) {
     host::remove_tree(path_ / "receipt.json");
     host::sync_folder(path_);
+  }
+  for (const auto& name : earlier_outputs_) {
+    if (std::find(names_.begin(), names_.end(), name) == names_.end()) {
+      host::remove_tree(path_ / name);
+    }
   }
   for (const auto& name : names_) settle(name);
   settle("job.json");

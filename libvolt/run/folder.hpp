@@ -26,8 +26,10 @@ class Folder {
   /// Opens or makes the folder for a run of `identity` whose outputs are `names`. Throws Error
   /// (conflict) when another process has it, when it is complete or holds another job's run and not
   /// `force`, or when files in the way are not ours.
+  /// `secret` authenticates the journal: one that a stranger planted, with results of his own,
+  /// would otherwise be signed as ours.
   Folder(host::Path path, const Identity& identity, const std::vector<std::string>& names,
-         bool force);
+         bool force, const Digest& secret);
 
   const host::Path& path() const { return path_; }
   std::uint64_t attempt() const { return attempt_; }
@@ -48,6 +50,7 @@ class Folder {
   void complete(const std::string& job, const std::string& run, const std::string& receipt);
 
  private:
+  std::string tagged(const std::string& line);
   void resume(bool force);
   void refuse_in_the_way() const;
   void start_journal();
@@ -57,6 +60,8 @@ class Folder {
   Identity identity_;
   std::vector<std::string> names_;
   std::optional<host::Lock> lock_;
+  Digest secret_, chain_;                     ///< each line is tied to all before it
+  std::vector<std::string> earlier_outputs_;  ///< of the run that this one replaces
   host::Fd journal_;
   std::uint64_t attempt_ = 1;
   std::uint64_t earlier_ns_ = 0;

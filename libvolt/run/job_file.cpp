@@ -13,10 +13,10 @@ constexpr std::uint64_t max_job_bytes = 64 * 1024;
 
 }  // namespace
 
-JobFile load_job(const std::string& path) {
+JobFile load_job(const std::string& path, std::stop_token stop) {
   JobFile file;
   if (path == "-") {
-    file.text = host::read_all(STDIN_FILENO, max_job_bytes, "standard input");
+    file.text = host::read_all(STDIN_FILENO, max_job_bytes, "standard input", std::move(stop));
     file.origin = "standard input";
     file.folder = ".";
   } else {

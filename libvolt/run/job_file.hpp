@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <stop_token>
 #include <string>
 
 #include "libvolt/host/files.hpp"
@@ -18,7 +19,7 @@ struct JobFile {
 };
 
 /// Reads a job: TOML, or JSON when the name ends in .json; "-" is standard input. Throws Error
-/// (usage, not_found).
-JobFile load_job(const std::string& path);
+/// (usage, not_found, interrupted).
+JobFile load_job(const std::string& path, std::stop_token stop = {});
 
 }  // namespace volt::run

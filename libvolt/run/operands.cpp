@@ -57,19 +57,35 @@ schema::Job parse(const Value& request) {
 
 }  // namespace
 
-Operand Operand::from_file(int fd, std::string_view name, std::string_view wanted) {
+void Operand::read(int fd, Trust trust) {
+  if (trust == Trust::copied) {
+    copy_ = host::read_whole(fd);
+  } else {
+    mapping_ = host::Mapping(fd);
+  }
+}
+
+ByteView Operand::file() const {
+  return mapping_.bytes().empty() ? ByteView(copy_) : mapping_.bytes();
+}
+
+ByteView Operand::elements() const {
+  return file().subspan(located_.offset, located_.description.bytes());
+}
+
+Operand Operand::from_file(int fd, std::string_view name, std::string_view wanted, Trust trust) {
   Operand operand;
-  operand.mapping_ = host::Mapping(fd);
-  operand.located_ = located_in(operand.mapping_.bytes(), "input " + std::string(name), wanted);
+  operand.read(fd, trust);
+  operand.located_ = located_in(operand.file(), "input " + std::string(name), wanted);
   operand.align();
   return operand;
 }
 
-Operand Operand::from_output(int fd, std::string_view name) {
+Operand Operand::from_output(int fd, std::string_view name, Trust trust) {
   Operand operand;
-  operand.mapping_ = host::Mapping(fd);
+  operand.read(fd, trust);
   try {
-    operand.located_ = tensor::parse_npy(operand.mapping_.bytes(), printable(name));
+    operand.located_ = tensor::parse_npy(operand.file(), printable(name));
   } catch (const Error& error) {
     throw Error(Exit::verification_failed, error.message(), error.hint());
   }
@@ -81,7 +97,7 @@ void Operand::align() {
   // Files may place tensors anywhere; kernels read elements where the processor likes them.
   if (located_.offset % tensor::size_of(description().dtype) == 0) return;
   const ByteView all = elements();
-  made_.assign(all.begin(), all.end());
+  copy_ = Bytes(all.begin(), all.end());
   mapping_ = host::Mapping();
   located_.offset = 0;
 }
@@ -90,23 +106,19 @@ Operand Operand::from_seed(const schema::Matmul& job, const schema::Seeded& seed
                            std::string_view name, device::Device& device) {
   Operand operand;
   operand.located_.description = workload::seeded_description(job, seeded);
-  operand.made_ = workload::generate(seeded, operand.description().dtype, name, device);
+  operand.copy_ = workload::generate(seeded, operand.description().dtype, name, device);
   return operand;
-}
-
-ByteView Operand::elements() const {
-  const ByteView file = mapping_.bytes().empty() ? ByteView(made_) : mapping_.bytes();
-  return file.subspan(located_.offset, located_.description.bytes());
 }
 
 Bench::Bench(const Request& request, Sink& sink)
     : job_(parse(request.value)), device_(wanted_device(request.value)), sink_(sink) {}
 
-Operand Bench::operand(const Request& request, std::string_view name) {
+Operand Bench::operand(const Request& request, std::string_view name, Operand::Trust trust) {
   for (const auto& [known, input] : job_.inputs()) {
     if (known != name) continue;
     const auto* seeded = input->seeded();
-    if (seeded == nullptr) return Operand::from_file(request.file(name), name, input->tensor);
+    if (seeded == nullptr)
+      return Operand::from_file(request.file(name), name, input->tensor, trust);
     sink_.send(Progress{"making input " + std::string(name), 0, 0, "bytes"});
     return Operand::from_seed(job_.matmul, *seeded, name, device_);
   }

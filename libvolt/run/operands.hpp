@@ -21,11 +21,15 @@ namespace volt::run {
 /// A tensor in memory.
 class Operand {
  public:
+  /// Whether the file is looked at in place, or copied first: a prover who can still write to it
+  /// could show one content to the digest and another to the replay.
+  enum class Trust { in_place, copied };
+
   /// Reads the tensor called `wanted` (empty: the only one) of an open .npy or .safetensors file.
-  static Operand from_file(int fd, std::string_view name, std::string_view wanted);
+  static Operand from_file(int fd, std::string_view name, std::string_view wanted, Trust trust);
   /// Reads the output of a run, which is a .npy file and nothing else. Throws Error
   /// (verification_failed).
-  static Operand from_output(int fd, std::string_view name);
+  static Operand from_output(int fd, std::string_view name, Trust trust);
   static Operand from_seed(const schema::Matmul& job, const schema::Seeded& seeded,
                            std::string_view name, device::Device& device);
 
@@ -33,11 +37,13 @@ class Operand {
   ByteView elements() const;
 
  private:
+  void read(int fd, Trust trust);
+  ByteView file() const;
   void align();
 
   tensor::Located located_;
   host::Mapping mapping_;
-  Bytes made_;
+  Bytes copy_;  ///< used instead of the mapping when there is none
 };
 
 /// A worker's place of work: what every task begins with.
@@ -48,7 +54,7 @@ class Bench {
   const schema::Job& job() const { return job_; }
   device::Device& device() { return device_; }
 
-  Operand operand(const Request& request, std::string_view name);
+  Operand operand(const Request& request, std::string_view name, Operand::Trust trust);
   /// Leaf digests of the pages of `bytes`; `what` is for the progress.
   std::vector<Digest> leaves(ByteView bytes, std::string_view what);
   schema::TensorFacts facts(const Operand& operand, std::string_view what);

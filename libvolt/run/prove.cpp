@@ -5,6 +5,7 @@
 #include "libvolt/doc/fields.hpp"
 #include "libvolt/proof/challenge.hpp"
 #include "libvolt/run/receipt_files.hpp"
+#include "libvolt/run/seen.hpp"
 
 namespace volt::run {
 namespace {
@@ -48,8 +49,11 @@ std::uint64_t prove(const host::Path& folder, const host::Path& challenge_path, 
 }
 
 std::string make_challenge(const host::Path& path, std::optional<std::uint64_t> draws,
-                           crypto::KeyStore& keys) {
+                           crypto::KeyStore& keys, const host::Path& seen) {
   const Loaded loaded = load_receipt(path);
+  if (const auto contradiction = Seen(seen).contradiction(loaded.receipt)) {
+    throw Error(Exit::verification_failed, *contradiction);
+  }
   if (!draws) draws = load_resolved_job(loaded).proof.at_least_default().draws();
   const auto key = keys.own();
   const auto challenge = proof::make_challenge(loaded.receipt.payload, loaded.receipt.receipt,

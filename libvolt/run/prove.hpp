@@ -13,9 +13,11 @@
 /// For a verifier without the outputs: the verifier's challenge, and the prover's answer.
 namespace volt::run {
 
-/// The envelope of a fresh challenge, signed with the own key.
+/// The envelope of a fresh challenge, signed with the own key. The receipt is remembered in `seen`,
+/// so that it cannot be withdrawn once the draw is known. Throws Error (verification_failed) when
+/// its signer gave another result before.
 std::string make_challenge(const host::Path& receipt, std::optional<std::uint64_t> draws,
-                           crypto::KeyStore& keys);
+                           crypto::KeyStore& keys, const host::Path& seen);
 
 /// Answers a challenge to the run in `folder`: writes the proof to `out`, after telling its size.
 /// Data pages show the job's data. Returns the bytes written.

@@ -12,23 +12,20 @@ const doc::Source source{"job.json", Exit::verification_failed};
 
 using host::shown;
 
-/// Where a run folder's own notes say that the inputs lay. A stranger may have written them: they
-/// are only places to look, and what is found there must have the right length and digest.
-std::vector<host::Path> hints(const host::Path& folder) {
-  std::vector<host::Path> paths;
+/// Where a run folder's own notes say that an input lay. A stranger may have written them: they are
+/// only a place to look, and what is found there must have the right length and digest.
+std::optional<host::Path> hint(const host::Path& folder, std::string_view name) {
   try {
     const auto text = host::read_file(folder / "run.json", schema::max_document_bytes);
     const doc::Value run = doc::parse_json(text, "run.json");
     const doc::Value* inputs = run.find("inputs");
-    const auto* members = inputs == nullptr ? nullptr : inputs->get_if<doc::Value::Object>();
-    if (members == nullptr) return paths;
-    for (const auto& [name, path] : *members) {
-      if (const auto* name_of = path.get_if<std::string>()) paths.emplace_back(*name_of);
-    }
+    const doc::Value* path = inputs == nullptr ? nullptr : inputs->find(name);
+    const auto* where = path == nullptr ? nullptr : path->get_if<std::string>();
+    if (where != nullptr && !host::is_folder(*where)) return *where;
   } catch (const Error&) {
     // Nothing depends on run.json.
   }
-  return paths;
+  return std::nullopt;
 }
 
 }  // namespace
@@ -83,7 +80,6 @@ InputFiles find_inputs(const Loaded& loaded, const schema::Job& job, inputs::Pla
     throw Error(Exit::not_found, "there is no " + shown(path),
                 named ? "--inputs takes paths alone: inputs are found by their digests" : "");
   }
-  const auto notes = hints(loaded.folder);
   for (const auto& [name, input] : job.inputs()) {
     const auto* record = loaded.receipt.receipt.input(name);
     if (record == nullptr || !record->sha256) continue;
@@ -93,7 +89,7 @@ InputFiles find_inputs(const Loaded& loaded, const schema::Job& job, inputs::Pla
       places.candidates.push_back(loaded.folder / ".." / file->path);
     }
     places.candidates.push_back(loaded.folder);
-    places.candidates.insert(places.candidates.end(), notes.begin(), notes.end());
+    if (auto noted = hint(loaded.folder, name)) places.candidates.push_back(std::move(*noted));
     auto found = inputs::find_by_digest(name, *record->sha256, record->bytes, places,
                                         std::get_if<schema::Url>(&input->from), sink, stop);
     if (found) {

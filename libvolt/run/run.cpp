@@ -52,7 +52,7 @@ class Run {
     host::Path path = options_.folder.empty() ? host::Path(job_.name + ".run") : options_.folder;
     std::vector<std::string> names{job_.matmul.out};
     if (!job_.matmul.image.empty()) names.push_back(job_.matmul.image);
-    Folder folder(path, identity, names, options_.force);
+    Folder folder(path, identity, names, options_.force, key_.secret_for("volt.journal/1"));
     if (!folder.leaves().empty()) {
       sink_.send(
           Log{Log::Level::info, "going on where an earlier start was stopped, after " +
@@ -197,7 +197,8 @@ class Run {
   /// run.json: for people and for finding inputs again; nothing in it is signed.
   Value run_members(const Folder& folder, const Ending& ending) const {
     Value::Object files;
-    for (const auto& input : found_) files.emplace_back(input.name, input.path.string());
+    for (const auto& input : found_)
+      files.emplace_back(input.name, printable(input.path.string(), 4096));
     return Value::Object{{"schema", "volt.run/1"},
                          {"name", job_.name},
                          {"tool", tool},

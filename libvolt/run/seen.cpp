@@ -39,7 +39,9 @@ std::optional<std::string> Seen::contradiction(const schema::SignedReceipt& rece
     const auto words = split(line, ' ');
     if (words.size() != 3 || words[0] != promise) continue;
     if (words[1] == root) return std::nullopt;
-    return std::string(words[2]);
+    return "the signer gave another result for attempt " + std::to_string(receipt.receipt.attempt) +
+           " of this job before (receipt " + printable(words[2]) +
+           "); an honest further try is a further attempt: gpu-run --force";
   }
   // A line that was cut short by a crash is ended first, so that it spoils only itself.
   const bool torn = !text.empty() && text.back() != '\n';

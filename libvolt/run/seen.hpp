@@ -15,8 +15,7 @@ class Seen {
  public:
   explicit Seen(host::Path file) : file_(std::move(file)) {}
 
-  /// The digest of the earlier receipt that contradicts this one; nullopt when there is none, and
-  /// then this one is remembered.
+  /// What contradicts this receipt, in words; nullopt when nothing does, and then it is remembered.
   std::optional<std::string> contradiction(const schema::SignedReceipt& receipt);
 
  private:

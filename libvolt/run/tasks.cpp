@@ -91,7 +91,8 @@ int Request::file(std::string_view name) const {
 Value::Object do_run(const Request& request, Sink& sink, const Say& say) {
   Bench bench(request, sink);
   const auto& job = bench.job().matmul;
-  const Operand a = bench.operand(request, "a"), b = bench.operand(request, "b");
+  const Operand a = bench.operand(request, "a", Operand::Trust::in_place),
+                b = bench.operand(request, "b", Operand::Trust::in_place);
   // Refused before anything is hashed or written.
   const auto geometry = workload::geometry(job, a.description(), b.description());
   const auto output = geometry.output();
@@ -145,8 +146,9 @@ Value::Object do_run(const Request& request, Sink& sink, const Say& say) {
 Value::Object do_replay(const Request& request, Sink& sink, const Say& say) {
   Bench bench(request, sink);
   const auto& job = bench.job().matmul;
-  const Operand a = bench.operand(request, "a"), b = bench.operand(request, "b");
-  const Operand c = Operand::from_output(request.file("out"), job.out);
+  const Operand a = bench.operand(request, "a", Operand::Trust::copied),
+                b = bench.operand(request, "b", Operand::Trust::copied);
+  const Operand c = Operand::from_output(request.file("out"), job.out, Operand::Trust::copied);
   const auto geometry =
       workload::geometry(job, a.description(), b.description(), Exit::verification_failed);
   if (c.description() != geometry.output()) {
@@ -160,8 +162,8 @@ Value::Object do_replay(const Request& request, Sink& sink, const Say& say) {
   }
   say(Value::Object{{"output", to_members(job.out, bench.facts(c, "the output"))}});
   if (request.has("image")) {
-    const host::Mapping image(request.file("image"));
-    const bool right = as_text(image.bytes()) == workload::graymap(geometry, c.elements());
+    const Bytes image = host::read_whole(request.file("image"));
+    const bool right = as_text(image) == workload::graymap(geometry, c.elements());
     say(Value::Object{{"image", right}});
   }
 
@@ -247,8 +249,10 @@ Value::Object do_prove(const Request& request, Sink& sink, const Say& say) {
   Bench bench(request, sink);
   Fields fields(request.value, source);
   const Openable open(bench, fields);
-  const Operand a = bench.operand(request, "a"), b = bench.operand(request, "b");
-  const Operand c = Operand::from_output(request.file("out"), bench.job().matmul.out);
+  const Operand a = bench.operand(request, "a", Operand::Trust::in_place),
+                b = bench.operand(request, "b", Operand::Trust::in_place);
+  const Operand c =
+      Operand::from_output(request.file("out"), bench.job().matmul.out, Operand::Trust::in_place);
   const auto shown_a = evidence(bench, a, open.receipt.input("a")->tensor, "input a");
   const auto shown_b = evidence(bench, b, open.receipt.input("b")->tensor, "input b");
   const auto shown_c = evidence(bench, c, *open.receipt.outputs.front().tensor, "the output");
@@ -283,8 +287,8 @@ Value::Object do_openings(const Request& request, Sink& sink, const Say&) {
   Bench bench(request, sink);
   Fields fields(request.value, source);
   const Openable open(bench, fields);
-  const host::Mapping file(request.file("proof"));
-  const ByteView bytes = file.bytes();
+  const Bytes file = host::read_whole(request.file("proof"));
+  const ByteView bytes = file;
   const auto end = as_text(bytes.first(std::min<std::size_t>(bytes.size(), 4096))).find('\n');
   if (end == std::string_view::npos) {
     throw Error(Exit::verification_failed, "the proof has no header line");

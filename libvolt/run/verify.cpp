@@ -303,7 +303,7 @@ class Verification {
       task.files.push_back({"proof", proof_file.get()});
       draws_ = challenge.draws;
       const auto answer = work(task, sink_, interrupt_, [](const Value&) {});
-      conclude(answer, proof::Examined::How::sample);
+      conclude(answer, proof::Examined::How::opened);
     } catch (const Error& error) {
       if (error.code() != Exit::verification_failed) throw;
       verdict_.set("work", Answer::fails, reason(error));
@@ -325,11 +325,9 @@ class Verification {
   }
 
   bool check_seen() {
-    const auto earlier = Seen(options_.seen).contradiction(loaded_->receipt);
+    auto earlier = Seen(options_.seen).contradiction(loaded_->receipt);
     if (!earlier) return true;
-    verdict_.set("attempt", Answer::fails,
-                 "the signer gave another result for attempt " + std::to_string(receipt().attempt) +
-                     " of this job before (receipt " + printable(*earlier) + ")");
+    verdict_.set("attempt", Answer::fails, std::move(*earlier));
     return false;
   }
 

@@ -7,6 +7,7 @@
 #include "libvolt/crypto/dsse.hpp"
 #include "libvolt/doc/fields.hpp"
 #include "libvolt/doc/read.hpp"
+#include "libvolt/schema/job.hpp"
 #include "libvolt/schema/receipt.hpp"
 
 namespace volt::schema {

@@ -12,9 +12,6 @@ namespace volt::schema {
 
 inline constexpr std::string_view challenge_schema = "volt.challenge/1";
 inline constexpr std::string_view challenge_predicate = "urn:volt:challenge/1";
-/// Bounds what a verifier can make a prover, and itself, look up and compute.
-inline constexpr std::uint64_t max_draws = 1'000'000;
-
 /// What a verifier asks of a prover after it holds the receipt. Signed by the verifier, so that a
 /// prover cannot hand it one of its own choosing.
 struct Challenge {

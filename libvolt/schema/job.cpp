@@ -180,6 +180,12 @@ ProofPolicy parse_proof(Fields fields, const Matmul& matmul) {
   }
   if (fields.has("catch")) proof.catch_share = fields.number("catch", 1e-6, 1);
   if (fields.has("error")) proof.error = fields.number("error", 1e-30, 0.5);
+  if (proof.demand() != Demand::output && proof.draws() > max_draws) {
+    const char* key = fields.has("catch") ? "catch" : "error";
+    fields.fail(key, fields.get(key),
+                "makes " + std::to_string(proof.draws()) + " draws necessary, more than 1000000",
+                "level = \"all\" looks at every element");
+  }
   fields.refuse_others();
   return proof;
 }

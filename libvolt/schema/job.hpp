@@ -62,6 +62,9 @@ struct Limits {
   std::optional<std::uint64_t> disk_bytes;    ///< of the outputs
 };
 
+/// Bounds what a verifier can make a prover, and itself, look up and compute.
+inline constexpr std::uint64_t max_draws = 1'000'000;
+
 /// What a verifier must be able to conclude; see gpu-verify(1), Levels.
 enum class Demand { identity, work, output };
 

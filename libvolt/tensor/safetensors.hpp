@@ -12,7 +12,7 @@
 namespace volt::tensor {
 
 /// The tensors of a safetensors file whose bytes are `file`, in the order of their offsets. The
-/// format's own rules are enforced: header of at most 100 MB, names unique, data without holes or
+/// format's own rules are enforced: header of at most 16 MB, names unique, data without holes or
 /// overlaps and ending with the file. Throws Error (usage) naming `origin`.
 std::vector<std::pair<std::string, Located>> parse_safetensors(ByteView file,
                                                                std::string_view origin);

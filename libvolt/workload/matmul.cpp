@@ -224,7 +224,11 @@ std::uint64_t rows_per_step(const Geometry& geometry) {
   const double per_row =
       std::max(1.0, static_cast<double>(geometry.n) * static_cast<double>(geometry.k));
   // Below 32 rows the packing of B would cost more than the product.
-  return static_cast<std::uint64_t>(std::clamp(multiply_adds / per_row, 32.0, 65'536.0));
+  const auto rows = static_cast<std::uint64_t>(std::clamp(multiply_adds / per_row, 32.0, 65'536.0));
+  // Rows that are very long are few at a time: a step is held in memory.
+  constexpr std::uint64_t step_bytes = std::uint64_t{64} << 20;
+  const std::uint64_t fitting = step_bytes / std::max<std::uint64_t>(1, 4 * geometry.n);
+  return std::clamp<std::uint64_t>(fitting, 1, rows);
 }
 
 std::string graymap(const Geometry& geometry, ByteView c) {

@@ -137,8 +137,9 @@ def afar(run):
     return os.path.join(folder, "receipt.json")
 
 
-def challenged(run, out, *options):
-    end = verifier.call(gpu_verify, "challenge", os.path.join(run, "receipt.json"), *options)
+def challenged(run, out, *options, state=None):
+    end = verifier.call(gpu_verify, "challenge", os.path.join(run, "receipt.json"), *options,
+                        state=state or tempfile.mkdtemp(dir=at("states")))
     demand(end, OK, "payload")
     with open(out, "wb") as file:
         file.write(end.stdout)

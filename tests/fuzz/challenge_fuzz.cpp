@@ -8,6 +8,7 @@
 #include "libvolt/base/error.hpp"
 #include "libvolt/crypto/dsse.hpp"
 #include "libvolt/schema/challenge.hpp"
+#include "libvolt/schema/job.hpp"
 
 using namespace volt;
 

@@ -98,7 +98,9 @@ TEST_CASE("a duration has units in falling order, each once") {
 }
 
 TEST_CASE("a duration is shown in the two units that matter") {
-  CHECK(format_duration(0ns) == "0.0 s");
+  CHECK(format_duration(0ns) == "0 ms");
+  CHECK(format_duration(34ms) == "34 ms");
+  CHECK(format_duration(999'600us) == "1.0 s");
   CHECK(format_duration(1234ms) == "1.2 s");
   CHECK(format_duration(9940ms) == "9.9 s");
   CHECK(format_duration(9960ms) == "10 s");

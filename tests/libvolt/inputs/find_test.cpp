@@ -239,7 +239,8 @@ TEST_CASE_FIXTURE(Inputs,
                   "a file is found by digest among files, in folders, in the cache, at a url") {
   const TempFolder given;
   const auto search = [&](std::string_view text, std::vector<host::Path> candidates,
-                          const schema::Url* url = nullptr, std::uint64_t bytes = 0) {
+                          const schema::Url* url = nullptr,
+                          std::optional<std::uint64_t> bytes = {}) {
     places.candidates = std::move(candidates);
     return inputs::find_by_digest("a", digest_of(std::string(text)), bytes, places, url, sink, {});
   };

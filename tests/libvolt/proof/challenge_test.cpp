@@ -8,6 +8,7 @@
 #include <functional>
 #include <set>
 
+#include "libvolt/schema/job.hpp"
 #include "tests/libvolt/doc/message.hpp"
 #include "tests/libvolt/schema/sample.hpp"
 

@@ -25,7 +25,8 @@ TEST_CASE("a sample shows the work and never the output") {
   CHECK(work(verdict) == Answer::holds);
   CHECK(output(verdict) == Answer::cannot_tell);
   CHECK(verdict.find("output")->why ==
-        "a single wrong element is caught with a chance of 0.275 %; --all, where the outputs are, settles it");
+        "a single wrong element is caught with a chance of 0.275 %; --all, where the outputs are, "
+        "settles it");
 }
 
 TEST_CASE("the default policy is met by 2750 draws, and by no fewer") {
@@ -62,4 +63,10 @@ TEST_CASE("algebra does not say that elements were computed again") {
   const auto verdict = concluded({Examined::How::algebra, 12, 0, 12, {}});
   CHECK(output(verdict) == Answer::holds);
   CHECK(verdict.find("output")->why == "A(Br) = Cr for two random vectors, error below 1e-38");
+}
+
+TEST_CASE("a proof of every element says nothing of the files") {
+  const auto verdict = concluded({Examined::How::opened, 12, 2750, 12, {}});
+  CHECK(work(verdict) == Answer::holds);
+  CHECK(output(verdict) == Answer::cannot_tell);
 }

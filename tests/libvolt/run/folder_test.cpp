@@ -20,6 +20,7 @@ namespace {
 const std::vector<std::string> names{"c.npy", "c.pgm"};
 constexpr std::uint64_t offset = 128, bytes = 10'000;  // three pages
 namespace fs = std::filesystem;
+const Digest secret = digest_of("secret");
 
 /// A run folder, and a run in it that can be stopped anywhere.
 struct Runs {
@@ -33,7 +34,7 @@ struct Runs {
   }();
   std::vector<Digest> leaves = Small::leaves(content);
 
-  Folder open(bool force = false) const { return Folder(path, identity, names, force); }
+  Folder open(bool force = false) const { return Folder(path, identity, names, force, secret); }
 
   /// Writes pages [first, last) and journals them.
   void write(Folder& folder, std::size_t first, std::size_t last) const {
@@ -107,7 +108,7 @@ TEST_CASE_FIXTURE(Runs, "a run goes on where it stopped") {
   }
   Folder folder = open();
   CHECK(folder.leaves().size() == 2);
-  CHECK(message_of([&] { folder.begin(offset, bytes + 1); }).find("has another output") !=
+  CHECK(message_of([&] { folder.begin(offset, bytes + 1); }).find("is of another volt") !=
         std::string::npos);
   write(folder, 2, 3);
   CHECK(folder.leaves() == leaves);
@@ -330,4 +331,45 @@ TEST_CASE("matching pages end at the first that differs") {
   auto wrong = runs.leaves;
   wrong[1].bytes[0] ^= 1;
   CHECK(run::matching_pages(file.get(), 4, bytes, wrong) == 1);
+}
+
+TEST_CASE_FIXTURE(Runs, "a journal that a stranger planted is not believed") {
+  {
+    Folder strangers(path, identity, names, false, digest_of("another secret"));
+    write(strangers, 0, 3);
+  }
+  const Folder folder = open();
+  CHECK(folder.leaves().empty());
+}
+
+TEST_CASE_FIXTURE(Runs, "a line of a journal that was altered ends what is believed of it") {
+  {
+    Folder folder = open();
+    write(folder, 0, 1);
+    write(folder, 1, 3);
+  }
+  std::string journal = text(".volt/journal.jsonl");
+  const auto last = journal.rfind("\"pages\":[\"");
+  REQUIRE(last != std::string::npos);
+  journal[last + 12] = journal[last + 12] == '0' ? '1' : '0';
+  put(".volt/journal.jsonl", journal);
+  CHECK(open().leaves().size() == 1);
+}
+
+TEST_CASE_FIXTURE(Runs,
+                  "a link in place of our own folder is refused, and nothing behind it touched") {
+  temp.write("precious/work/thesis", "years");
+  fs::create_directory(path);
+  fs::create_directory_symlink(temp / "precious", path / ".volt");
+  CHECK_THROWS_AS(open(true), Error);
+  CHECK(temp.read("precious/work/thesis") == "years");
+}
+
+TEST_CASE_FIXTURE(Runs, "job.json and run.json of somebody's own are in the way, too") {
+  for (const auto* name : {"job.json", "run.json"}) {
+    put(name, "mine");
+    CHECK_THROWS_AS(open(), Error);
+    CHECK(text(name) == "mine");
+    fs::remove(path / name);
+  }
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "libvolt/schema/challenge.hpp"
 
+#include "libvolt/schema/job.hpp"
+
 #include <doctest/doctest.h>
 
 #include "tests/libvolt/doc/message.hpp"

@@ -49,6 +49,8 @@ TEST_CASE("a document that is no job of this version says so") {
         "job.toml:2:12: workload is \"matmull\", not \"matmul\" [did you mean \"matmul\"?]");
   CHECK(complaint("schema = \"volt.job/1\"\nworkload = \"matmul\"") ==
         "job.toml: matmul is missing");
+  CHECK(complaint("schema = \"volt.job/1\"\nworkload = \"matmul\"\n[matmull]") ==
+        "job.toml:3:1: unknown key \"matmull\" [did you mean \"matmul\"?]");
   CHECK(complaint("schema = \"volt.job/1\"\nworkload = \"matmul\"\nmatmul = []") ==
         "job.toml:3:10: matmul is a list, not a table");
 }
@@ -58,10 +60,11 @@ TEST_CASE("a name that is none is refused") {
   for (const std::string name : {"", "A", "-a", ".a", "a b", "é", "a/b"}) {
     CAPTURE(name);
     CHECK(complaint("schema = \"volt.job/1\"\nname = \"" + name + "\"") ==
-          "job.toml:2:8: name is no name" + hint);
+          "job.toml:2:8: name is \"" + name + "\", which is no name" + hint);
   }
-  CHECK(complaint("schema = \"volt.job/1\"\nname = \"" + std::string(64, 'a') + "\"") ==
-        "job.toml:2:8: name is no name" + hint);
+  const std::string long_name(64, 'a');
+  CHECK(complaint("schema = \"volt.job/1\"\nname = \"" + long_name + "\"") ==
+        "job.toml:2:8: name is \"" + long_name + "\", which is no name" + hint);
   CHECK(complaint("schema = \"volt.job/1\"\nname = true") ==
         "job.toml:2:8: name is true or false, not a string");
 }
@@ -165,25 +168,26 @@ TEST_CASE("what the product may be called and how it is made") {
 }
 
 TEST_CASE("limits are durations and amounts of memory, and not nothing") {
-  for (const std::string time : {"", "0s", "1", "1 h", "soon", "30m1h"}) {
+  for (const std::string time : {"", "1", "1 h", "soon", "30m1h"}) {
     CHECK(after_matmul("[limits]\ntime = \"" + time + "\"") ==
           "job.toml:5:8: limits.time is no duration [write 90s, 10m or 1h30m]");
   }
+  CHECK(after_matmul("[limits]\ntime = \"0s\"") ==
+        "job.toml:5:8: limits.time must be more than nothing [write 90s, 10m or 1h30m]");
   CHECK(after_matmul("[limits]\ntime = 90") ==
         "job.toml:5:8: limits.time is a whole number, not a string");
   for (const std::string amount : {"", "0 B", "512", "1.5 GB", "512 mb"}) {
     CHECK(after_matmul("[limits]\nmemory = \"" + amount + "\"") ==
-          "job.toml:5:10: limits.memory is no amount of memory [write 512 MB or 8 GiB]");
+          "job.toml:5:10: limits.memory is no amount of bytes [write 512 MB or 8 GiB]");
     CHECK(after_matmul("[limits]\ndisk = \"" + amount + "\"") ==
-          "job.toml:5:8: limits.disk is no amount of memory [write 512 MB or 8 GiB]");
+          "job.toml:5:8: limits.disk is no amount of bytes [write 512 MB or 8 GiB]");
   }
   CHECK(after_matmul("limits = 1") == "job.toml:4:10: limits is a whole number, not a table");
 }
 
 TEST_CASE("a proof that cannot be had is refused") {
   CHECK(after_matmul("[proof]\nlevel = \"L9\"") ==
-        "job.toml:5:9: proof.level is \"L9\", not one of \"L0\", \"L2\", \"L4\", \"all\" "
-        "[did you mean \"L0\"?]");
+        "job.toml:5:9: proof.level is \"L9\", not one of \"L0\", \"L2\", \"L4\", \"all\"");
   const std::string hint =
       " [only integer products have an algebraic check; \"all\" covers every profile]";
   CHECK(after_matmul("[proof]\nlevel = \"L4\"") ==
@@ -199,6 +203,13 @@ TEST_CASE("a proof that cannot be had is refused") {
         "job.toml:5:9: proof.error is 0.6, not from 1e-30 to 0.5");
   CHECK(after_matmul("[proof]\nerror = \"x\"") ==
         "job.toml:5:9: proof.error is a string, not a number");
+}
+
+TEST_CASE("a sample that nobody would draw is refused, unless all is looked at") {
+  CHECK(after_matmul("[proof]\ncatch = 1e-6") ==
+        "job.toml:5:9: proof.catch makes 27631008 draws necessary, more than 1000000 [level = "
+        "\"all\" looks at every element]");
+  CHECK(after_matmul("[proof]\nlevel = \"all\"\ncatch = 1e-6") == "nothing thrown");
 }
 
 TEST_CASE("the code of the error is the source's") {

@@ -75,8 +75,8 @@ TEST_CASE("a verdict as a document") {
   verdict.unproven = {"freshness"};
   CHECK(doc::to_canonical_json(to_members(verdict)) ==
         R"({"claims":[{"answer":"cannot tell","claim":"work","why":"why"}],"level":"L2",)"
-        R"("multiply_adds":2,"multiply_adds_of_job":8,"unproven":["freshness"],)"
-        R"("receipt":"ab","schema":"volt.verdict/1","signer":"","signer_name":""})");
+        R"("multiply_adds":2,"multiply_adds_of_job":8,"receipt_sha256":"ab",)"
+        R"("schema":"volt.verdict/1","signer":"","signer_name":"","unproven":["freshness"]})");
   CHECK(to_text(Answer::holds) == "holds");
   CHECK(to_text(Answer::fails) == "fails");
 }
