@@ -132,7 +132,8 @@ TEST_CASE_FIXTURE(Fixture, "passing troubles are tried five times") {
                                     {500, Exit::network},
                                     {503, Exit::network},
                                     {599, Exit::network}}) {
-    CAPTURE(value);
+    const auto shown_value = value;
+    CAPTURE(shown_value);
     http.calls = 0;
     http.answers = {status(value)};
     const auto failure = error();
@@ -155,7 +156,8 @@ TEST_CASE_FIXTURE(Fixture, "lasting troubles are tried once and have their exit 
                                     {400, Exit::network},
                                     {304, Exit::network},
                                     {600, Exit::network}}) {
-    CAPTURE(value);
+    const auto shown_value = value;
+    CAPTURE(shown_value);
     http.calls = 0;
     http.answers = {status(value)};
     CHECK(error().code() == code);

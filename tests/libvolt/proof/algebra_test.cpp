@@ -35,9 +35,12 @@ TEST_CASE("right products pass, whatever their shape and form") {
                                      {4, 0, 3},     {4, 3, 0}};
   for (const auto& [m, n, k] : shapes) {
     for (const char form : {'n', 'a', 'b'}) {
-      CAPTURE(m);
-      CAPTURE(n);
-      CAPTURE(k);
+      const auto shown_m = m;
+      CAPTURE(shown_m);
+      const auto shown_n = n;
+      CAPTURE(shown_n);
+      const auto shown_k = k;
+      CAPTURE(shown_k);
       CAPTURE(form);
       CHECK_FALSE(wrong_row(Small("i8", form, m, n, k)));
     }

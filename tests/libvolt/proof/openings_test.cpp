@@ -72,7 +72,8 @@ TEST_CASE("an opening of any product, by any way, is read as it was written") {
             const Proof proof(s, units, a, b);
             CAPTURE(profile);
             CAPTURE(form);
-            CAPTURE(k);
+            const auto shown_k = k;
+            CAPTURE(shown_k);
             CAPTURE(a);
             CAPTURE(b);
             CHECK(proof.check(proof.body) == "holds");

@@ -97,7 +97,8 @@ TEST_CASE("every member of a receipt is needed, and no other is allowed") {
     });
     CHECK(extra.starts_with("r.json: unknown key"));
     for (const auto& [name, member] : *object) {
-      CAPTURE(name);
+      const auto shown_name = name;
+      CAPTURE(shown_name);
       // Only what says how an input came about may be left out.
       const bool optional = (name == "receipt" && path == "predicate/inputs/1");
       CHECK((without(path, name) == "nothing thrown") == optional);

@@ -29,7 +29,8 @@ TEST_CASE("the exit follows from the demand and the claims, for every combinatio
                                                               : Exit::cannot_tell;
       if (verdict.exit(demand) != expected) {
         CAPTURE(code);
-        CAPTURE(needed);
+        const auto shown_needed = needed;
+        CAPTURE(shown_needed);
         CHECK(verdict.exit(demand) == expected);
       }
     }

@@ -59,7 +59,8 @@ TEST_CASE("arrays that numpy wrote are located") {
       {"u2_long.npy", {Dtype::u16, {100}}},
   };
   for (const auto& [name, description] : files) {
-    CAPTURE(name);
+    const auto shown_name = name;
+    CAPTURE(shown_name);
     const auto file = vector_file(name);
     const auto located = parse(file);
     CHECK(located.description == description);
@@ -198,7 +199,8 @@ TEST_CASE("a header that is not the dict of an array is refused with its place")
       {"{'shape':()}\n"s + '\0', "header has \"\\x00\" at byte 13 instead of nothing but padding"},
   };
   for (const auto& [header, message] : headers) {
-    CAPTURE(header);
+    const auto shown_header = header;
+    CAPTURE(shown_header);
     CHECK(refusal_of_header(header) == "a.npy: " + message + again);
   }
 }
