@@ -2,7 +2,6 @@
 
 #include "pool.hpp"
 
-
 #if defined(__x86_64__)
 #include <xmmintrin.h>
 #else

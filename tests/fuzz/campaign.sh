@@ -17,7 +17,7 @@ trap 'rm -rf "$corpora"' EXIT
 trap 'exit 130' INT TERM
 status=0 count=0
 for target in "$folder"/fuzz_*; do
-  [ -f "$target" ] && [ -x "$target" ] || continue
+  if ! [ -f "$target" ] || ! [ -x "$target" ]; then continue; fi
   name=${target##*/fuzz_}
   count=$((count + 1))
   mkdir "$corpora/$name"
