@@ -208,7 +208,7 @@ bool allocate(Context& context, std::uint64_t m, std::uint64_t n, std::uint64_t 
   packed.start = reinterpret_cast<std::int32_t*>(next += lanes_b * words);
   packed.scales_b = reinterpret_cast<float*>(next += lanes_b * groups);
   packed.a = next += lanes_b * groups;
-  packed.scales_a = reinterpret_cast<float*>(next += lanes_a * words);
+  packed.scales_a = reinterpret_cast<float*>(next + lanes_a * words);
   return true;
 }
 

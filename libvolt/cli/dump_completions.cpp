@@ -121,7 +121,7 @@ std::string named(std::string_view text, const std::string& function) {
 }
 
 std::string zsh_action(const Option& option) {
-  const auto message = ":" + escape_zsh(value_name(option)) + ":";
+  auto message = ":" + escape_zsh(value_name(option)) + ":";
   switch (completion(option)) {
     case Complete::choices: {
       std::vector<std::string> words;

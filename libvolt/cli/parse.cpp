@@ -144,8 +144,8 @@ class Reader {
     const auto choices = "there is " + join(quoted, ", ");
     if (at_ == args_.size()) fail("\"" + group + "\" needs a second word", choices);
     const auto wrong = group + " " + args_[at_];
-    auto hint = suggestion(wrong, names);
-    fail("unknown verb \"" + printable(wrong) + "\"", hint.empty() ? choices : std::move(hint));
+    const auto hint = suggestion(wrong, names);
+    fail("unknown verb \"" + printable(wrong) + "\"", hint.empty() ? choices : hint);
   }
 
   const Tool& tool_;

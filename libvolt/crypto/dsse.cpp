@@ -135,7 +135,7 @@ Envelope Envelope::parse_in_toto(std::string_view json, std::string_view origin)
 }
 
 PublicKey Envelope::check_signer(ByteView der, std::string_view origin) const {
-  const auto key = [&] {
+  auto key = [&] {
     try {
       return PublicKey::from_der(der);
     } catch (const Error& error) {

@@ -75,7 +75,7 @@ std::optional<Mismatch> replay_all(const workload::Geometry& geometry, workload:
     const std::uint8_t* claimed = c.data() + 4 * row * geometry.n;
     if (std::memcmp(claimed, right.data(), right.size()) == 0) continue;
     for (std::uint64_t i = 0; i < rows * geometry.n; ++i) {
-      const auto mismatch =
+      auto mismatch =
           compare(geometry, row * geometry.n + i, claimed + 4 * i, right.data() + 4 * i);
       if (mismatch) return mismatch;
     }

@@ -160,7 +160,7 @@ class Verification {
   }
 
   std::string level() {
-    const std::string wanted = options_.level.value_or(policy_.level);
+    std::string wanted = options_.level.value_or(policy_.level);
     if (wanted == "L4" && job_.matmul.profile != "i8") {
       throw Error(Exit::usage, "level L4 needs the profile i8, not " + job_.matmul.profile,
                   "only integer products have an algebraic check; try --all");
