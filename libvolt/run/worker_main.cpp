@@ -72,6 +72,7 @@ int worker_main() {
   // A Ctrl-C in the terminal reaches the whole group; the parent decides, and kills.
   std::signal(SIGINT, SIG_IGN);
   std::signal(SIGHUP, SIG_IGN);
+  std::signal(SIGPIPE, SIG_IGN);  // a reader that is gone is an error of write(), and can be told
   std::signal(SIGXFSZ, SIG_IGN);  // a file size limit then is an error of write(), and can be told
   const rlimit no_core{0, 0};
   ::setrlimit(RLIMIT_CORE, &no_core);
