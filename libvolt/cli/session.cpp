@@ -74,7 +74,6 @@ void LiveSession::result(doc::Value::Object members) {
 }
 
 std::stop_token LiveSession::stop() const { return signals::token(); }
-int LiveSession::signal() const { return signals::received(); }
 int LiveSession::signal_fd() const { return signals::fd(); }
 void LiveSession::set_resume_hint(std::string hint) { signals::set_resume_hint(hint); }
 

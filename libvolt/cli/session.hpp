@@ -27,12 +27,10 @@ class LiveSession final : public Session, private Sink {
   ~LiveSession() override;
 
   bool json() const override { return manner_.json; }
-  bool quiet() const override { return manner_.quiet; }
   Sink& sink() override { return *this; }
   void print(std::string_view text) override;
   void result(doc::Value::Object members) override;
   std::stop_token stop() const override;
-  int signal() const override;
   int signal_fd() const override;
   void set_resume_hint(std::string hint) override;
 

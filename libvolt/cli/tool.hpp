@@ -55,8 +55,7 @@ struct Tool {
 class Session {
  public:
   virtual ~Session() = default;
-  virtual bool json() const = 0;   ///< --json
-  virtual bool quiet() const = 0;  ///< -q
+  virtual bool json() const = 0;  ///< --json
   /// Progress and talk: on stderr for people, as lines of volt.event/1 on stdout under --json.
   virtual Sink& sink() = 0;
   /// Data for stdout. Under --json nothing may be printed: give a result instead. A closed stdout
@@ -68,8 +67,6 @@ class Session {
   /// Stopped by SIGINT, SIGTERM or SIGHUP. After a second signal the process is gone at once, and
   /// `resume_hint` printed.
   virtual std::stop_token stop() const = 0;
-  /// The signal that stopped, 0 when none did.
-  virtual int signal() const = 0;
   /// Readable (never to be read) once a signal came: for poll().
   virtual int signal_fd() const = 0;
   virtual void set_resume_hint(std::string hint) = 0;

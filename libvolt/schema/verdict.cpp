@@ -17,14 +17,14 @@ std::string_view to_text(Answer answer) {
   return "cannot tell";
 }
 
-Claim& Verdict::set(std::string_view name, Answer answer, std::string why) {
+void Verdict::set(std::string_view name, Answer answer, std::string why) {
   for (auto& claim : claims) {
     if (claim.name != name) continue;
     claim.answer = answer;
     claim.why = std::move(why);
-    return claim;
+    return;
   }
-  return claims.emplace_back(Claim{std::string(name), answer, std::move(why)});
+  claims.emplace_back(Claim{std::string(name), answer, std::move(why)});
 }
 
 const Claim* Verdict::find(std::string_view name) const {

@@ -34,7 +34,8 @@ struct Verdict {
   double cost = 0, whole = 0;         ///< multiply-adds of the check and of the job
   std::vector<std::string> unproven;  ///< always printed
 
-  Claim& set(std::string_view name, Answer answer, std::string why);
+  /// Adds a claim, or changes the one of that name.
+  void set(std::string_view name, Answer answer, std::string why);
   const Claim* find(std::string_view name) const;
   bool failed() const;
 
