@@ -16,8 +16,6 @@ using doc::Fields;
 using doc::Source;
 using doc::Value;
 
-constexpr std::size_t max_entries = 64;
-
 void add_tensor(Value::Object& members, const TensorFacts& tensor) {
   Value::Array shape(tensor.description.shape.begin(), tensor.description.shape.end());
   members.emplace_back("dtype", tensor::name_of(tensor.description.dtype));
@@ -111,7 +109,7 @@ InputRecord parse_input_record(const Value& value, const Source& source, const s
 const Value::Array& entries(Fields& fields, std::string_view key) {
   const auto& array = fields.array(key);
   if (array.size() > max_entries) {
-    fields.fail(key, fields.get(key), "has more than 64 entries");
+    fields.fail(key, fields.get(key), "has more than 1024 entries");
   }
   return array;
 }

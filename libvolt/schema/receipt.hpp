@@ -17,6 +17,9 @@ namespace volt::schema {
 inline constexpr std::string_view receipt_schema = "volt.receipt/1";
 inline constexpr std::string_view receipt_predicate = "urn:volt:receipt/1";
 
+/// Inputs or outputs of one receipt, at most.
+inline constexpr std::size_t max_entries = 1024;
+
 /// A tensor as a receipt pins it.
 struct TensorFacts {
   tensor::Description description;

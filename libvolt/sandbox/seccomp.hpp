@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <sys/types.h>
+
+#include <vector>
+
+namespace volt::sandbox {
+
+/// Which system calls a program keeps.
+struct Calls {
+  bool network = false;   ///< may make sockets of the internet families
+  bool isolated = false;  ///< has namespaces of its own: what it reaches by sockets is its own
+  /// Processes outside that it shares a pid namespace with and must not signal; used where the
+  /// kernel cannot keep signals inside. Empty: signals are not looked at.
+  std::vector<pid_t> out_of_reach;
+};
+
+/// Installs the filter for the calling thread and all its later children, for good; sets
+/// no_new_privs. A list of what is allowed: any other call, those of later kernels included,
+/// answers ENOSYS, and what is refused on purpose EPERM. Throws Error (sandbox).
+void restrict_calls(const Calls& calls);
+
+}  // namespace volt::sandbox
