@@ -17,34 +17,56 @@
 namespace volt::host {
 namespace {
 
+std::vector<char*> pointers(const std::vector<std::string>& texts) {
+  std::vector<char*> all;
+  for (const auto& text : texts) all.push_back(const_cast<char*>(text.c_str()));
+  all.push_back(nullptr);
+  return all;
+}
+
+/// All that the child needs, made before fork().
+struct Birth {
+  const Child::Options& options;
+  std::vector<char*> argv, environment;
+  int safe_from = 0;
+  pid_t parent = 0;
+  int report = -1;
+};
+
 /// After fork: only async-signal-safe calls, no allocation.
-[[noreturn]] void become(const char* program, char* const* argv,
-                         std::span<const std::pair<int, int>> fds, int safe_from, pid_t parent,
-                         int report) {
+[[noreturn]] void become(const Birth& birth) {
+  int report = birth.report;
   const auto fail = [&] {
     const int error = errno;
     [[maybe_unused]] const auto written = ::write(report, &error, sizeof error);
     ::_exit(127);
   };
-  if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) fail();
-  if (::getppid() != parent) ::_exit(127);  // it died before the line above
+  const auto& options = birth.options;
+  if (!options.outlives) {
+    if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) fail();
+    if (::getppid() != birth.parent) ::_exit(127);  // it died before the line above
+  }
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   ::signal(SIGPIPE, SIG_DFL);
+  if (options.session) ::setsid();
   // Nothing that this process was handed itself shall go on to the child.
   if (::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) != 0) {
     for (int fd = 3; fd < 65'536; ++fd) ::fcntl(fd, F_SETFD, FD_CLOEXEC);  // before Linux 5.11
   }
   // First above all targets, so that no target overwrites a source still needed.
-  report = ::fcntl(report, F_DUPFD_CLOEXEC, safe_from + static_cast<int>(fds.size()));
+  const auto& fds = options.fds;
+  report = ::fcntl(report, F_DUPFD_CLOEXEC, birth.safe_from + static_cast<int>(fds.size()));
   for (std::size_t i = 0; i < fds.size(); ++i) {
-    if (::dup3(fds[i].first, safe_from + static_cast<int>(i), O_CLOEXEC) < 0) fail();
+    if (::dup3(fds[i].first, birth.safe_from + static_cast<int>(i), O_CLOEXEC) < 0) fail();
   }
   for (std::size_t i = 0; i < fds.size(); ++i) {
-    if (::dup2(safe_from + static_cast<int>(i), fds[i].second) < 0) fail();
+    if (::dup2(birth.safe_from + static_cast<int>(i), fds[i].second) < 0) fail();
   }
-  ::execv(program, argv);
+  if (!options.folder.empty() && ::chdir(options.folder.c_str()) != 0) fail();
+  ::execve(options.program.c_str(), birth.argv.data(),
+           options.environment ? birth.environment.data() : environ);
   fail();
   ::_exit(127);
 }
@@ -52,21 +74,16 @@ namespace {
 }  // namespace
 
 Child Child::start(const Options& options) {
-  std::vector<char*> argv;
-  for (const auto& argument : options.argv) argv.push_back(const_cast<char*>(argument.c_str()));
-  argv.push_back(nullptr);
   Pipe report;  // closes on exec; carries errno when exec fails
-  int safe_from = std::max(report.read.get(), report.write.get()) + 1;
+  Birth birth{options, pointers(options.argv), {}, 0, ::getpid(), report.write.get()};
+  if (options.environment) birth.environment = pointers(*options.environment);
+  birth.safe_from = std::max(report.read.get(), report.write.get()) + 1;
   for (const auto& [ours, theirs] : options.fds) {
-    safe_from = std::max({safe_from, ours + 1, theirs + 1});
+    birth.safe_from = std::max({birth.safe_from, ours + 1, theirs + 1});
   }
-  const pid_t parent = ::getpid();
   const pid_t pid = ::fork();
   if (pid < 0) throw_system(errno, "cannot start a process", {}, Exit::failure);
-  if (pid == 0) {
-    become(options.program.c_str(), argv.data(), options.fds, safe_from, parent,
-           report.write.get());
-  }
+  if (pid == 0) become(birth);
   Child child(pid);
   report.write = Fd();
   int error = 0;

@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,14 +19,18 @@ struct Ended {
   std::uint64_t peak_memory_bytes = 0;
 };
 
-/// A child process that dies with this one (parent-death signal SIGKILL) and inherits no descriptor
-/// but those named.
+/// A child process that dies with this one (parent-death signal SIGKILL, unless told otherwise) and
+/// inherits no descriptor but those named.
 class Child {
  public:
   struct Options {
     std::vector<std::string> argv;  ///< argv[0] is only a name; `program` is what runs
     Path program;
     std::vector<std::pair<int, int>> fds;  ///< (ours, its number in the child, 0 to 2 included)
+    std::optional<std::vector<std::string>> environment = {};  ///< "NAME=VALUE"; ours when not given
+    Path folder = {};  ///< to start in; empty: ours
+    bool session = false;   ///< of its own: no terminal, no signals of ours
+    bool outlives = false;  ///< it notices by itself when this process is gone
   };
   /// Throws Error (failure) when it cannot be started.
   static Child start(const Options& options);

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <map>
 #include <system_error>
 
 #include "libvolt/base/error.hpp"
@@ -131,8 +132,9 @@ Found find_run(std::string_view name, const host::Path& folder, std::string_view
               "bind it: --input " + std::string(name) + "=PATH");
 }
 
-Found find_one(std::string_view name, const schema::Input& input, const Places& places,
-               bool pinning, Sink& sink, const std::stop_token& stop) {
+/// One file, of any kind of input but a folder.
+Found find_file(std::string_view name, const schema::Input& input, const Places& places,
+                bool pinning, Sink& sink, const std::stop_token& stop) {
   const auto* run = std::get_if<schema::RunOutput>(&input.from);
   if (const auto bound = places.bindings.find(name); bound != places.bindings.end()) {
     const host::Path path = bound->second;
@@ -143,7 +145,8 @@ Found find_one(std::string_view name, const schema::Input& input, const Places& 
   }
   if (run != nullptr) {
     return find_run(name, places.job_folder / run->folder, run->file,
-                    open_below(places.job_folder, run->folder + "/" + run->file), sink, stop);
+                    host::open_file(path_below(places.job_folder, run->folder + "/" + run->file)),
+                    sink, stop);
   }
   if (const auto* url = std::get_if<schema::Url>(&input.from)) {
     return find_url(name, input, *url, places, pinning, sink, stop);
@@ -156,8 +159,72 @@ Found find_one(std::string_view name, const schema::Input& input, const Places& 
     }
     refuse_unbound(name);
   }
-  return opened(name, places.job_folder / file.path, open_below(places.job_folder, file.path), sink,
-                stop);
+  const auto path = path_below(places.job_folder, file.path);
+  return opened(name, path, host::open_file(path), sink, stop);
+}
+
+/// The folder that an input of a command names, if it names one.
+std::optional<host::Path> folder_of(std::string_view name, const schema::Input& input,
+                                    const Places& places) {
+  const auto* file = std::get_if<schema::File>(&input.from);
+  if (file == nullptr) return std::nullopt;
+  host::Path path;
+  if (const auto bound = places.bindings.find(name); bound != places.bindings.end()) {
+    path = bound->second;
+  } else if (!file->path.empty()) {
+    path = path_below(places.job_folder, file->path);
+  }
+  return !path.empty() && host::is_folder(path) ? std::optional(path) : std::nullopt;
+}
+
+/// What version control, Python and volt itself keep beside the files that a person means.
+bool is_litter(const std::string& name) {
+  return name == ".git" || name == "__pycache__" || name == ".volt";
+}
+
+/// The files below a folder, by their names relative to it.
+std::map<std::string, host::Path> files_below(const host::Path& folder) {
+  std::map<std::string, host::Path> files;
+  std::error_code error;
+  using Walk = std::filesystem::recursive_directory_iterator;
+  for (Walk entry(folder, error), end; !error && entry != end; entry.increment(error)) {
+    const auto& path = entry->path();
+    if (is_litter(path.filename().string())) {
+      entry.disable_recursion_pending();
+      continue;
+    }
+    const auto status = entry->symlink_status(error);
+    if (status.type() == std::filesystem::file_type::directory) continue;
+    if (status.type() != std::filesystem::file_type::regular) {
+      throw Error(Exit::usage, shown(path) + " is a link or no regular file",
+                  "a folder as an input holds regular files only");
+    }
+    const auto name = path.lexically_relative(folder).string();
+    if (printable(name, 4096) != name) {
+      throw Error(Exit::usage, shown(path) + " has a name that is not printable UTF-8");
+    }
+    files.emplace(name, path);
+    if (files.size() > schema::max_entries) {
+      throw Error(Exit::usage, shown(folder) + " holds more than 1024 files",
+                  "pack them into one archive");
+    }
+  }
+  if (error) throw_system(error.value(), "cannot list " + shown(folder));
+  return files;
+}
+
+void find_into(std::vector<Found>& found, const schema::Job& job, std::string_view name,
+               const schema::Input& input, const Places& places, bool pinning, Sink& sink,
+               const std::stop_token& stop) {
+  const auto folder = job.is_command() ? folder_of(name, input, places) : std::nullopt;
+  if (!folder) {
+    found.push_back(find_file(name, input, places, pinning, sink, stop));
+    return;
+  }
+  for (const auto& [below, path] : files_below(*folder)) {
+    found.push_back(
+        opened(std::string(name) + "/" + below, path, host::open_file(path), sink, stop));
+  }
 }
 
 std::string toml_string(std::string_view text) {
@@ -224,7 +291,7 @@ Digest digest_of(int fd, std::string_view shown_name, Sink& sink, std::stop_toke
   }
 }
 
-host::Fd open_below(const host::Path& folder, std::string_view path) {
+host::Path path_below(const host::Path& folder, std::string_view path) {
   std::error_code error;
   const auto root = std::filesystem::canonical(folder.empty() ? "." : folder, error);
   if (error) throw_system(error.value(), "cannot resolve " + shown(folder), {}, Exit::not_found);
@@ -239,20 +306,22 @@ host::Fd open_below(const host::Path& folder, std::string_view path) {
     throw Error(Exit::usage, printable(path) + " leads outside the job's folder",
                 "bind files elsewhere by --input NAME=PATH");
   }
-  return host::open_file(full);
+  return full;
 }
 
 namespace {
 
 void refuse_unknown(const schema::Job& job, const Places& places) {
   const auto named = job.inputs();
+  std::vector<std::string_view> names;
+  for (const auto& entry : named) names.push_back(entry.first);
   for (const auto& binding : places.bindings) {
     const auto& bound = binding.first;
     const auto found = std::find_if(named.begin(), named.end(),
                                     [&](const auto& entry) { return entry.first == bound; });
     if (found == named.end()) {
       throw Error(Exit::usage, "the job has no input \"" + printable(bound) + "\"",
-                  "its inputs are a and b");
+                  job.is_command() ? suggestion(bound, names) : "its inputs are a and b");
     }
     if (found->second->seeded() != nullptr) {
       throw Error(Exit::usage, "input " + bound + " is made from a seed",
@@ -268,11 +337,19 @@ std::vector<Found> find_all(const schema::Job& job, const Places& places, bool p
   for (const auto& [name, input] : job.inputs()) {
     if (input->seeded() != nullptr) continue;
     during("finding input " + std::string(name), [&, name = name, input = input] {
-      found.push_back(find_one(name, *input, places, pinning, sink, stop));
-      const auto& file = found.back();
-      if (input->sha256 && file.sha256 != *input->sha256) {
+      const auto first = found.size();
+      find_into(found, job, name, *input, places, pinning, sink, stop);
+      if (found.size() > schema::max_entries) {
+        throw Error(Exit::usage, "the job has more than 1024 files as inputs",
+                    "pack them into one archive");
+      }
+      const auto digest = input->sha256 ? pin_of(name, found) : Digest();
+      if (input->sha256 && digest != *input->sha256) {
+        const auto what = first < found.size() && found[first].name == name
+                              ? shown(found[first].path)
+                              : "the folder " + std::string(name);
         throw Error(Exit::verification_failed,
-                    shown(file.path) + " has the digest " + file.sha256.hex() + ", not the " +
+                    what + " has the digest " + digest.hex() + ", not the " +
                         input->sha256->hex() + " that the job pins",
                     "get the right file, or write the new digest with gpu-run --lock");
       }
@@ -290,8 +367,7 @@ std::vector<Found> find(const schema::Job& job, const Places& places, Sink& sink
 
 std::vector<Found> find_to_pin(schema::Job job, const Places& places, Sink& sink,
                                std::stop_token stop) {
-  job.matmul.a.sha256.reset();
-  job.matmul.b.sha256.reset();
+  for (auto& [name, input] : job.inputs()) input->sha256.reset();
   return find_all(job, places, true, sink, stop);
 }
 
@@ -303,7 +379,8 @@ void check_present(const schema::Job& job, const Places& places) {
       if (const auto bound = places.bindings.find(name); bound != places.bindings.end()) {
         if (!host::is_folder(bound->second)) host::open_file(bound->second);
       } else if (file != nullptr && !file->path.empty()) {
-        open_below(places.job_folder, file->path);
+        const auto path = path_below(places.job_folder, file->path);
+        if (!job.is_command() || !host::is_folder(path)) host::open_file(path);
       } else if (file != nullptr && !input->sha256) {
         refuse_unbound(name);
       } else if (const auto* url = std::get_if<schema::Url>(&input->from)) {
@@ -315,6 +392,16 @@ void check_present(const schema::Job& job, const Places& places) {
       }
     });
   }
+}
+
+Digest pin_of(std::string_view name, const std::vector<Found>& found) {
+  std::map<std::string, Digest> files;
+  const auto below = std::string(name) + "/";
+  for (const auto& file : found) {
+    if (file.name == name) return file.sha256;
+    if (file.name.starts_with(below)) files.emplace(file.name.substr(below.size()), file.sha256);
+  }
+  return crypto::sha256(as_bytes(schema::manifest(files)));
 }
 
 std::optional<Found> find_by_digest(std::string_view name, const Digest& sha256,
@@ -369,14 +456,12 @@ std::string lock(std::string_view toml, const schema::Job& job, const std::vecto
            std::pair(y.second->mark.line, y.second->mark.column);
   });
   for (const auto& [name, input] : named) {
-    const auto file = std::find_if(found.begin(), found.end(), [name = name](const Found& entry) {
-      return entry.name == name;
-    });
-    if (file == found.end()) continue;
+    if (input->seeded() != nullptr) continue;
+    const auto value = locked_value(*input, pin_of(name, found));
     if (input->mark.line == 0) {
       throw Error(Exit::usage,
                   "input " + std::string(name) + " is not in the job, so there is no place to lock",
-                  "add: " + std::string(name) + " = " + locked_value(*input, file->sha256));
+                  "add: " + std::string(name) + " = " + value);
     }
     const auto begin = offset_of(toml, input->mark), end = offset_of(toml, input->end);
     // A header or a dotted key stands there: the input's members lie strewn over several lines.
@@ -385,9 +470,9 @@ std::string lock(std::string_view toml, const schema::Job& job, const std::vecto
       throw Error(
           Exit::usage,
           "input " + std::string(name) + " is not written in one piece, so it cannot be locked",
-          "write: " + std::string(name) + " = " + locked_value(*input, file->sha256));
+          "write: " + std::string(name) + " = " + value);
     }
-    text.replace(begin, end - begin, locked_value(*input, file->sha256));
+    text.replace(begin, end - begin, value);
   }
   return text;
 }

@@ -20,7 +20,7 @@ namespace volt::inputs {
 
 /// A file in hand. Its descriptor is what later reads use, so that the name may change meanwhile.
 struct Found {
-  std::string name;  ///< "a"
+  std::string name;  ///< "a"; of a file in a folder that is an input "src/model.py"
   host::Path path;
   host::Fd fd;
   host::Stamp stamp;
@@ -43,10 +43,12 @@ struct Places {
 /// SHA-256 of an open file; throws Error (interrupted) when asked to stop.
 Digest digest_of(int fd, std::string_view shown, Sink& sink, std::stop_token stop);
 
-/// Opens `path` as it was given in a job: it must stay below `folder` after links are resolved.
-host::Fd open_below(const host::Path& folder, std::string_view path);
+/// What `path` of a job names: it must stay below `folder` after links are resolved.
+host::Path path_below(const host::Path& folder, std::string_view path);
 
-/// Finds all file inputs of a job; seeded ones are left out. Throws Error: usage (not bound, no
+/// Finds all file inputs of a job; seeded ones are left out. Of a folder, which only a command takes,
+/// every regular file below it is found; links and special files in it are refused. Throws Error:
+/// usage (not bound, no
 /// digest for a url, outside the folder), not_found, verification_failed (not the pinned digest, or
 /// an earlier run's receipt that does not hold), network.
 std::vector<Found> find(const schema::Job& job, const Places& places, Sink& sink,
@@ -64,6 +66,9 @@ void check_present(const schema::Job& job, const Places& places);
 std::optional<Found> find_by_digest(std::string_view name, const Digest& sha256,
                                     std::optional<std::uint64_t> bytes, const Places& places,
                                     const schema::Url* url, Sink& sink, std::stop_token stop);
+
+/// The digest that pins an input: of its file, or of the manifest of its folder's files.
+Digest pin_of(std::string_view name, const std::vector<Found>& found);
 
 /// The text of a TOML job with every file input's digest written into it, all else left as it is.
 std::string lock(std::string_view toml, const schema::Job& job, const std::vector<Found>& found);

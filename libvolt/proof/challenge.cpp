@@ -44,9 +44,9 @@ Digest challenge_seed(const schema::Receipt& receipt, const Digest& nonce) {
   transcript.add(schema::challenge_schema).add(receipt.job).add(receipt.profile);
   transcript.add(std::uint64_t{receipt.inputs.size()});
   for (const auto& input : receipt.inputs) {
-    transcript.add(input.name)
-        .add(tensor::pages_header(input.tensor.description))
-        .add(input.tensor.pages);
+    transcript.add(input.name);
+    if (input.tensor) transcript.add(tensor::pages_header(input.tensor->description));
+    transcript.add(input.identity());
   }
   transcript.add(std::uint64_t{receipt.outputs.size()});
   for (const auto& output : receipt.outputs) {

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "libvolt/proof/consistency.hpp"
 
+#include <algorithm>
+#include <map>
 #include <vector>
 
 #include "libvolt/base/text.hpp"
+#include "libvolt/crypto/digest.hpp"
+#include "libvolt/crypto/merkle.hpp"
 #include "libvolt/doc/read.hpp"
 #include "libvolt/workload/matmul.hpp"
 
@@ -19,10 +23,20 @@ std::vector<std::string> output_names(const schema::Job& job) {
 
 }  // namespace
 
-std::string contradiction(const schema::Receipt& receipt, const schema::Job& job) {
-  if (receipt.workload != workload::matmul_version) {
-    return "the workload " + printable(receipt.workload) + " is not matmul/1";
+namespace {
+
+/// What must hold of every file that a job names, whatever the workload.
+std::string input_contradiction(const schema::InputRecord& record, const schema::Input& input) {
+  if (input.sha256 && record.sha256 != input.sha256) {
+    return "input " + record.name + " is not the file that the job pins";
   }
+  if (std::holds_alternative<schema::RunOutput>(input.from) && !record.receipt) {
+    return "input " + record.name + " does not name the receipt of the run it comes from";
+  }
+  return {};
+}
+
+std::string matmul_contradiction(const schema::Receipt& receipt, const schema::Job& job) {
   if (receipt.profile != job.matmul.profile + "/1") {
     return "the profile is " + printable(receipt.profile) + ", but the job says " +
            job.matmul.profile;
@@ -42,37 +56,91 @@ std::string contradiction(const schema::Receipt& receipt, const schema::Job& job
   for (const auto& [name, input] : job.inputs()) {
     const auto& record = *receipt.input(name);
     const auto* seeded = input->seeded();
+    if (!record.tensor) return "input " + record.name + " is no tensor";
     if ((seeded != nullptr) != record.seed.has_value() ||
         (seeded != nullptr && seeded->seed != *record.seed)) {
       return "input " + std::string(name) + " is not made as the job says";
     }
     if (seeded != nullptr &&
-        record.tensor.description != workload::seeded_description(job.matmul, *seeded)) {
+        record.tensor->description != workload::seeded_description(job.matmul, *seeded)) {
       return "input " + std::string(name) + " has not the job's shape";
     }
-    if (input->sha256 && record.sha256 != input->sha256) {
-      return "input " + std::string(name) + " is not the file that the job pins";
-    }
-    if (std::holds_alternative<schema::RunOutput>(input->from) && !record.receipt) {
-      return "input " + std::string(name) + " does not name the receipt of the run it comes from";
+    if (auto why = input_contradiction(record, *input); !why.empty()) return why;
+  }
+  const auto geometry = workload::geometry(job.matmul, receipt.inputs[0].tensor->description,
+                                           receipt.inputs[1].tensor->description);
+  const auto& output = *receipt.outputs[0].tensor;
+  if (output.description != geometry.output()) return "its output is not a tensor as the job gives";
+  if (receipt.units != geometry.units()) {
+    return "it counts " + std::to_string(receipt.units) + " units, but the job has " +
+           std::to_string(geometry.units());
+  }
+  if (receipt.trace_root != output.pages) return "its trace is not that of its output";
+  return {};
+}
+
+/// The records of one input: one file, or all files of a folder.
+std::string command_input_contradiction(const schema::Receipt& receipt, const std::string& name,
+                                        const schema::Input& input) {
+  if (const auto* record = receipt.input(name)) return input_contradiction(*record, input);
+  std::map<std::string, Digest> files;
+  for (const auto& record : receipt.inputs) {
+    if (!record.name.starts_with(name + "/")) continue;
+    files.emplace(record.name.substr(name.size() + 1), *record.sha256);
+  }
+  if (input.sha256 && crypto::sha256(as_bytes(schema::manifest(files))) != *input.sha256) {
+    return "input " + name + " is not the folder that the job pins";
+  }
+  return files.empty() && !input.sha256 ? "input " + name + " is missing" : "";
+}
+
+std::string command_contradiction(const schema::Receipt& receipt, const schema::Job& job) {
+  if (receipt.profile != "none") return "a command has no profile";
+  for (const auto& [name, input] : job.command.inputs) {
+    if (auto why = command_input_contradiction(receipt, name, input); !why.empty()) return why;
+  }
+  for (const auto& record : receipt.inputs) {
+    const bool named = std::ranges::any_of(job.command.inputs, [&](const auto& input) {
+      return record.name == input.first || record.name.starts_with(input.first + "/");
+    });
+    if (!named || record.tensor) return "it has not the job's inputs";
+  }
+  const auto& wanted = job.command;
+  for (const auto& output : receipt.outputs) {
+    const auto named = [&](const auto& pattern) { return schema::matches(pattern, output.name); };
+    if (output.tensor || (std::ranges::none_of(wanted.outputs, named) &&
+                          std::ranges::none_of(wanted.optional, named))) {
+      return "no pattern of the job names its output " + output.name;
     }
   }
+  for (const auto& pattern : wanted.outputs) {
+    const auto names = [&](const auto& output) { return schema::matches(pattern, output.name); };
+    if (std::ranges::none_of(receipt.outputs, names)) return "it has no output for " + pattern;
+  }
+  if (receipt.units != 1) return "a command is one unit";
+  if (receipt.trace_root != command_trace(receipt.outputs)) return "its trace is not of its outputs";
+  return {};
+}
+
+}  // namespace
+
+Digest command_trace(const std::vector<schema::OutputRecord>& outputs) {
+  std::map<std::string, Digest> files;
+  for (const auto& output : outputs) files.emplace(output.name, output.sha256);
+  return crypto::leaf_digest(as_bytes(schema::manifest(files)));
+}
+
+std::string contradiction(const schema::Receipt& receipt, const schema::Job& job) {
+  if (receipt.workload != job.workload + "/1") {
+    return "the workload " + printable(receipt.workload) + " is not " + job.workload + "/1";
+  }
+  if (receipt.attempt == 0) return "attempts count from 1";
   try {
-    const auto geometry = workload::geometry(job.matmul, receipt.inputs[0].tensor.description,
-                                             receipt.inputs[1].tensor.description);
-    const auto& output = *receipt.outputs[0].tensor;
-    if (output.description != geometry.output())
-      return "its output is not a tensor as the job gives";
-    if (receipt.units != geometry.units()) {
-      return "it counts " + std::to_string(receipt.units) + " units, but the job has " +
-             std::to_string(geometry.units());
-    }
-    if (receipt.trace_root != output.pages) return "its trace is not that of its output";
+    return job.is_command() ? command_contradiction(receipt, job)
+                            : matmul_contradiction(receipt, job);
   } catch (const Error& error) {
     return error.message();
   }
-  if (receipt.attempt == 0) return "attempts count from 1";
-  return {};
 }
 
 namespace {

@@ -182,9 +182,9 @@ Openings::Openings(const schema::Receipt& receipt, const schema::ProofHeader& he
       refuse(std::string("input ") + name + " is opened by " + way +
              ", which the receipt does not allow");
     }
-    if (way == "pages") return {&pages, take_pages(body, pages, record.tensor, name)};
-    const ByteView elements = way == "seed" ? made : take(body, record.tensor.description.bytes());
-    check_whole(elements, record.tensor, name);
+    if (way == "pages") return {&pages, take_pages(body, pages, *record.tensor, name)};
+    const ByteView elements = way == "seed" ? made : take(body, record.tensor->description.bytes());
+    check_whole(elements, *record.tensor, name);
     return {nullptr, elements};
   };
   a_ = open("a", header.a, needed.a, made_a);

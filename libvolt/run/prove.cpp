@@ -24,6 +24,7 @@ std::uint64_t prove(const host::Path& folder, const host::Path& challenge_path, 
       printable(challenge_path.string()));
   proof::check_challenge(challenge, loaded.receipt.payload, loaded.receipt.receipt);
   const schema::Job job = load_resolved_job(loaded);
+  if (job.is_command()) throw Error(Exit::usage, "a command has nothing to open");
   const InputFiles files = find_inputs(loaded, job, places, sink, interrupt.stop);
   if (!files.missing.empty()) {
     throw Error(Exit::not_found, missing_text(files),
@@ -54,7 +55,12 @@ std::string make_challenge(const host::Path& path, std::optional<std::uint64_t> 
   if (const auto contradiction = Seen(seen).contradiction(loaded.receipt)) {
     throw Error(Exit::verification_failed, *contradiction);
   }
-  if (!draws) draws = load_resolved_job(loaded).proof.at_least_default().draws();
+  const auto job = load_resolved_job(loaded);
+  if (job.is_command()) {
+    throw Error(Exit::usage, "a command has nothing to open: only running it again checks it",
+                "gpu-verify --rerun, where its outputs are");
+  }
+  if (!draws) draws = job.proof.at_least(schema::usual_policy(job)).draws();
   const auto key = keys.own();
   const auto challenge = proof::make_challenge(loaded.receipt.payload, loaded.receipt.receipt,
                                                *draws, key.public_key());

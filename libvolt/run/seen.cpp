@@ -17,7 +17,7 @@ namespace {
 Digest promise_of(const schema::SignedReceipt& receipt) {
   crypto::Sha256 hash;
   hash.update(as_bytes(receipt.signer.id())).update(receipt.receipt.job.bytes);
-  for (const auto& input : receipt.receipt.inputs) hash.update(input.tensor.pages.bytes);
+  for (const auto& input : receipt.receipt.inputs) hash.update(input.identity().bytes);
   hash.update(as_bytes(std::to_string(receipt.receipt.attempt)));
   return hash.finish();
 }

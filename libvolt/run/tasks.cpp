@@ -211,11 +211,11 @@ struct Openable {
       : receipt(schema::parse_receipt(fields.string("receipt"), "receipt")) {
     const auto* a = receipt.input("a");
     const auto* b = receipt.input("b");
-    if (a == nullptr || b == nullptr || receipt.outputs.empty() ||
+    if (a == nullptr || b == nullptr || !a->tensor || !b->tensor || receipt.outputs.empty() ||
         !receipt.outputs.front().tensor) {
       throw Error(Exit::verification_failed, "the receipt lacks an input or the output");
     }
-    geometry = workload::geometry(bench.job().matmul, a->tensor.description, b->tensor.description,
+    geometry = workload::geometry(bench.job().matmul, a->tensor->description, b->tensor->description,
                                   Exit::verification_failed);
     if (receipt.outputs.front().tensor->description != geometry.output()) {
       throw Error(Exit::verification_failed, "the receipt's output has not the job's shape");
@@ -226,8 +226,8 @@ struct Openable {
   }
 
   proof::Needed needed() const {
-    return proof::needed(geometry, receipt.input("a")->tensor.description,
-                         receipt.input("b")->tensor.description, units);
+    return proof::needed(geometry, receipt.input("a")->tensor->description,
+                         receipt.input("b")->tensor->description, units);
   }
 };
 
@@ -253,8 +253,8 @@ Value::Object do_prove(const Request& request, Sink& sink, const Say& say) {
                 b = bench.operand(request, "b", Operand::Trust::in_place);
   const Operand c =
       Operand::from_output(request.file("out"), bench.job().matmul.out, Operand::Trust::in_place);
-  const auto shown_a = evidence(bench, a, open.receipt.input("a")->tensor, "input a");
-  const auto shown_b = evidence(bench, b, open.receipt.input("b")->tensor, "input b");
+  const auto shown_a = evidence(bench, a, *open.receipt.input("a")->tensor, "input a");
+  const auto shown_b = evidence(bench, b, *open.receipt.input("b")->tensor, "input b");
   const auto shown_c = evidence(bench, c, *open.receipt.outputs.front().tensor, "the output");
 
   const auto needed = open.needed();

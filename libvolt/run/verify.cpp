@@ -100,7 +100,7 @@ class Verification {
       verdict_.set("job", absent ? Answer::cannot_tell : Answer::fails, reason(error));
       return !absent;
     }
-    policy_ = job_.proof.at_least_default();
+    policy_ = job_.proof.at_least(schema::usual_policy(job_));
     demand_ = (options_.level ? job_.proof : policy_).demand();
     if (!options_.job.empty()) {
       const auto ordered = load_job(options_.job).job;
@@ -129,8 +129,8 @@ class Verification {
   }
 
   workload::Geometry geometry() const {
-    return workload::geometry(job_.matmul, receipt().inputs[0].tensor.description,
-                              receipt().inputs[1].tensor.description, Exit::verification_failed);
+    return workload::geometry(job_.matmul, receipt().inputs[0].tensor->description,
+                              receipt().inputs[1].tensor->description, Exit::verification_failed);
   }
 
   void describe_inputs() {

@@ -16,8 +16,8 @@ namespace volt::sandbox {
 std::vector<pid_t> processes_below(pid_t root);
 
 struct Usage {
-  std::uint64_t tasks = 0;         ///< threads of all processes
-  std::uint64_t memory_bytes = 0;  ///< each page once; files in memory without a name included
+  std::uint64_t tasks = 0;           ///< threads of all processes
+  std::uint64_t memory_bytes = 0;    ///< each page once; files in memory without a name included
   std::uint64_t nameless_bytes = 0;  ///< on the disk, of open files that were removed
   std::chrono::nanoseconds cpu{0};   ///< of living processes and those that they waited for
 };
@@ -33,8 +33,8 @@ Usage usage_below(pid_t root, std::uint64_t memory_limit);
 bool kill_below(pid_t root, std::chrono::milliseconds patience);
 
 /// Bytes that a folder takes on its disk, with every file below it counted as at least a page, so
-/// that many empty ones count as well. Links are not followed, other file systems not entered. Stops
-/// counting beyond `enough`.
+/// that many empty ones count as well. Links are not followed, other file systems not entered.
+/// Stops counting beyond `enough`.
 std::uint64_t disk_usage(const host::Path& folder, std::uint64_t enough);
 
 }  // namespace volt::sandbox

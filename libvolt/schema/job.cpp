@@ -17,7 +17,9 @@ using doc::Value;
 
 constexpr std::array<std::string_view, 3> profiles{"f32x", "i8x", "i8"};
 constexpr std::array<std::string_view, 4> levels{"L0", "L2", "L4", "all"};
-constexpr std::array<std::string_view, 1> workloads{"matmul"};
+constexpr std::array<std::string_view, 2> command_levels{"L0", "all"};
+constexpr std::array<std::string_view, 2> workloads{"matmul", "command"};
+constexpr std::size_t max_words = 4096, max_word_bytes = 65'536;
 /// Larger extents could not be multiplied within a human life, and products of two fit 64 bits.
 constexpr std::int64_t max_extent = std::int64_t{1} << 31;
 
@@ -149,7 +151,123 @@ Matmul parse_matmul(Fields fields, const Source& source) {
   return matmul;
 }
 
-Limits parse_limits(Fields fields) {
+/// A path below a folder, in its plainest form: "data/train.csv".
+bool is_plain_path(std::string_view path) {
+  if (path.empty() || path.size() > 1024 || printable(path, 2048) != path) return false;
+  for (const auto part : split(path, '/')) {
+    if (part.empty() || part == "." || part == ".." || part.size() > 255) return false;
+  }
+  return path.back() != '/';
+}
+
+std::vector<std::string> parse_words(Fields& fields, std::string_view key) {
+  std::vector<std::string> words;
+  const auto& array = fields.array(key);
+  if (array.size() > max_words) fields.fail(key, fields.get(key), "has more than 4096 entries");
+  for (const auto& item : array) {
+    const auto* word = item.get_if<std::string>();
+    if (word == nullptr || word->find('\0') != std::string::npos || word->size() > max_word_bytes) {
+      fields.fail(key, item, "is no list of texts of at most 65536 bytes");
+    }
+    words.push_back(*word);
+  }
+  return words;
+}
+
+void parse_environment(Fields& fields, Command& command) {
+  if (fields.has("env")) {
+    Fields table = fields.table("env");
+    for (const auto& [name, value] : *fields.get("env").get_if<Value::Object>()) {
+      if (!is_variable(name)) {
+        table.fail(name, value, "is no name of a variable", "use letters, digits and '_'");
+      }
+      const auto& text = table.string(name);
+      if (text.find('\0') != std::string::npos || text.size() > max_word_bytes) {
+        table.fail(name, value, "is no text of at most 65536 bytes");
+      }
+      command.env.emplace_back(name, text);
+    }
+    std::ranges::sort(command.env);
+  }
+  if (fields.has("secrets")) command.secrets = parse_words(fields, "secrets");
+  for (const auto& name : command.secrets) {
+    if (!is_variable(name)) {
+      fields.fail("secrets", fields.get("secrets"),
+                  "names \"" + printable(name) + "\", which is no variable",
+                  "give names only: the values come from your environment or --secret NAME=FILE");
+    }
+    const bool twice = std::ranges::count(command.secrets, name) > 1 ||
+                       std::ranges::any_of(command.env, [&](auto& one) { return one.first == name; });
+    if (twice) {
+      fields.fail("secrets", fields.get("secrets"), "names " + name + ", which is set twice");
+    }
+  }
+  std::ranges::sort(command.secrets);
+}
+
+void parse_inputs(Fields& fields, const Source& source, Command& command) {
+  if (!fields.has("inputs")) return;
+  Fields table = fields.table("inputs");
+  const auto& members = *fields.get("inputs").get_if<Value::Object>();
+  if (members.size() > max_words) {
+    fields.fail("inputs", fields.get("inputs"), "has more than 4096 entries");
+  }
+  for (const auto& [name, value] : members) {
+    if (!is_plain_path(name) || name.find('=') != std::string::npos) {
+      table.fail(name, value, "is no usable name in the working folder",
+                 "such as \"data/train.csv\"; where the file comes from is the value");
+    }
+    command.inputs.emplace_back(name, parse_input(table, source, name));
+    const auto& input = command.inputs.back().second;
+    if (input.seeded() != nullptr || !input.tensor.empty()) {
+      table.fail(name, value, "is of a kind that only matmul has", "a command takes files as they are");
+    }
+  }
+  std::ranges::sort(command.inputs, {}, [](const auto& one) { return one.first; });
+  for (const auto& [name, input] : command.inputs) {
+    for (auto slash = name.find('/'); slash != std::string::npos; slash = name.find('/', slash + 1)) {
+      const auto folder = name.substr(0, slash);
+      if (table.has(folder)) table.fail(name, table.get(name), "lies below another input, " + folder);
+    }
+  }
+}
+
+void check_patterns(const std::vector<std::string>& patterns, const Fields& fields,
+                    std::string_view key, const Value& value) {
+  for (const auto& pattern : patterns) {
+    if (!is_plain_path(pattern)) {
+      fields.fail(key, value, "has \"" + printable(pattern) + "\", which names nothing below the "
+                  "working folder", "such as \"model.bin\", \"logs/*.txt\" or \"out/**\"");
+    }
+  }
+}
+
+Command parse_command(Fields fields, const Source& source) {
+  Command command;
+  command.argv = parse_words(fields, "argv");
+  if (command.argv.empty() || command.argv.front().empty()) {
+    fields.fail("argv", fields.get("argv"), "names no program", "argv = [\"python3\", \"train.py\"]");
+  }
+  parse_environment(fields, command);
+  parse_inputs(fields, source, command);
+  for (const auto& [key, patterns] : {std::pair{"outputs", &command.outputs},
+                                      std::pair{"optional", &command.optional}}) {
+    if (!fields.has(key)) continue;
+    *patterns = parse_words(fields, key);
+    check_patterns(*patterns, fields, key, fields.get(key));
+  }
+  fields.refuse_others();
+  return command;
+}
+
+Resources parse_resources(Fields fields) {
+  Resources resources;
+  if (fields.has("gpus")) resources.gpus = static_cast<std::uint64_t>(fields.integer("gpus", 0, 64));
+  fields.refuse_others();
+  return resources;
+}
+
+Limits parse_limits(Fields fields, bool command) {
   Limits limits;
   if (fields.has("time")) {
     limits.time = parse_duration(fields.string("time"));
@@ -167,6 +285,10 @@ Limits parse_limits(Fields fields) {
   };
   if (fields.has("memory")) limits.memory_bytes = memory("memory");
   if (fields.has("disk")) limits.disk_bytes = memory("disk");
+  if (command && fields.has("processes")) {
+    limits.processes = static_cast<std::uint64_t>(fields.integer("processes", 1, 4'194'304));
+  }
+  if (command && fields.has("network")) limits.network = fields.boolean("network");
   fields.refuse_others();
   return limits;
 }
@@ -185,6 +307,14 @@ ProofPolicy parse_proof(Fields fields, const Matmul& matmul) {
     fields.fail(key, fields.get(key),
                 "makes " + std::to_string(proof.draws()) + " draws necessary, more than 1000000",
                 "level = \"all\" looks at every element");
+  }
+  fields.refuse_others();
+  return proof;
+}
+
+ProofPolicy parse_command_proof(Fields fields, ProofPolicy proof) {
+  if (fields.has("level")) {
+    proof.level = fields.choice("level", command_levels);
   }
   fields.refuse_others();
   return proof;
@@ -234,8 +364,7 @@ std::uint64_t ProofPolicy::draws() const {
   return static_cast<std::uint64_t>(std::ceil(std::log(error) / std::log1p(-catch_share)));
 }
 
-ProofPolicy ProofPolicy::at_least_default() const {
-  const ProofPolicy usual;
+ProofPolicy ProofPolicy::at_least(const ProofPolicy& usual) const {
   ProofPolicy stricter = *this;
   if (level == "L0") stricter.level = usual.level;
   stricter.catch_share = std::min(catch_share, usual.catch_share);
@@ -243,8 +372,30 @@ ProofPolicy ProofPolicy::at_least_default() const {
   return stricter;
 }
 
+std::vector<std::pair<std::string_view, Input*>> Job::inputs() {
+  if (!is_command()) return {{"a", &matmul.a}, {"b", &matmul.b}};
+  std::vector<std::pair<std::string_view, Input*>> all;
+  for (auto& [name, input] : command.inputs) all.emplace_back(name, &input);
+  return all;
+}
+
 std::vector<std::pair<std::string_view, const Input*>> Job::inputs() const {
-  return {{"a", &matmul.a}, {"b", &matmul.b}};
+  const auto all = const_cast<Job*>(this)->inputs();
+  return {all.begin(), all.end()};
+}
+
+ProofPolicy usual_policy(const Job& job) {
+  ProofPolicy usual;
+  if (job.is_command()) usual.level = "L0";
+  return usual;
+}
+
+bool is_variable(std::string_view name) {
+  const auto letter = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+  };
+  return !name.empty() && name.size() <= 255 && letter(name.front()) &&
+         std::ranges::all_of(name, [&](char c) { return letter(c) || (c >= '0' && c <= '9'); });
 }
 
 Job parse_job(const Value& value, const Source& source, std::string_view stem) {
@@ -263,19 +414,23 @@ Job parse_job(const Value& value, const Source& source, std::string_view stem) {
                 "use lower-case letters, digits, '.', '_' and '-', at most 63");
   }
   job.workload = fields.choice("workload", workloads);
-  job.matmul = parse_matmul(fields.table("matmul"), source);
-  if (fields.has("limits")) job.limits = parse_limits(fields.table("limits"));
-  if (fields.has("proof")) job.proof = parse_proof(fields.table("proof"), job.matmul);
+  job.proof = usual_policy(job);
+  if (fields.has("limits")) job.limits = parse_limits(fields.table("limits"), job.is_command());
+  if (job.is_command()) {
+    job.command = parse_command(fields.table("command"), source);
+    if (fields.has("resources")) job.resources = parse_resources(fields.table("resources"));
+    if (fields.has("proof")) job.proof = parse_command_proof(fields.table("proof"), job.proof);
+  } else {
+    job.matmul = parse_matmul(fields.table("matmul"), source);
+    if (fields.has("proof")) job.proof = parse_proof(fields.table("proof"), job.matmul);
+  }
   fields.refuse_others();
   return job;
 }
 
-Value to_value(const Job& job) {
-  const auto& m = job.matmul;
-  Value::Object matmul{
-      {"a", input_value(m.a)},        {"b", input_value(m.b)}, {"transpose_a", m.transpose_a},
-      {"transpose_b", m.transpose_b}, {"out", m.out},          {"profile", m.profile}};
-  if (!m.image.empty()) matmul.emplace_back("image", m.image);
+namespace {
+
+Value limits_value(const Job& job) {
   Value::Object limits;
   if (job.limits.time) {
     limits.emplace_back("time", std::to_string(job.limits.time->count()) + "s");
@@ -286,14 +441,45 @@ Value to_value(const Job& job) {
   if (job.limits.disk_bytes) {
     limits.emplace_back("disk", std::to_string(*job.limits.disk_bytes) + " B");
   }
-  return Value::Object{{"schema", job_schema},
-                       {"name", job.name},
-                       {"workload", job.workload},
-                       {"matmul", std::move(matmul)},
-                       {"limits", std::move(limits)},
-                       {"proof", Value::Object{{"level", job.proof.level},
-                                               {"catch", job.proof.catch_share},
-                                               {"error", job.proof.error}}}};
+  if (job.limits.processes) limits.emplace_back("processes", *job.limits.processes);
+  if (job.is_command()) limits.emplace_back("network", job.limits.network);
+  return limits;
+}
+
+Value matmul_value(const Matmul& m) {
+  Value::Object matmul{
+      {"a", input_value(m.a)},        {"b", input_value(m.b)}, {"transpose_a", m.transpose_a},
+      {"transpose_b", m.transpose_b}, {"out", m.out},          {"profile", m.profile}};
+  if (!m.image.empty()) matmul.emplace_back("image", m.image);
+  return matmul;
+}
+
+Value command_value(const Command& c) {
+  const auto list = [](const auto& words) { return Value::Array(words.begin(), words.end()); };
+  Value::Object env, inputs;
+  for (const auto& [name, value] : c.env) env.emplace_back(name, value);
+  for (const auto& [name, input] : c.inputs) inputs.emplace_back(name, input_value(input));
+  return Value::Object{{"argv", list(c.argv)},       {"env", std::move(env)},
+                       {"secrets", list(c.secrets)}, {"inputs", std::move(inputs)},
+                       {"outputs", list(c.outputs)}, {"optional", list(c.optional)}};
+}
+
+}  // namespace
+
+Value to_value(const Job& job) {
+  Value::Object members{{"schema", job_schema}, {"name", job.name}, {"workload", job.workload}};
+  Value::Object proof{{"level", job.proof.level}};
+  if (job.is_command()) {
+    members.emplace_back("command", command_value(job.command));
+    members.emplace_back("resources", Value::Object{{"gpus", job.resources.gpus}});
+  } else {
+    members.emplace_back("matmul", matmul_value(job.matmul));
+    proof.emplace_back("catch", job.proof.catch_share);
+    proof.emplace_back("error", job.proof.error);
+  }
+  members.emplace_back("limits", limits_value(job));
+  members.emplace_back("proof", std::move(proof));
+  return members;
 }
 
 }  // namespace volt::schema

@@ -56,10 +56,27 @@ struct Matmul {
   std::string profile = "f32x";
 };
 
+/// Any program. Its inputs appear in its working folder under their names, read-only.
+struct Command {
+  std::vector<std::string> argv;
+  std::vector<std::pair<std::string, std::string>> env;  ///< by name
+  std::vector<std::string> secrets;                      ///< names of variables; never their values
+  std::vector<std::pair<std::string, Input>> inputs;     ///< by name: "data/train.csv"
+  std::vector<std::string> outputs;                      ///< patterns; each must match a file
+  std::vector<std::string> optional;                     ///< patterns that may match none
+};
+
+/// What a command needs of the machine.
+struct Resources {
+  std::uint64_t gpus = 0;
+};
+
 struct Limits {
   std::optional<std::chrono::seconds> time;
-  std::optional<std::uint64_t> memory_bytes;  ///< of the device
-  std::optional<std::uint64_t> disk_bytes;    ///< of the outputs
+  std::optional<std::uint64_t> memory_bytes;  ///< of the device; of a command all that it uses
+  std::optional<std::uint64_t> disk_bytes;    ///< of the outputs; of a command all that it writes
+  std::optional<std::uint64_t> processes;     ///< of a command, threads counted
+  bool network = false;                       ///< whether a command may use it
 };
 
 /// Bounds what a verifier can make a prover, and itself, look up and compute.
@@ -76,24 +93,32 @@ struct ProofPolicy {
   Demand demand() const;
   /// Units to draw: the least k with (1 - catch)^k <= error.
   std::uint64_t draws() const;
-  /// This policy, or the default one where that is stricter: a prover may have written the job.
-  ProofPolicy at_least_default() const;
+  /// This policy, or `usual` where that is stricter: a prover may have written the job.
+  ProofPolicy at_least(const ProofPolicy& usual) const;
 };
 
 struct Job {
   std::string name;  ///< the file's stem when the job does not say
-  std::string workload;
+  std::string workload;  ///< "matmul" or "command"; the other table is empty
   Matmul matmul;
+  Command command;
+  Resources resources;
   Limits limits;
   ProofPolicy proof;
 
-  /// The operands by name, in a fixed order.
+  bool is_command() const { return workload == "command"; }
+  /// The inputs by name, in a fixed order.
   std::vector<std::pair<std::string_view, const Input*>> inputs() const;
+  std::vector<std::pair<std::string_view, Input*>> inputs();
 };
 
 inline constexpr std::string_view job_schema = "volt.job/1";
 /// Numbers of documents that are digested stay below 2^53: every JSON reader agrees on those.
 inline constexpr std::int64_t max_integer = (std::int64_t{1} << 53) - 1;
+
+/// What a workload's jobs demand when they do not say: of a command nothing beyond its identity,
+/// for only running it again shows more.
+ProofPolicy usual_policy(const Job& job);
 
 /// Reads and checks a job. `stem` names it when it has no name. Throws Error (source.code) with
 /// file, line, column and a suggestion.
@@ -102,6 +127,9 @@ Job parse_job(const doc::Value& value, const doc::Source& source, std::string_vi
 /// The resolved job: every setting, defaults included, in the one form that is digested. Reading it
 /// again gives the same job.
 doc::Value to_value(const Job& job);
+
+/// Whether `name` can be that of an environment variable: [A-Za-z_][A-Za-z0-9_]*.
+bool is_variable(std::string_view name);
 
 /// A file name that may be written into a run folder: not ours, no folder, printable.
 void check_output_name(std::string_view name, const doc::Fields& fields, std::string_view key,

@@ -33,14 +33,15 @@ Value subject_of(const OutputRecord& output) {
 }
 
 Value input_of(const InputRecord& input) {
-  Value::Object digest{{"volt-pages", input.tensor.pages.hex()}};
+  Value::Object digest;
   Value::Object members{{"name", input.name}};
+  if (input.tensor) digest.emplace_back("volt-pages", input.tensor->pages.hex());
   if (input.sha256) {
     digest.emplace_back("sha256", input.sha256->hex());
     members.emplace_back("bytes", input.bytes);
   }
   members.emplace_back("digest", std::move(digest));
-  add_tensor(members, input.tensor);
+  if (input.tensor) add_tensor(members, *input.tensor);
   if (input.seed) members.emplace_back("seed", *input.seed);
   if (input.receipt) members.emplace_back("receipt", input.receipt->hex());
   return members;
@@ -93,8 +94,10 @@ InputRecord parse_input_record(const Value& value, const Source& source, const s
   InputRecord input;
   input.name = fields.string("name");
   Fields digest = fields.table("digest");
-  input.tensor = {description_of(fields), digest.digest("volt-pages")};
-  if (fields.has("seed")) {
+  if (digest.has("volt-pages")) {
+    input.tensor = TensorFacts{description_of(fields), digest.digest("volt-pages")};
+  }
+  if (input.tensor && fields.has("seed")) {
     input.seed = static_cast<std::uint64_t>(fields.integer("seed", 0, max_integer));
   } else {
     input.sha256 = digest.digest("sha256");
@@ -228,6 +231,12 @@ Receipt parse_receipt(std::string_view payload, std::string_view origin) {
   parse_predicate(fields.table("predicate"), source, receipt);
   fields.refuse_others();
   return receipt;
+}
+
+std::string manifest(const std::map<std::string, Digest>& files) {
+  std::string text;
+  for (const auto& [name, digest] : files) text += digest.hex() + "  " + name + "\n";
+  return text;
 }
 
 Digest SignedReceipt::digest() const { return crypto::sha256(as_bytes(payload)); }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -29,11 +30,14 @@ struct TensorFacts {
 
 struct InputRecord {
   std::string name;
-  TensorFacts tensor;
+  std::optional<TensorFacts> tensor;  ///< of a matmul's operands
   std::optional<std::uint64_t> seed;  ///< made from it ...
   std::optional<Digest> sha256;       ///< ... or read from a file with this digest ...
   std::uint64_t bytes = 0;            ///< ... and this length
   std::optional<Digest> receipt;      ///< of the run that made the file
+
+  /// What it was, however it was given: of its pages, or of the file.
+  const Digest& identity() const { return tensor ? tensor->pages : *sha256; }
 };
 
 struct OutputRecord {
@@ -49,8 +53,8 @@ struct Receipt {
   std::vector<OutputRecord> outputs;
   Digest job;  ///< SHA-256 of job.json
   std::vector<InputRecord> inputs;
-  std::string workload;  ///< "matmul/1"
-  std::string profile;   ///< "f32x/1"
+  std::string workload;  ///< "matmul/1", "command/1"
+  std::string profile;   ///< "f32x/1"; of a command "none"
   Digest trace_root;
   std::uint64_t units = 0;
   std::uint64_t attempt = 1;
@@ -69,6 +73,10 @@ struct Receipt {
   const OutputRecord* output(std::string_view name) const;
   const InputRecord* input(std::string_view name) const;
 };
+
+/// Files by name as sha256sum(1) lists them: a digest of this text stands for all of them. The trace
+/// of a command has it as its one leaf, over the outputs; a folder among the inputs is pinned by it.
+std::string manifest(const std::map<std::string, Digest>& files);
 
 /// The in-toto statement: what becomes an envelope's payload, canonical.
 std::string to_payload(const Receipt& receipt);

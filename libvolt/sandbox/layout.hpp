@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "libvolt/host/files.hpp"
+
+namespace volt::sandbox {
+
+/// Where a program finds its own folders.
+struct Layout {
+  host::Path work, inputs, tmp, home;
+};
+
+/// In namespaces of its own.
+inline Layout own_layout() { return {"/work", "/inputs", "/tmp", "/home/volt"}; }
+/// Where this machine's files are seen. The same steps lead from one folder to the other, so that
+/// relative links hold in both.
+inline Layout layout_in(const host::Path& scratch) {
+  return {scratch / "work", scratch / "inputs", scratch / "tmp", scratch / "home"};
+}
+
+/// What every program may read of this machine. Whatever is not there is left out.
+inline constexpr const char* system_folders[]{"/usr",   "/bin",   "/sbin",   "/lib",
+                                              "/lib32", "/lib64", "/libx32", "/opt"};
+/// Of /etc only what libraries look at; passwords, keys and services stay out of sight.
+inline constexpr const char* system_files[]{"/etc/alternatives",
+                                            "/etc/bash.bashrc",
+                                            "/etc/ca-certificates",
+                                            "/etc/ca-certificates.conf",
+                                            "/etc/debian_version",
+                                            "/etc/fonts",
+                                            "/etc/gai.conf",
+                                            "/etc/glvnd",
+                                            "/etc/host.conf",
+                                            "/etc/inputrc",
+                                            "/etc/ld.so.cache",
+                                            "/etc/ld.so.conf",
+                                            "/etc/ld.so.conf.d",
+                                            "/etc/localtime",
+                                            "/etc/magic",
+                                            "/etc/mime.types",
+                                            "/etc/nsswitch.conf",
+                                            "/etc/OpenCL",
+                                            "/etc/os-release",
+                                            "/etc/perl",
+                                            "/etc/pki",
+                                            "/etc/profile",
+                                            "/etc/protocols",
+                                            "/etc/python3",
+                                            "/etc/R",
+                                            "/etc/services",
+                                            "/etc/ssl/certs",
+                                            "/etc/ssl/openssl.cnf",
+                                            "/etc/terminfo",
+                                            "/etc/timezone",
+                                            "/etc/vulkan",
+                                            "/etc/xattr.conf"};
+inline constexpr const char* network_files[]{"/etc/hosts", "/etc/resolv.conf"};
+/// What tells a program about the processor; for GPUs their drivers need all of /sys/devices.
+inline constexpr const char* processor_files[]{"/sys/devices/system/cpu",
+                                               "/sys/devices/system/node"};
+inline constexpr const char* gpu_files[]{"/sys/bus/pci", "/sys/devices", "/sys/module"};
+inline constexpr const char* plain_devices[]{"/dev/null", "/dev/zero", "/dev/full", "/dev/random",
+                                             "/dev/urandom"};
+
+}  // namespace volt::sandbox

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libvolt/sandbox/remedy.hpp"
+
+#include <sys/utsname.h>
+
+#include <cstdio>
+#include <optional>
+
+#include "libvolt/base/error.hpp"
+#include "libvolt/base/text.hpp"
+#include "libvolt/host/files.hpp"
+
+namespace volt::sandbox {
+namespace {
+
+/// A switch of the kernel; nullopt when this kernel has none of that name.
+std::optional<std::string> sysctl(const char* path) {
+  try {
+    return std::string(trim(host::read_file(path, 4096)));
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
+bool in_container() { return host::exists("/.dockerenv") || host::exists("/run/.containerenv"); }
+
+}  // namespace
+
+std::string namespaces_remedy() {
+  // Ubuntu 23.10 and later confine every program that makes user namespaces, unless it has a
+  // profile; theirs for bubblewrap is packaged and not enabled.
+  if (sysctl("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1") {
+    return "sudo apt-get install apparmor-profiles && sudo ln -s "
+           "/usr/share/apparmor/extra-profiles/bwrap-userns-restrict /etc/apparmor.d/ && sudo "
+           "systemctl reload apparmor";
+  }
+  if (sysctl("/proc/sys/kernel/unprivileged_userns_clone") == "0") {
+    return "sudo sysctl kernel.unprivileged_userns_clone=1";
+  }
+  if (sysctl("/proc/sys/user/max_user_namespaces") == "0") {
+    return "sudo sysctl user.max_user_namespaces=10000";
+  }
+  if (in_container()) {
+    return "start the container with --security-opt seccomp=unconfined --security-opt "
+           "apparmor=unconfined --security-opt systempaths=unconfined, or use --sandbox landlock";
+  }
+  return "--sandbox landlock needs no namespaces";
+}
+
+std::string landlock_remedy() {
+  utsname name{};
+  ::uname(&name);
+  unsigned major = 0, minor = 0;
+  if (std::sscanf(name.release, "%u.%u", &major, &minor) == 2 &&
+      (major < 5 || (major == 5 && minor < 13))) {
+    return "Linux 5.13 or newer has it; this is " + printable(name.release);
+  }
+  const auto modules = sysctl("/sys/kernel/security/lsm");
+  if (modules && modules->find("landlock") == std::string::npos) {
+    return "boot with lsm=landlock," + printable(*modules);
+  }
+  return in_container() ? "the container's system call filter refuses it: start it with "
+                          "--security-opt seccomp=unconfined"
+                        : "";
+}
+
+}  // namespace volt::sandbox

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libvolt/sandbox/sandbox.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+
+#include "libvolt/base/error.hpp"
+#include "libvolt/base/text.hpp"
+#include "libvolt/doc/fields.hpp"
+#include "libvolt/doc/read.hpp"
+#include "libvolt/host/places.hpp"
+#include "libvolt/sandbox/bwrap.hpp"
+#include "libvolt/sandbox/landlock.hpp"
+#include "libvolt/sandbox/layout.hpp"
+#include "libvolt/sandbox/remedy.hpp"
+#include "libvolt/sandbox/supervisor.hpp"
+#include "libvolt/sandbox/usage.hpp"
+
+namespace volt::sandbox {
+namespace {
+
+using doc::Fields;
+using doc::Value;
+
+const doc::Source source{"supervisor", Exit::sandbox};
+constexpr std::size_t max_line_bytes = std::size_t{1} << 16;
+/// For a supervisor to end everything by itself, before it is done from here.
+constexpr int patience_ms = 2'000;
+
+/// The next line of the supervisor; empty when it is gone.
+std::string next_line(int fd) {
+  std::string line;
+  for (char c = 0; line.size() < max_line_bytes;) {
+    const auto count = ::read(fd, &c, 1);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return {};
+    if (c == '\n') return line;
+    line += c;
+  }
+  return {};
+}
+
+/// What somebody wrote into a pipe before he went.
+std::string last_words(int fd) {
+  std::string words(4096, '\0');
+  ::fcntl(fd, F_SETFL, O_NONBLOCK);
+  const auto count = ::read(fd, words.data(), words.size());
+  words.resize(count < 0 ? 0 : static_cast<std::size_t>(count));
+  return std::string(trim(words));
+}
+
+struct Ends {
+  host::Fd here, there;
+  Ends() {
+    int fds[2];
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0) {
+      throw_system(errno, "cannot make a socket", {}, Exit::sandbox);
+    }
+    here = host::Fd(fds[0]);
+    there = host::Fd(fds[1]);
+  }
+};
+
+host::Path own_file() {
+  std::error_code error;
+  auto path = std::filesystem::read_symlink(host::own_program(), error);
+  if (error || !host::exists(path)) {
+    throw Error(Exit::sandbox, "the program that runs is not on the disk any more",
+                "it was replaced meanwhile: run the same command again");
+  }
+  return path;
+}
+
+/// Sets `options` to start bubblewrap, and in it the supervisor. What is returned must live until
+/// it has started.
+std::vector<host::Fd> enter_view(host::Child::Options& options, const Program& program) {
+  options.program = find_bwrap();
+  View view = view_for(program, own_file());
+  std::string joined;
+  for (const auto& argument : view.arguments) (joined += argument) += '\0';
+  host::Fd arguments(::memfd_create("bwrap", MFD_CLOEXEC));
+  host::write_all(arguments.get(), joined);
+  ::lseek(arguments.get(), 0, SEEK_SET);
+  view.files.push_back(std::move(arguments));
+  int number = first_view_fd;
+  for (const auto& file : view.files) options.fds.emplace_back(file.get(), number++);
+  options.argv = {"bwrap", "--args", std::to_string(number - 1), "--", supervisor_path};
+  return std::move(view.files);
+}
+
+[[noreturn]] void throw_failed(const Value& message, const Program& program) {
+  Fields fields(message, source);
+  const auto& kind = fields.string("failed");
+  const auto& why = fields.string("why");
+  if (kind == "sandbox") throw Error(Exit::sandbox, why);
+  const auto name = printable(program.argv.front());
+  if (kind == "not found") {
+    throw NotStarted(Exit::not_found, name + " is not found in the sandbox",
+                     "it sees /usr, /bin, /opt, the job's inputs and what --host-path shows", why);
+  }
+  throw NotStarted(Exit::answer_is_no, name + " cannot be executed", {}, why);
+}
+
+}  // namespace
+
+std::string_view name_of(Level level) {
+  if (level == Level::none) return "none";
+  return level == Level::landlock ? "landlock" : "namespaces";
+}
+
+std::optional<Level> level_of(std::string_view name) {
+  for (const auto level : levels) {
+    if (name_of(level) == name) return level;
+  }
+  return std::nullopt;
+}
+
+Sandbox Sandbox::start(Level level, const Program& program, int standard_output,
+                       int standard_error) {
+  Ends ends;
+  host::Pipe talk;  // bubblewrap's own words, when it fails
+  host::Child::Options options;
+  options.environment.emplace();
+  options.session = true;
+  options.fds = {{talk.write.get(), 2},
+                 {ends.there.get(), channel_fd},
+                 {standard_output, program_output_fd},
+                 {standard_error, program_error_fd}};
+  std::vector<host::Fd> files;
+  if (level == Level::namespaces) {
+    files = enter_view(options, program);
+  } else {
+    if (level == Level::landlock && landlock_version() == 0) {
+      throw Error(Exit::sandbox, "this kernel has no Landlock", landlock_remedy());
+    }
+    options.program = host::own_program();
+    options.argv = {"volt-sandbox"};
+    options.outlives = true;  // it ends the program first
+    // What the supervisor leaves behind, if it is killed itself, becomes ours to end.
+    ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  }
+  options.argv.emplace_back(supervisor_argument);
+  options.argv.emplace_back(name_of(level));
+  Sandbox sandbox(level, host::Child::start(options), std::move(ends.here));
+  ends.there = host::Fd();
+  talk.write = host::Fd();
+  try {
+    host::write_all(sandbox.fd(), doc::to_canonical_json(to_value(program)) + "\n");
+  } catch (const Error&) {
+    // It is gone already, and has said why.
+  }
+  const std::string line = next_line(sandbox.fd());
+  if (line.empty()) {
+    const auto words = last_words(talk.read.get());
+    throw Error(Exit::sandbox, "cannot make the sandbox " + std::string(name_of(level)),
+                namespaces_remedy(), printable(words, 400));
+  }
+  const Value message = doc::parse_json(line, "supervisor", {max_line_bytes, 4}, Exit::sandbox);
+  if (message.find("failed") != nullptr) throw_failed(message, program);
+  return sandbox;
+}
+
+Sandbox::~Sandbox() {
+  if (child_.pid() <= 0) return;
+  channel_ = host::Fd();  // by which it knows that nobody wants the program any more
+  const host::Fd process(static_cast<int>(::syscall(SYS_pidfd_open, child_.pid(), 0)));
+  pollfd ended{process.get(), POLLIN, 0};
+  if (!process || ::poll(&ended, 1, patience_ms) <= 0) {
+    kill_below(child_.pid(), std::chrono::milliseconds(patience_ms));
+  }
+}
+
+void Sandbox::signal(int number) {
+  const auto byte = static_cast<unsigned char>(number);
+  static_cast<void>(::send(channel_.get(), &byte, 1, MSG_NOSIGNAL));
+}
+
+Ended Sandbox::wait() {
+  const std::string line = next_line(channel_.get());
+  channel_ = host::Fd();
+  child_.wait();
+  if (line.empty()) {
+    if (level_ != Level::namespaces) kill_below(::getpid(), std::chrono::seconds(10));
+    throw Error(Exit::sandbox, "the sandbox was ended from outside, or by the program",
+                "nothing of the program is left; run the same command again");
+  }
+  const Value message = doc::parse_json(line, "supervisor", {max_line_bytes, 4}, Exit::sandbox);
+  Fields fields(message, source);
+  Fields end = fields.table("ended");
+  Ended ended;
+  ended.status = static_cast<int>(end.integer("status", 0, 255));
+  ended.signal = static_cast<int>(end.integer("signal", 0, 127));
+  ended.peak_memory_bytes =
+      static_cast<std::uint64_t>(end.integer("peak_memory_bytes", 0, INT64_MAX));
+  ended.cpu = std::chrono::nanoseconds(end.integer("cpu_ns", 0, INT64_MAX));
+  return ended;
+}
+
+Availability availability(Level level) {
+  Availability found{level, true, {}, {}};
+  std::string name = "/tmp/volt-XXXXXX";
+  if (const auto tmp = host::environment("TMPDIR")) name = *tmp + "/volt-XXXXXX";
+  if (::mkdtemp(name.data()) == nullptr) throw_system(errno, "cannot make a folder in " + name);
+  Program nothing;
+  nothing.scratch = name;
+  const auto layout = layout_in(nothing.scratch);
+  try {
+    for (const auto& folder : {layout.work, layout.inputs, layout.tmp, layout.home}) {
+      host::make_folder(folder);
+    }
+    const host::Fd null(::open("/dev/null", O_WRONLY | O_CLOEXEC));
+    Sandbox::start(level, nothing, null.get(), null.get()).wait();
+  } catch (const Error& error) {
+    found = {level, false, error.text(), error.hint()};
+  }
+  host::remove_tree(nothing.scratch);
+  return found;
+}
+
+}  // namespace volt::sandbox
