@@ -2,6 +2,7 @@
 #pragma once
 
 #include <exception>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -32,6 +33,17 @@ enum class Exit : int {
   interrupted = 130,
   terminated = 143,
 };
+
+/// An exit status as volt.error/1 and volt-exit(7) name it.
+struct ExitClass {
+  Exit code;
+  std::string_view word;
+  std::string_view meaning;
+};
+
+/// All of Exit, in rising order.
+std::span<const ExitClass> exit_classes();
+const ExitClass& exit_class(Exit code);
 
 /// The one exception of volt. `message` is lower case without a full stop and names the thing at
 /// fault; `hint` says what to do about it; `cause` is the system's own words. Each layer that lets

@@ -31,7 +31,8 @@ struct Metric {
 
 /// What a job's own program, or a job for a person to look at, printed. Passed through unchanged.
 struct Output {
-  std::string text;
+  std::string text;    ///< a piece, not always whole lines
+  bool error = false;  ///< from its standard error
 };
 
 using Event = std::variant<Progress, Log, Metric, Output>;
@@ -41,6 +42,8 @@ class Sink {
  public:
   virtual ~Sink() = default;
   virtual void send(const Event& event) = 0;
+  /// Whether an Output of up to 4 KiB would go out without waiting for its reader.
+  virtual bool ready() { return true; }
 };
 
 /// Swallows everything.

@@ -9,30 +9,6 @@
 namespace volt::cli {
 namespace {
 
-constexpr std::array<ExitClass, 20> classes{{
-    {Exit::ok, "ok", "success"},
-    {Exit::failure, "failure", "failure of no other class"},
-    {Exit::usage, "usage", "usage, configuration or job file wrong"},
-    {Exit::not_found, "not-found", "not found, or no offer matches"},
-    {Exit::authentication, "authentication", "authentication missing or refused"},
-    {Exit::conflict, "conflict", "conflict with what is there already"},
-    {Exit::throttled, "throttled", "throttled by the other side"},
-    {Exit::network, "network", "network or server out of reach"},
-    {Exit::pending, "pending", "pending, and no waiting was asked for"},
-    {Exit::funds, "funds", "funds or stake too low, or spending cap reached"},
-    {Exit::answer_is_no, "answer-is-no", "ran, and the answer is no"},
-    {Exit::verification_failed, "verification-failed", "verification failed"},
-    {Exit::sandbox, "sandbox", "sandbox missing, refused or violated"},
-    {Exit::no_device, "no-device", "no usable device, or its memory too small"},
-    {Exit::outcome_unknown, "outcome-unknown", "outcome unknown: ask again with the same key"},
-    {Exit::local_io, "local-io", "local input or output: disk full, locked, permission"},
-    {Exit::cannot_tell, "cannot-tell",
-     "nothing failed, but something demanded could not be decided"},
-    {Exit::timeout, "timeout", "time limit reached"},
-    {Exit::interrupted, "interrupted", "interrupted by SIGINT, after teardown"},
-    {Exit::terminated, "terminated", "terminated by SIGTERM, after teardown"},
-}};
-
 // Messages are our own text; what others wrote in them was cut where it was put in.
 constexpr std::size_t line_limit = 4000;
 
@@ -72,13 +48,6 @@ std::string escape_property(std::string_view text) {
 }
 
 }  // namespace
-
-std::span<const ExitClass> exit_classes() { return classes; }
-
-const ExitClass& exit_class(Exit code) {
-  const auto found = std::ranges::find(classes, code, &ExitClass::code);
-  return found == classes.end() ? classes[1] : *found;
-}
 
 std::string error_text(std::string_view tool, const Error& error, bool colour) {
   std::string text = std::string(tool) + ": " + paint("error:", "1;31", colour) + " " +

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <span>
 #include <string>
 #include <string_view>
 
@@ -9,17 +8,6 @@
 #include "libvolt/doc/value.hpp"
 
 namespace volt::cli {
-
-/// An exit status as volt.error/1 and volt-exit(7) name it.
-struct ExitClass {
-  Exit code;
-  std::string_view word;
-  std::string_view meaning;
-};
-
-/// All of Exit, in rising order.
-std::span<const ExitClass> exit_classes();
-const ExitClass& exit_class(Exit code);
 
 /// "gpu-run: error: ..." and "hint: ...", a line each, with colour if asked for.
 std::string error_text(std::string_view tool, const Error& error, bool colour);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <new>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -87,12 +88,16 @@ int status_of(Exit code) {
   return static_cast<int>(code);
 }
 
-int run_tool(const Tool& tool, const CommandLine& line, LiveSession& session) {
+/// `status` is what the session says that an error ends with, if it says so.
+int run_tool(const Tool& tool, const CommandLine& line, LiveSession& session,
+             std::optional<int>& status) {
   Exit code = Exit::failure;
   try {
     code = (line.verb == nullptr ? tool.run : line.verb->run)(session);
   } catch (...) {
     session.settle();  // how far it came, before the error
+    session.end_line();
+    status = session.status();
     throw;
   }
   session.settle();
@@ -104,10 +109,10 @@ int run_tool(const Tool& tool, const CommandLine& line, LiveSession& session) {
     if (!document) document = doc::Value::Object{{"schema", "volt.result/1"}};
     write_out(to_line(*document) + "\n");
   }
-  return static_cast<int>(code);
+  return session.status().value_or(static_cast<int>(code));
 }
 
-int obey(const Tool& tool, const std::vector<std::string>& args) {
+int obey(const Tool& tool, const std::vector<std::string>& args, std::optional<int>& status) {
   Common common;
   auto options = common_options(common);
   options.push_back(dump_option(common));
@@ -129,7 +134,7 @@ int obey(const Tool& tool, const std::vector<std::string>& args) {
       write_out(config_text(rows, common.json));
     } else {
       LiveSession session(tool.name, manner(common.json, common.quiet));
-      return run_tool(tool, line, session);
+      return run_tool(tool, line, session, status);
     }
   }
   return 0;
@@ -158,12 +163,17 @@ std::string verb_hint(const Tool& tool, const std::vector<std::string>& args, co
   return suggestion(args.front(), verbs);
 }
 
-int report(const Tool& tool, const std::vector<std::string>& args, Error error) {
+/// An error ends with `instead`, if given, unless it is a time limit or a signal: those look the
+/// same whoever was stopped.
+int report(const Tool& tool, const std::vector<std::string>& args, Error error,
+           const std::optional<int>& instead) {
   if (const auto hint = verb_hint(tool, args, error); hint != error.hint()) {
     error = Error(error.code(), error.message(), hint, error.cause());
   }
   if (error.code() == Exit::interrupted || error.code() == Exit::terminated) error = stopped(error);
-  const int status = status_of(error.code());
+  const bool own = error.code() == Exit::timeout || error.code() == Exit::interrupted ||
+                   error.code() == Exit::terminated;
+  const int status = instead && !own ? *instead : status_of(error.code());
   const bool json = stands(args, "--json");
   const bool quiet = stands(args, "-q") || stands(args, "--quiet");
   if (json) {
@@ -181,17 +191,20 @@ int report(const Tool& tool, const std::vector<std::string>& args, Error error) 
 /// Runs `f` and turns whatever it throws into an Error that is reported.
 template <class F>
 int guarded(const Tool& tool, const std::vector<std::string>& args, F&& f) {
+  std::optional<int> status;
   try {
-    return f();
+    return f(status);
   } catch (const Error& error) {
-    return report(tool, args, error);
+    return report(tool, args, error, status);
   } catch (const std::bad_alloc&) {
     return report(tool, args,
-                  Error(Exit::failure, "out of memory", "free some memory, or give less work"));
+                  Error(Exit::failure, "out of memory", "free some memory, or give less work"),
+                  status);
   } catch (const std::exception& error) {
     return report(tool, args,
                   Error(Exit::failure, "internal error: " + std::string(error.what()),
-                        "this is a mistake in volt: please report it with the command line"));
+                        "this is a mistake in volt: please report it with the command line"),
+                  status);
   }
 }
 
@@ -200,9 +213,9 @@ int guarded(const Tool& tool, const std::vector<std::string>& args, F&& f) {
 int run(const Tool& tool, int argc, char** argv) {
   const std::vector<std::string> args(argv + std::min(argc, 1), argv + argc);
   try {
-    const int status = guarded(tool, args, [&] {
+    const int status = guarded(tool, args, [&](std::optional<int>& own_status) {
       prepare_process();
-      return obey(tool, args);
+      return obey(tool, args, own_status);
     });
     finish_out();
     return status;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "libvolt/cli/session.hpp"
 
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -50,7 +51,10 @@ Manner manner(bool json, bool quiet) {
 }
 
 LiveSession::LiveSession(std::string tool, Manner manner)
-    : tool_(std::move(tool)), manner_(manner), meter_(meter_for(manner)) {}
+    : tool_(std::move(tool)), manner_(manner), meter_(meter_for(manner)) {
+  if (read_by_runner(1)) out_.emplace();
+  if (read_by_runner(2)) err_.emplace();
+}
 
 LiveSession::~LiveSession() { clear_line(); }
 
@@ -108,7 +112,7 @@ void LiveSession::receive(const Progress& progress) {
     write_err("\r\x1b[K" + text);
     line_shown_ = true;
   } else {
-    write_err(tool_ + ": " + text + "\n");
+    talk(tool_ + ": " + text + "\n");
   }
 }
 
@@ -126,7 +130,7 @@ void LiveSession::receive(const Log& log) {
   // Each line is made safe alone; all but the first stand as they are, for pictures and tables.
   std::string text = tool_ + ": " + label;
   for (const auto line : split(log.text, '\n')) text += printable(line, 4000) + "\n";
-  write_err(text);
+  talk(text);
 }
 
 void LiveSession::receive(const Metric& metric) {
@@ -139,11 +143,31 @@ void LiveSession::receive(const Metric& metric) {
 void LiveSession::receive(const Output& output) {
   if (manner_.json) {
     settle();
-    send_event("output", {{"text", output.text}});
+    send_event("output", {{"stream", output.error ? "stderr" : "stdout"}, {"text", output.text}});
     return;
   }
   clear_line();
-  write_out(output.text);
+  auto& neutraliser = output.error ? err_ : out_;
+  const std::string text = neutraliser ? neutraliser->add(output.text) : output.text;
+  if (text.empty()) return;
+  if (output.error) {
+    write_err(text);
+  } else {
+    write_out(text);
+  }
+  if (output.error || ::isatty(1) == 1) mid_line_ = text.back() != '\n';
+}
+
+bool LiveSession::ready() {
+  pollfd streams[2] = {{1, POLLOUT, 0}, {manner_.json ? -1 : 2, POLLOUT, 0}};
+  // An error is ready as well: the write will tell of it.
+  return ::poll(streams, 2, 0) == (manner_.json ? 1 : 2);
+}
+
+/// Ours begins on a line of its own, whatever the program left open.
+void LiveSession::talk(std::string_view text) {
+  if (std::exchange(mid_line_, false)) write_err("\n");
+  write_err(text);
 }
 
 void LiveSession::send_event(std::string_view kind, doc::Value::Object members) {

@@ -20,8 +20,10 @@
 namespace volt::cli {
 namespace {
 
-constexpr std::array<Setting, 4> table{{
+constexpr std::array<Setting, 6> table{{
     {"device", "where to compute: auto, cpu", false},
+    {"host_path", "folders that commands see, with ':' between", false},
+    {"sandbox", "what holds a command: auto, namespaces, landlock, none", false},
     {"threads", "how many threads", true},
     {"level", "proof level to demand", false},
     {"signer", "key that must have signed", false},

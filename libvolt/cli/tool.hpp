@@ -70,6 +70,9 @@ class Session {
   /// Readable (never to be read) once a signal came: for poll().
   virtual int signal_fd() const = 0;
   virtual void set_resume_hint(std::string hint) = 0;
+  /// From now on the process ends with `status` and not with the number of its class, an error too:
+  /// for a tool that stands for a program which it runs. A time limit and signals keep their own.
+  virtual void exit_as(int status) = 0;
 };
 
 /// Parses, configures, runs and reports; the whole of main(). Errors end here and nowhere else: one

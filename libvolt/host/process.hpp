@@ -27,8 +27,9 @@ class Child {
     std::vector<std::string> argv;  ///< argv[0] is only a name; `program` is what runs
     Path program;
     std::vector<std::pair<int, int>> fds;  ///< (ours, its number in the child, 0 to 2 included)
-    std::optional<std::vector<std::string>> environment = {};  ///< "NAME=VALUE"; ours when not given
-    Path folder = {};  ///< to start in; empty: ours
+    std::optional<std::vector<std::string>> environment =
+        {};                 ///< "NAME=VALUE"; ours when not given
+    Path folder = {};       ///< to start in; empty: ours
     bool session = false;   ///< of its own: no terminal, no signals of ours
     bool outlives = false;  ///< it notices by itself when this process is gone
   };

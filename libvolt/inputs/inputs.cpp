@@ -349,8 +349,8 @@ std::vector<Found> find_all(const schema::Job& job, const Places& places, bool p
                               ? shown(found[first].path)
                               : "the folder " + std::string(name);
         throw Error(Exit::verification_failed,
-                    what + " has the digest " + digest.hex() + ", not the " +
-                        input->sha256->hex() + " that the job pins",
+                    what + " has the digest " + digest.hex() + ", not the " + input->sha256->hex() +
+                        " that the job pins",
                     "get the right file, or write the new digest with gpu-run --lock");
       }
     });

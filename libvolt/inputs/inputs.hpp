@@ -46,11 +46,11 @@ Digest digest_of(int fd, std::string_view shown, Sink& sink, std::stop_token sto
 /// What `path` of a job names: it must stay below `folder` after links are resolved.
 host::Path path_below(const host::Path& folder, std::string_view path);
 
-/// Finds all file inputs of a job; seeded ones are left out. Of a folder, which only a command takes,
-/// every regular file below it is found; links and special files in it are refused. Throws Error:
-/// usage (not bound, no
-/// digest for a url, outside the folder), not_found, verification_failed (not the pinned digest, or
-/// an earlier run's receipt that does not hold), network.
+/// Finds all file inputs of a job; seeded ones are left out. Of a folder, which only a command
+/// takes, every regular file below it is found; links and special files in it are refused. Throws
+/// Error: usage (not bound, no digest for a url, outside the folder), not_found,
+/// verification_failed (not the pinned digest, or an earlier run's receipt that does not hold),
+/// network.
 std::vector<Found> find(const schema::Job& job, const Places& places, Sink& sink,
                         std::stop_token stop);
 

@@ -9,6 +9,7 @@
 #include "libvolt/crypto/digest.hpp"
 #include "libvolt/crypto/merkle.hpp"
 #include "libvolt/doc/read.hpp"
+#include "libvolt/schema/pattern.hpp"
 #include "libvolt/workload/matmul.hpp"
 
 namespace volt::proof {
@@ -118,7 +119,8 @@ std::string command_contradiction(const schema::Receipt& receipt, const schema::
     if (std::ranges::none_of(receipt.outputs, names)) return "it has no output for " + pattern;
   }
   if (receipt.units != 1) return "a command is one unit";
-  if (receipt.trace_root != command_trace(receipt.outputs)) return "its trace is not of its outputs";
+  if (receipt.trace_root != command_trace(receipt.outputs))
+    return "its trace is not of its outputs";
   return {};
 }
 

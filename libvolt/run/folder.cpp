@@ -52,6 +52,7 @@ struct Journal {
   std::string started;
   std::optional<std::pair<std::uint64_t, std::uint64_t>> extent;
   std::vector<Digest> leaves;
+  std::vector<std::string> outputs;
 };
 
 Digest digest_in(const Value& value) {
@@ -73,6 +74,10 @@ void take_line(Journal& journal, std::string_view line) {
     journal.attempt = static_cast<std::uint64_t>(fields.integer("attempt", 1, schema::max_integer));
     journal.started = fields.string("started");
     journal.found = true;
+  } else if (fields.has("outputs")) {
+    for (const auto& name : fields.array("outputs")) {
+      if (const auto* text = name.get_if<std::string>()) journal.outputs.push_back(*text);
+    }
   } else if (fields.has("offset")) {
     journal.extent = {static_cast<std::uint64_t>(fields.integer("offset", 0, INT64_MAX)),
                       static_cast<std::uint64_t>(fields.integer("bytes", 0, INT64_MAX))};
@@ -155,6 +160,8 @@ Folder::Folder(host::Path path, const Identity& identity, const std::vector<std:
     }
   }
   const Journal journal = read_journal(hidden("journal.jsonl"), secret_);
+  ours_ = journal.found;
+  begun_outputs_ = journal.outputs;
   // The journal of an attempt that has its receipt was only not yet removed.
   if (journal.found && journal.identity == identity_ && journal.attempt >= attempt_) {
     attempt_ = journal.attempt;
@@ -174,25 +181,79 @@ Folder::Folder(host::Path path, const Identity& identity, const std::vector<std:
   host::remove_tree(hidden("work"));
   started_ = format_utc(std::chrono::system_clock::now());
   host::make_own_folder(hidden("work"));
+  open_log(true);
   start_journal();
 }
 
+void Folder::refuse(const std::string& name) const {
+  throw Error(Exit::conflict, shown(path_ / name) + " is in the way",
+              "choose another folder with -o, or replace the file with --force");
+}
+
+/// Whether an earlier start of ours wrote it.
+bool Folder::is_noted(const std::string& name) const {
+  return ours_ && (name == "job.json" || name == "run.json" || name == "metrics.jsonl" ||
+                   std::ranges::any_of(begun_outputs_, [&](const std::string& output) {
+                     return output == name || output.starts_with(name + "/");
+                   }));
+}
+
 void Folder::refuse_in_the_way() const {
+  if (names_.empty()) {
+    for (const auto& entry : std::filesystem::directory_iterator(path_)) {
+      const auto name = entry.path().filename().string();
+      if (name != ".volt" && !is_noted(name)) refuse(name);
+    }
+    return;
+  }
   std::vector<std::string> wanted = names_;
   wanted.insert(wanted.end(), {"job.json", "run.json"});
   for (const auto& name : wanted) {
-    if (host::exists(path_ / name)) {
-      throw Error(Exit::conflict, shown(path_ / name) + " is in the way",
-                  "choose another folder with -o, or replace the file with --force");
+    if (host::exists(path_ / name) && !is_noted(name)) refuse(name);
+  }
+}
+
+void Folder::drop_outputs(const std::vector<std::string>& names) const {
+  for (const host::Path name : names) {
+    host::remove_tree(path_ / name);
+    // Folders that only it was in go with it.
+    for (auto parent = name.parent_path(); !parent.empty(); parent = parent.parent_path()) {
+      if (::rmdir((path_ / parent).c_str()) != 0) break;
     }
   }
 }
 
+void Folder::open_log(bool anew) {
+  log_ = host::Fd(
+      ::open(hidden("log").c_str(),
+             O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | (anew ? O_TRUNC : 0), 0666));
+  if (!log_) throw_system(errno, "cannot open the log of " + shown(path_));
+}
+
+void Folder::note(const std::string& name, const std::string& text) const {
+  host::write_file(hidden("work") / name, text);
+  host::rename_into(hidden("work") / name, path_ / name);
+}
+
+void Folder::set_outputs(const std::vector<std::pair<std::string, host::Path>>& outputs) {
+  Value::Array names;
+  names_.clear();
+  for (const auto& [name, source] : outputs) {
+    names_.push_back(name);
+    sources_[name] = source;
+    names.emplace_back(name);
+  }
+  host::write_all(journal_.get(),
+                  tagged(doc::to_canonical_json(Value::Object{{"outputs", std::move(names)}})));
+}
+
 void Folder::resume(bool force) {
   host::make_own_folder(hidden("work"));
+  open_log(leaves_.empty());
   const bool computed = extent_ && leaves_.size() == tensor::page_count(extent_->second);
   if (!host::exists(path_ / "receipt.json")) {
     if (!computed && !force) refuse_in_the_way();
+    drop_outputs(begun_outputs_);
     for (const auto& name : names_) {
       // Killed while the outputs got their names: take them back, the receipt was not yet there.
       if (computed && host::exists(path_ / name) && !host::exists(hidden("work") / name)) {
@@ -272,7 +333,10 @@ void Folder::add_pages(const std::vector<Digest>& leaves, std::uint64_t elapsed_
 
 void Folder::complete(const std::string& job, const std::string& run, const std::string& receipt) {
   const auto settle = [&](const std::string& name) {
-    host::rename_into(hidden("work") / name, path_ / name);
+    const auto source = sources_.find(name);
+    const auto to = path_ / name;
+    if (to.parent_path() != path_) host::make_folder(to.parent_path());
+    host::rename_into(source == sources_.end() ? work() / name : source->second, to);
   };
   // All is written below .volt first: whatever is killed when leaves no litter beside the outputs.
   host::write_file(hidden("work") / "job.json", job);
@@ -283,11 +347,9 @@ void Folder::complete(const std::string& job, const std::string& run, const std:
     host::remove_tree(path_ / "receipt.json");
     host::sync_folder(path_);
   }
-  for (const auto& name : earlier_outputs_) {
-    if (std::find(names_.begin(), names_.end(), name) == names_.end()) {
-      host::remove_tree(path_ / name);
-    }
-  }
+  std::erase_if(earlier_outputs_,
+                [&](const auto& name) { return std::ranges::find(names_, name) != names_.end(); });
+  drop_outputs(earlier_outputs_);
   for (const auto& name : names_) settle(name);
   settle("job.json");
   settle("run.json");

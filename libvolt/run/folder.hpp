@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -23,11 +24,11 @@ struct Identity {
 /// names, and the receipt last: a folder with receipt.json is complete, whatever was killed when.
 class Folder {
  public:
-  /// Opens or makes the folder for a run of `identity` whose outputs are `names`. Throws Error
-  /// (conflict) when another process has it, when it is complete or holds another job's run and not
-  /// `force`, or when files in the way are not ours.
-  /// `secret` authenticates the journal: one that a stranger planted, with results of his own,
-  /// would otherwise be signed as ours.
+  /// Opens or makes the folder for a run of `identity` whose outputs are `names`; when they are not
+  /// known yet (none), nothing else may lie in it. Throws Error (conflict) when another process has
+  /// it, when it is complete or holds another job's run and not `force`, or when files in the way
+  /// are not ours. `secret` authenticates the journal: one that a stranger planted, with results of
+  /// his own, would otherwise be signed as ours.
   Folder(host::Path path, const Identity& identity, const std::vector<std::string>& names,
          bool force, const Digest& secret);
 
@@ -35,6 +36,17 @@ class Folder {
   std::uint64_t attempt() const { return attempt_; }
   const std::string& started() const { return started_; }
   std::uint64_t earlier_ns() const { return earlier_ns_; }  ///< time of the run before it stopped
+
+  /// What is to be thrown away at the end, or when a run starts anew.
+  host::Path work() const { return hidden("work"); }
+  /// Where what a person may want to read of the run is added.
+  int log() const { return log_.get(); }
+  /// Writes one of the files that say how a run goes or went, and vouch for nothing: run.json,
+  /// metrics.jsonl.
+  void note(const std::string& name, const std::string& text) const;
+
+  /// The outputs, once they are known: name, and where it is below work().
+  void set_outputs(const std::vector<std::pair<std::string, host::Path>>& outputs);
 
   /// The unfinished output, open for reading and writing.
   host::Fd work_file(const std::string& name) const;
@@ -53,16 +65,23 @@ class Folder {
   std::string tagged(const std::string& line);
   void resume(bool force);
   void refuse_in_the_way() const;
+  void refuse(const std::string& name) const;
+  bool is_noted(const std::string& name) const;
+  void drop_outputs(const std::vector<std::string>& names) const;
   void start_journal();
+  void open_log(bool anew);
   host::Path hidden(const std::string& name) const { return path_ / ".volt" / name; }
 
   host::Path path_;
   Identity identity_;
   std::vector<std::string> names_;
+  std::map<std::string, host::Path> sources_;  ///< of outputs that do not lie in work() by name
   std::optional<host::Lock> lock_;
   Digest secret_, chain_;                     ///< each line is tied to all before it
   std::vector<std::string> earlier_outputs_;  ///< of the run that this one replaces
-  host::Fd journal_;
+  bool ours_ = false;                         ///< an earlier start of ours was here
+  std::vector<std::string> begun_outputs_;    ///< which it may have put into place
+  host::Fd journal_, log_;
   std::uint64_t attempt_ = 1;
   std::uint64_t earlier_ns_ = 0;
   std::string started_;

@@ -13,7 +13,8 @@ constexpr std::uint64_t max_job_bytes = 64 * 1024;
 
 }  // namespace
 
-JobFile load_job(const std::string& path, std::stop_token stop) {
+JobFile load_job(const std::string& path, std::stop_token stop,
+                 const std::function<void()>& command) {
   JobFile file;
   if (path == "-") {
     file.text = host::read_all(STDIN_FILENO, max_job_bytes, "standard input", std::move(stop));
@@ -33,6 +34,9 @@ JobFile load_job(const std::string& path, std::stop_token stop) {
   const doc::Value value = file.path.extension() == ".json"
                                ? doc::parse_json(file.text, file.origin)
                                : doc::parse_toml(file.text, file.origin);
+  const auto* workload = value.find("workload");
+  const auto* word = workload == nullptr ? nullptr : workload->get_if<std::string>();
+  if (command && word != nullptr && *word == "command") command();
   file.job = schema::parse_job(value, source, path == "-" ? "job" : file.path.stem().string());
   return file;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <stop_token>
 #include <string>
 
@@ -18,8 +19,10 @@ struct JobFile {
   host::Path folder;   ///< the job's paths are below it
 };
 
-/// Reads a job: TOML, or JSON when the name ends in .json; "-" is standard input. Throws Error
-/// (usage, not_found, interrupted).
-JobFile load_job(const std::string& path, std::stop_token stop = {});
+/// Reads a job: TOML, or JSON when the name ends in .json; "-" is standard input. `command` is called
+/// as soon as it is known to be a command, before anything in it can be wrong. Throws Error (usage,
+/// not_found, interrupted).
+JobFile load_job(const std::string& path, std::stop_token stop = {},
+                 const std::function<void()>& command = {});
 
 }  // namespace volt::run

@@ -7,8 +7,8 @@
 
 namespace volt::run {
 
-/// Replaces secrets by "***" in a stream, also where a secret is cut between two pieces. Of a secret
-/// of several lines each line counts as well, if it has eight characters or more.
+/// Replaces secrets by "***" in a stream, also where a secret is cut between two pieces. Of a
+/// secret of several lines each line counts as well, if it has eight characters or more.
 class Mask {
  public:
   explicit Mask(const std::vector<std::string>& secrets);

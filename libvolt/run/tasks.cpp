@@ -215,8 +215,8 @@ struct Openable {
         !receipt.outputs.front().tensor) {
       throw Error(Exit::verification_failed, "the receipt lacks an input or the output");
     }
-    geometry = workload::geometry(bench.job().matmul, a->tensor->description, b->tensor->description,
-                                  Exit::verification_failed);
+    geometry = workload::geometry(bench.job().matmul, a->tensor->description,
+                                  b->tensor->description, Exit::verification_failed);
     if (receipt.outputs.front().tensor->description != geometry.output()) {
       throw Error(Exit::verification_failed, "the receipt's output has not the job's shape");
     }

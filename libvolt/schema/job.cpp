@@ -196,8 +196,9 @@ void parse_environment(Fields& fields, Command& command) {
                   "names \"" + printable(name) + "\", which is no variable",
                   "give names only: the values come from your environment or --secret NAME=FILE");
     }
-    const bool twice = std::ranges::count(command.secrets, name) > 1 ||
-                       std::ranges::any_of(command.env, [&](auto& one) { return one.first == name; });
+    const bool twice =
+        std::ranges::count(command.secrets, name) > 1 ||
+        std::ranges::any_of(command.env, [&](auto& one) { return one.first == name; });
     if (twice) {
       fields.fail("secrets", fields.get("secrets"), "names " + name + ", which is set twice");
     }
@@ -220,14 +221,17 @@ void parse_inputs(Fields& fields, const Source& source, Command& command) {
     command.inputs.emplace_back(name, parse_input(table, source, name));
     const auto& input = command.inputs.back().second;
     if (input.seeded() != nullptr || !input.tensor.empty()) {
-      table.fail(name, value, "is of a kind that only matmul has", "a command takes files as they are");
+      table.fail(name, value, "is of a kind that only matmul has",
+                 "a command takes files as they are");
     }
   }
   std::ranges::sort(command.inputs, {}, [](const auto& one) { return one.first; });
   for (const auto& [name, input] : command.inputs) {
-    for (auto slash = name.find('/'); slash != std::string::npos; slash = name.find('/', slash + 1)) {
+    for (auto slash = name.find('/'); slash != std::string::npos;
+         slash = name.find('/', slash + 1)) {
       const auto folder = name.substr(0, slash);
-      if (table.has(folder)) table.fail(name, table.get(name), "lies below another input, " + folder);
+      if (table.has(folder))
+        table.fail(name, table.get(name), "lies below another input, " + folder);
     }
   }
 }
@@ -236,8 +240,11 @@ void check_patterns(const std::vector<std::string>& patterns, const Fields& fiel
                     std::string_view key, const Value& value) {
   for (const auto& pattern : patterns) {
     if (!is_plain_path(pattern)) {
-      fields.fail(key, value, "has \"" + printable(pattern) + "\", which names nothing below the "
-                  "working folder", "such as \"model.bin\", \"logs/*.txt\" or \"out/**\"");
+      fields.fail(key, value,
+                  "has \"" + printable(pattern) +
+                      "\", which names nothing below the "
+                      "working folder",
+                  "such as \"model.bin\", \"logs/*.txt\" or \"out/**\"");
     }
   }
 }
@@ -246,12 +253,13 @@ Command parse_command(Fields fields, const Source& source) {
   Command command;
   command.argv = parse_words(fields, "argv");
   if (command.argv.empty() || command.argv.front().empty()) {
-    fields.fail("argv", fields.get("argv"), "names no program", "argv = [\"python3\", \"train.py\"]");
+    fields.fail("argv", fields.get("argv"), "names no program",
+                "argv = [\"python3\", \"train.py\"]");
   }
   parse_environment(fields, command);
   parse_inputs(fields, source, command);
-  for (const auto& [key, patterns] : {std::pair{"outputs", &command.outputs},
-                                      std::pair{"optional", &command.optional}}) {
+  for (const auto& [key, patterns] :
+       {std::pair{"outputs", &command.outputs}, std::pair{"optional", &command.optional}}) {
     if (!fields.has(key)) continue;
     *patterns = parse_words(fields, key);
     check_patterns(*patterns, fields, key, fields.get(key));
@@ -262,7 +270,8 @@ Command parse_command(Fields fields, const Source& source) {
 
 Resources parse_resources(Fields fields) {
   Resources resources;
-  if (fields.has("gpus")) resources.gpus = static_cast<std::uint64_t>(fields.integer("gpus", 0, 64));
+  if (fields.has("gpus"))
+    resources.gpus = static_cast<std::uint64_t>(fields.integer("gpus", 0, 64));
   fields.refuse_others();
   return resources;
 }

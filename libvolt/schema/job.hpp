@@ -98,7 +98,7 @@ struct ProofPolicy {
 };
 
 struct Job {
-  std::string name;  ///< the file's stem when the job does not say
+  std::string name;      ///< the file's stem when the job does not say
   std::string workload;  ///< "matmul" or "command"; the other table is empty
   Matmul matmul;
   Command command;

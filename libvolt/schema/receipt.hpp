@@ -74,8 +74,9 @@ struct Receipt {
   const InputRecord* input(std::string_view name) const;
 };
 
-/// Files by name as sha256sum(1) lists them: a digest of this text stands for all of them. The trace
-/// of a command has it as its one leaf, over the outputs; a folder among the inputs is pinned by it.
+/// Files by name as sha256sum(1) lists them: a digest of this text stands for all of them. The
+/// trace of a command has it as its one leaf, over the outputs; a folder among the inputs is pinned
+/// by it.
 std::string manifest(const std::map<std::string, Digest>& files);
 
 /// The in-toto statement: what becomes an envelope's payload, canonical.

@@ -71,7 +71,7 @@ def self_test():
             ('libvolt/run/run.cpp', 'libvolt/cli/tool.hpp', False),
             ('libvolt/cli/run.cpp', 'libvolt/base/error.hpp', True),
             ('kernels/cpu.cpp', 'libvolt/base/error.hpp', False),
-            ('tools/gpu-run.cpp', 'libvolt/run/run.hpp', True)]:
+            ('tools/gpu-verify.cpp', 'libvolt/run/run.hpp', True)]:
         assert (allowed(pathlib.PurePath(path), include) is None) == fine, (path, include)
 
 

@@ -32,4 +32,33 @@ catch = 0.01                # catch one wrong element in a hundred ...
 error = 1e-12               # ... but for this chance
 )";
 
+inline constexpr std::string_view command =
+    R"(# Any program, in a sandbox. Run it with: gpu-run job.toml
+schema = "volt.job/1"
+name = "hello"              # the run folder becomes hello.run
+workload = "command"
+
+[command]
+argv = ["sh", "-c", "echo hello, $NAME; seq 1 100 | awk '{ s += $1 } END { print s }' > sum.txt"]
+outputs = ["sum.txt"]       # patterns such as "model.bin", "logs/*.txt", "out/**"; each must match
+# optional = ["*.png"]      # these may match nothing
+env = { NAME = "volt" }
+# secrets = ["HF_TOKEN"]    # names only; values come from your environment, or --secret NAME=FILE
+
+# What the program finds in its working folder, read-only: files and folders below this job's
+# folder, downloads ({ url = "https://...", sha256 = "..." }), outputs of earlier runs
+# ({ run = "first.run", file = "c.npy" }); {} is to be bound by --input NAME=PATH.
+# inputs = { "train.py" = "train.py", "data/train.csv" = "census.csv", src = "src" }
+
+# [resources]
+# gpus = 1
+
+[limits]
+time = "10m"
+memory = "4 GB"             # of all its processes together
+disk = "10 GB"              # of all that it writes
+processes = 512             # threads count as well
+network = false             # true lets it use the network
+)";
+
 }  // namespace example

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "libvolt/cli/tool.hpp"
+#include "libvolt/crypto/key_store.hpp"
+#include "libvolt/host/places.hpp"
+#include "libvolt/inputs/inputs.hpp"
+#include "libvolt/run/worker.hpp"
+
+/// What gpu-run's verbs share: the values of its options, and a function each.
+namespace volt::gpu_run {
+
+struct Arguments {
+  std::string job, output, device = "auto", example = "matmul", challenge;
+  std::string sandbox = "auto", timeout, then, host_path;
+  std::vector<std::string> bindings, inputs, env, secrets, host_paths;
+  std::uint64_t threads = 0;
+  bool check = false, lock = false, force = false, exit_class = false;
+};
+
+inline crypto::KeyStore key_store() {
+  return crypto::KeyStore(host::configuration_folder() / "keys");
+}
+
+inline run::Interrupt interrupt(const cli::Session& session) {
+  return {session.stop(), session.signal_fd(), {}};
+}
+
+/// Where inputs are looked for. Throws Error (usage) for a malformed --input.
+inputs::Places places(const Arguments& arguments, const host::Path& folder, net::Http& http);
+
+Exit run_job(cli::Session& session, const Arguments& arguments);
+Exit list_devices(cli::Session& session);
+Exit print_example(cli::Session& session, const Arguments& arguments);
+Exit prove(cli::Session& session, const Arguments& arguments);
+
+}  // namespace volt::gpu_run

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libvolt/run/run.hpp"
+
+#include <algorithm>
+
+#include "libvolt/base/quantities.hpp"
+#include "libvolt/base/text.hpp"
+#include "libvolt/net/http.hpp"
+#include "tools/gpu-run/gpu_run.hpp"
+
+namespace volt::gpu_run {
+
+using doc::Value;
+
+inputs::Places places(const Arguments& arguments, const host::Path& folder, net::Http& http) {
+  inputs::Places places;
+  places.job_folder = folder;
+  places.candidates.assign(arguments.inputs.begin(), arguments.inputs.end());
+  places.cache = host::cache_folder();
+  places.http = &http;
+  for (const auto& binding : arguments.bindings) {
+    const auto equals = binding.find('=');
+    if (equals == 0 || equals == std::string::npos || equals + 1 == binding.size()) {
+      throw Error(Exit::usage, "--input is \"" + printable(binding) + "\", not NAME=PATH",
+                  "for example --input a=weights.npy");
+    }
+    const auto [where, fresh] =
+        places.bindings.emplace(binding.substr(0, equals), binding.substr(equals + 1));
+    if (!fresh) throw Error(Exit::usage, "--input names " + printable(where->first) + " twice");
+  }
+  return places;
+}
+
+namespace {
+
+Exit check(cli::Session& session, const run::JobFile& file, const inputs::Places& where) {
+  inputs::check_present(file.job, where);
+  if (!session.json()) session.print(file.origin + ": ok\n");
+  session.result({{"job", schema::to_value(file.job)}});
+  return Exit::ok;
+}
+
+Exit lock(cli::Session& session, const run::JobFile& file, const inputs::Places& where) {
+  if (file.path.extension() == ".json") {
+    throw Error(Exit::usage, "--lock writes into TOML jobs only");
+  }
+  const auto found = inputs::find_to_pin(file.job, where, session.sink(), session.stop());
+  const std::string locked = inputs::lock(file.text, file.job, found);
+  Value::Object digests;
+  for (const auto& input : found) digests.emplace_back(input.name, input.sha256.hex());
+  if (!file.path.empty()) {
+    // A link stays one, and the mode as it was.
+    const auto real = std::filesystem::canonical(file.path);
+    const auto mode = std::filesystem::status(real).permissions();
+    host::write_file(real, locked);
+    std::filesystem::permissions(real, mode);
+    session.sink().send(Log{Log::Level::info, file.origin + ": " + std::to_string(found.size()) +
+                                                  (found.size() == 1 ? " input" : " inputs") +
+                                                  " pinned"});
+  } else if (!session.json()) {
+    session.print(locked);
+  }
+  session.result({{"pinned", std::move(digests)}});
+  return Exit::ok;
+}
+
+/// What the command line adds to a job, which becomes part of it.
+void add_environment(schema::Job& job, const std::vector<std::string>& env) {
+  if (!env.empty() && !job.is_command()) {
+    throw Error(Exit::usage, "--env is for command jobs, which this is not");
+  }
+  for (const auto& entry : env) {
+    const auto equals = entry.find('=');
+    const auto name = entry.substr(0, equals);
+    if (equals == std::string::npos || !schema::is_variable(name)) {
+      throw Error(Exit::usage, "--env is \"" + printable(entry) + "\", not NAME=VALUE");
+    }
+    std::erase_if(job.command.env, [&](const auto& one) { return one.first == name; });
+    job.command.env.emplace_back(name, entry.substr(equals + 1));
+  }
+  std::ranges::sort(job.command.env);
+}
+
+run::Given given(const Arguments& arguments, const schema::Job& job) {
+  run::Given given;
+  given.device = arguments.device == "cpu" ? "auto" : arguments.device;
+  if (arguments.sandbox != "auto") given.level = sandbox::level_of(arguments.sandbox);
+  for (const auto& list : arguments.host_paths) {
+    for (const auto path : split(list, ':')) {
+      if (path.empty()) continue;
+      std::error_code error;
+      const auto real = std::filesystem::canonical(path, error);
+      if (error)
+        throw_system(error.value(), "--host-path: cannot open " + printable(path), {},
+                     Exit::not_found);
+      // As it was given, and as it really is: a venv's python is a link to elsewhere.
+      given.shown.push_back(std::filesystem::absolute(path).lexically_normal());
+      if (given.shown.back() != real) given.shown.push_back(real);
+    }
+  }
+  given.secrets = run::find_secrets(job, arguments.secrets);
+  return given;
+}
+
+std::optional<std::chrono::seconds> timeout(const Arguments& arguments) {
+  if (arguments.timeout.empty()) return std::nullopt;
+  const auto duration = parse_duration(arguments.timeout);
+  if (!duration || duration->count() == 0) {
+    throw Error(Exit::usage, "--timeout is \"" + printable(arguments.timeout) + "\", no duration",
+                "write 90s, 10m or 1h30m");
+  }
+  return duration;
+}
+
+/// What a run came to, said and given as the result.
+Exit tell(cli::Session& session, const run::JobFile& file, const run::Outcome& outcome) {
+  const std::string folder = outcome.folder.string();
+  const auto& name = file.job.name;
+  Value::Object result{
+      {"name", name}, {"folder", folder}, {"ended", "program"}, {"status", outcome.status}};
+  if (!outcome.receipt) {
+    session.sink().send(Log{Log::Level::info, name + ": the program ended with status " +
+                                                  std::to_string(outcome.status) +
+                                                  "; its files are in " + folder +
+                                                  "/.volt/work/scratch/work"});
+    result.emplace_back("class", exit_class(Exit::answer_is_no).word);
+    session.result(std::move(result));
+    return Exit::answer_is_no;
+  }
+  const auto& receipt = *outcome.receipt;
+  if (!outcome.sketch.empty() && !session.json()) {
+    session.sink().send(
+        Log{Log::Level::info, receipt.outputs.back().name + ":\n" + outcome.sketch});
+  }
+  session.sink().send(Log{
+      Log::Level::info, name + " done in " +
+                            format_duration(std::chrono::nanoseconds(receipt.elapsed_ns)) + " on " +
+                            receipt.device + "; verify it with: gpu-verify " + folder});
+  if (!file.job.is_command()) {
+    const double seconds = static_cast<double>(receipt.elapsed_ns) / 1e9;
+    session.sink().send(Metric{"rate", outcome.multiply_adds / seconds, "multiply-adds/s"});
+    if (!session.json()) session.print(folder + "\n");
+  }
+  Value::Array outputs;
+  for (const auto& output : receipt.outputs) outputs.emplace_back(output.name);
+  result.insert(result.end(), {{"class", exit_class(Exit::ok).word},
+                               {"sandbox", receipt.sandbox},
+                               {"outputs", std::move(outputs)},
+                               {"receipt_sha256", outcome.receipt_digest.hex()},
+                               {"attempt", receipt.attempt},
+                               {"trace_root", receipt.trace_root.hex()},
+                               {"units", receipt.units},
+                               {"elapsed_ns", receipt.elapsed_ns}});
+  session.result(std::move(result));
+  return Exit::ok;
+}
+
+/// What docker, env and timeout say when they fail themselves.
+constexpr int own_failure = 125;
+
+}  // namespace
+
+Exit run_job(cli::Session& session, const Arguments& arguments) {
+  if (arguments.check && arguments.lock) {
+    throw Error(Exit::usage, "--check and --lock exclude each other");
+  }
+  const bool transparent = !arguments.exit_class && !arguments.check && !arguments.lock;
+  auto file = run::load_job(arguments.job, session.stop(), [&] {
+    if (transparent) session.exit_as(own_failure);
+  });
+  add_environment(file.job, arguments.env);
+  const auto http = net::curl_http();
+  const auto where = places(arguments, file.folder, *http);
+  if (arguments.check) return check(session, file, where);
+  if (arguments.lock) return lock(session, file, where);
+  session.set_resume_hint(file.job.is_command()
+                              ? "the same command starts the program anew"
+                              : "the same command goes on where this run stopped");
+  auto keys = key_store();
+  run::Options options;
+  options.folder = arguments.output;
+  options.force = arguments.force;
+  options.places = where;
+  if (file.job.is_command()) {
+    options.given = given(arguments, file.job);
+  } else {
+    options.device = device::wanted(arguments.device, arguments.threads);
+  }
+  auto stop = interrupt(session);
+  stop.limit = timeout(arguments);
+  try {
+    const auto outcome = run::run_job(file, options, keys, session.sink(), stop);
+    const Exit exit = tell(session, file, outcome);
+    if (file.job.is_command() && transparent) session.exit_as(outcome.status);
+    return exit;
+  } catch (const run::Stopped& stopped) {
+    if (transparent) session.exit_as(stopped.status());
+    throw;
+  }
+}
+
+}  // namespace volt::gpu_run
