@@ -9,10 +9,13 @@ namespace volt::sandbox {
 
 /// Which system calls a program keeps.
 struct Calls {
-  bool network = false;   ///< may make sockets of the internet families
-  bool isolated = false;  ///< has namespaces of its own: what it reaches by sockets is its own
+  bool network = false;  ///< may make sockets of the internet families
+  /// Has namespaces of its own: what it reaches by sockets is its own. Otherwise it gets no Unix
+  /// sockets but connected pairs, no System V objects or message queues, and no limits of others.
+  bool isolated = false;
   /// Processes outside that it shares a pid namespace with and must not signal; used where the
-  /// kernel cannot keep signals inside. Empty: signals are not looked at.
+  /// kernel cannot keep signals inside. To Linux a thread's id names its process as well: list
+  /// threads, and the leaders of process groups, too. Empty: signals are not looked at.
   std::vector<pid_t> out_of_reach;
 };
 
