@@ -37,8 +37,8 @@ using doc::Value;
 constexpr std::size_t max_line_bytes = std::size_t{4} << 20;
 /// Enough for any data loader, and little enough that a million of them is not a million pages.
 constexpr rlim_t most_open_files = 16'384;
-/// The first landlock(7) that keeps signals inside.
-constexpr int keeps_signals = 6;
+/// The first version of Landlock that keeps signals and abstract sockets inside.
+constexpr int keeps_inside = 6;
 constexpr std::chrono::seconds patience{10};
 
 void say(const Value& message) {
@@ -80,7 +80,8 @@ void drop_capabilities() {
 
 Reach reach_of(Level level, const Program& program, const Layout& layout) {
   Reach reach;
-  reach.network = program.network;
+  // A network of its own is no way out.
+  reach.network = program.network || level == Level::namespaces;
   reach.devices.assign(std::begin(plain_devices), std::end(plain_devices));
   reach.devices.insert(reach.devices.end(), program.devices.begin(), program.devices.end());
   reach.write = {layout.work, layout.tmp, layout.home};
@@ -156,7 +157,7 @@ std::string find_program(const Program& program, const std::vector<std::string>&
 
 /// The program's own process, up to its first instruction. What goes wrong is said on `report`,
 /// which closes when all went well.
-[[noreturn]] void become(Level level, const Program& program, int report) {
+[[noreturn]] void become(Level level, const Program& program, pid_t starter, int report) {
   const auto fail = [&](std::string_view kind, const std::string& text) {
     host::write_all(report, doc::to_canonical_json(Value::Object{{"failed", kind}, {"why", text}}));
     ::_exit(125);
@@ -189,8 +190,11 @@ std::string find_program(const Program& program, const std::vector<std::string>&
       if (level == Level::landlock || version > 0) {
         restrict_files(reach_of(level, program, layout));
       }
-      Calls calls{program.network, level == Level::namespaces, {}};
-      if (version < keeps_signals) calls.out_of_reach = {supervisor, ::getpid(), 1};
+      // With this machine's network its abstract sockets are there as well, unless the kernel keeps
+      // the program from them.
+      const bool sockets_inside = !program.network || version >= keeps_inside;
+      Calls calls{program.network, level == Level::namespaces && sockets_inside, {}};
+      if (version < keeps_inside) calls.out_of_reach = {supervisor, starter, 1};
       restrict_calls(calls);
     }
     const std::string path = find_program(program, environment);
@@ -226,9 +230,10 @@ class Watch {
     signals_ = host::Fd(::signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK));
     if (program.argv.empty()) return;  // only to see whether it comes to this
     host::Pipe report;
+    const pid_t starter = ::getppid();
     program_ = ::fork();
     if (program_ < 0) throw_system(errno, "cannot start a process", {}, Exit::sandbox);
-    if (program_ == 0) become(level, program, report.write.get());
+    if (program_ == 0) become(level, program, starter, report.write.get());
     report.write = host::Fd();
     failure_ = host::read_all(report.read.get(), max_line_bytes, "the program's start");
   }
