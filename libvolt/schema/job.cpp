@@ -18,6 +18,7 @@ using doc::Value;
 constexpr std::array<std::string_view, 3> profiles{"f32x", "i8x", "i8"};
 constexpr std::array<std::string_view, 4> levels{"L0", "L2", "L4", "all"};
 constexpr std::array<std::string_view, 1> workloads{"matmul"};
+constexpr const char* no_plain_name = "is no plain file name";
 /// Larger extents could not be multiplied within a human life, and products of two fit 64 bits.
 constexpr std::int64_t max_extent = std::int64_t{1} << 31;
 
@@ -211,17 +212,31 @@ Value input_value(const Input& input) {
 
 }  // namespace
 
-void check_output_name(std::string_view name, const Fields& fields, std::string_view key,
-                       const Value& value) {
+std::string why_no_output(std::string_view path) {
   constexpr std::array<std::string_view, 5> ours{"receipt.json", "job.json", "run.json",
                                                  "metrics.jsonl", "loss.svg"};
-  if (name.empty() || name.size() > 255 || name.find('/') != std::string_view::npos ||
-      printable(name, 1024) != name) {
-    fields.fail(key, value, "is no plain file name", "outputs lie in the run folder itself");
+  const auto segments = split(path, '/');
+  const auto plain = [&](std::string_view name) {
+    return !name.empty() && name.size() <= 255 &&
+           (segments.size() == 1 || (name != "." && name != ".."));
+  };
+  if (path.size() > 1024 || printable(path, 1024) != path ||
+      !std::all_of(segments.begin(), segments.end(), plain)) {
+    return no_plain_name;
   }
-  if (name.front() == '.' || std::find(ours.begin(), ours.end(), name) != ours.end()) {
-    fields.fail(key, value, "is a name that volt uses itself", "choose another one");
-  }
+  const auto first = segments.front();
+  const bool is_ours =
+      first.front() == '.' || std::find(ours.begin(), ours.end(), first) != ours.end();
+  return is_ours ? "is a name that volt uses itself" : "";
+}
+
+void check_output_name(std::string_view name, const Fields& fields, std::string_view key,
+                       const Value& value) {
+  const bool in_folder = name.find('/') != std::string_view::npos;
+  const std::string why = in_folder ? no_plain_name : why_no_output(name);
+  if (why.empty()) return;
+  fields.fail(key, value, why,
+              why == no_plain_name ? "outputs lie in the run folder itself" : "choose another one");
 }
 
 Demand ProofPolicy::demand() const {
