@@ -19,9 +19,9 @@ struct JobFile {
   host::Path folder;   ///< the job's paths are below it
 };
 
-/// Reads a job: TOML, or JSON when the name ends in .json; "-" is standard input. `command` is called
-/// as soon as it is known to be a command, before anything in it can be wrong. Throws Error (usage,
-/// not_found, interrupted).
+/// Reads a job: TOML, or JSON when the name ends in .json; "-" is standard input. `command` is
+/// called as soon as it is known to be a command, before anything in it can be wrong. Throws Error
+/// (usage, not_found, interrupted).
 JobFile load_job(const std::string& path, std::stop_token stop = {},
                  const std::function<void()>& command = {});
 

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace volt::run {
 
-/// Replaces secrets by "***" in a stream, also where a secret is cut between two pieces. Of a
-/// secret of several lines each line counts as well, if it has eight characters or more.
+/// Replaces secrets by "***" in a stream, also where a secret is cut between two pieces; of several
+/// at one place the longest. Line ends at the end of a secret do not belong to it. Of a secret of
+/// several lines each line counts as well, if it has eight bytes or more.
 class Mask {
  public:
   explicit Mask(const std::vector<std::string>& secrets);
@@ -21,7 +23,9 @@ class Mask {
   std::string flush();
 
  private:
-  std::vector<std::string> secrets_;  ///< longest first
+  std::string mask(std::string_view text, bool last);
+
+  std::array<std::vector<std::string>, 256> secrets_;  ///< by the first byte; longest first
   std::string held_;
 };
 

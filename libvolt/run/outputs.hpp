@@ -15,10 +15,6 @@
 /// a stranger's: nothing in it is followed, waited for or trusted.
 namespace volt::run {
 
-/// Whether `path` ("logs/a.txt") is named by `pattern`: segments as in fnmatch(3), a leading dot
-/// only by a dot, and "**" for any number of folders. Both are relative, '/' between segments.
-bool matches(std::string_view pattern, std::string_view path);
-
 struct Wanted {
   std::vector<std::string> patterns;  ///< each must match at least one file
   std::vector<std::string> optional;  ///< may match none
@@ -32,11 +28,12 @@ struct Collected {
   bool executable = false;
 };
 
-/// Finds what `wanted` names in `folder`, in bytewise order of the paths. Throws Error
-/// (answer_is_no), naming the file or pattern, when a pattern matches nothing, or what matches is
-/// no regular file, has a name that is not printable UTF-8 or that volt uses itself, or there are
-/// more than schema::max_entries of them; Error (interrupted). Files with several links are copied
-/// first, so that nobody else holds them.
+/// Finds the files that `wanted` names in `folder`, in bytewise order of the paths; folders are
+/// none. Throws Error (answer_is_no), naming the file or pattern, when a pattern matches nothing,
+/// or what matches is no regular file or may not be opened, has a name that is not printable UTF-8
+/// or that volt uses itself, or there are more than schema::max_entries of them; Error
+/// (interrupted). Files with several links are copied first, so that nobody else holds them. Raises
+/// the soft limit of open files when that many need it.
 std::vector<Collected> collect(const host::Path& folder, const Wanted& wanted,
                                std::stop_token stop);
 

@@ -99,13 +99,22 @@ class Following {
 
   ProgramEnd perform() {
     choose_gpus();
-    auto sandbox = start();
+    std::optional<sandbox::Sandbox> sandbox(start());
     begin_ = Clock::now();
-    follow(sandbox);
-    const auto ended = finish(sandbox);
+    try {
+      follow(*sandbox);
+    } catch (const Error&) {
+      sandbox.reset();  // what it still printed before that is worth reading
+      drain();
+      throw;
+    }
+    const auto ended = sandbox->wait();
+    drain();
+    if (stopping_) throw_stopped();
     end_.status = ended.signal != 0 ? 128 + ended.signal : ended.status;
     end_.peak_memory_bytes = std::max(end_.peak_memory_bytes, ended.peak_memory_bytes);
     end_.cpu = std::max(end_.cpu, ended.cpu);
+    measure_({Clock::now() - begin_, end_.cpu, 0, disk_bytes(Clock::now()), 0, {}});
     return std::move(end_);
   }
 
@@ -280,8 +289,7 @@ class Following {
                   124, "limit");
   }
 
-  sandbox::Ended finish(sandbox::Sandbox& sandbox) {
-    const auto ended = sandbox.wait();
+  void drain() {
     // All writers are gone: what is in the pipes is all that there will be.
     for (auto* stream : {&out_, &err_}) {
       if (!stream->open()) continue;
@@ -291,8 +299,6 @@ class Following {
       }
       if (stream->open()) stream->finish(sink_);
     }
-    if (stopping_) throw_stopped();
-    return ended;
   }
 
   const schema::Job& job_;

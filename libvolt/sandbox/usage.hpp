@@ -20,6 +20,7 @@ struct Usage {
   std::uint64_t memory_bytes = 0;    ///< each page once; files in memory without a name included
   std::uint64_t nameless_bytes = 0;  ///< on the disk, of open files that were removed
   std::chrono::nanoseconds cpu{0};   ///< of living processes and those that they waited for
+  std::uint64_t unseen = 0;  ///< processes whose open files could not be looked at, or not all
 };
 
 /// Of all processes below `root`. Memory is first added up cheaply, shared pages counted again and

@@ -7,6 +7,7 @@
 
 #include "libvolt/base/quantities.hpp"
 #include "libvolt/base/text.hpp"
+#include "libvolt/schema/pattern.hpp"
 
 namespace volt::schema {
 namespace {
@@ -20,6 +21,7 @@ constexpr std::array<std::string_view, 4> levels{"L0", "L2", "L4", "all"};
 constexpr std::array<std::string_view, 2> command_levels{"L0", "all"};
 constexpr std::array<std::string_view, 2> workloads{"matmul", "command"};
 constexpr std::size_t max_words = 4096, max_word_bytes = 65'536;
+constexpr const char* no_plain_name = "is no plain file name";
 /// Larger extents could not be multiplied within a human life, and products of two fit 64 bits.
 constexpr std::int64_t max_extent = std::int64_t{1} << 31;
 
@@ -239,7 +241,7 @@ void parse_inputs(Fields& fields, const Source& source, Command& command) {
 void check_patterns(const std::vector<std::string>& patterns, const Fields& fields,
                     std::string_view key, const Value& value) {
   for (const auto& pattern : patterns) {
-    if (!is_plain_path(pattern)) {
+    if (!is_plain_path(pattern) || split(pattern, '/').size() > max_depth) {
       fields.fail(key, value,
                   "has \"" + printable(pattern) +
                       "\", which names nothing below the "
@@ -350,17 +352,22 @@ Value input_value(const Input& input) {
 
 }  // namespace
 
-void check_output_name(std::string_view name, const Fields& fields, std::string_view key,
-                       const Value& value) {
+std::string why_no_output(std::string_view path) {
   constexpr std::array<std::string_view, 5> ours{"receipt.json", "job.json", "run.json",
                                                  "metrics.jsonl", "loss.svg"};
-  if (name.empty() || name.size() > 255 || name.find('/') != std::string_view::npos ||
-      printable(name, 1024) != name) {
-    fields.fail(key, value, "is no plain file name", "outputs lie in the run folder itself");
-  }
-  if (name.front() == '.' || std::find(ours.begin(), ours.end(), name) != ours.end()) {
-    fields.fail(key, value, "is a name that volt uses itself", "choose another one");
-  }
+  if (!is_plain_path(path)) return no_plain_name;
+  const auto first = split(path, '/').front();
+  const bool is_ours = first.front() == '.' || std::ranges::find(ours, first) != ours.end();
+  return is_ours ? "is a name that volt uses itself" : "";
+}
+
+void check_output_name(std::string_view name, const Fields& fields, std::string_view key,
+                       const Value& value) {
+  const bool in_folder = name.find('/') != std::string_view::npos;
+  const std::string why = in_folder ? no_plain_name : why_no_output(name);
+  if (why.empty()) return;
+  fields.fail(key, value, why,
+              why == no_plain_name ? "outputs lie in the run folder itself" : "choose another one");
 }
 
 Demand ProofPolicy::demand() const {
@@ -384,7 +391,7 @@ ProofPolicy ProofPolicy::at_least(const ProofPolicy& usual) const {
 std::vector<std::pair<std::string_view, Input*>> Job::inputs() {
   if (!is_command()) return {{"a", &matmul.a}, {"b", &matmul.b}};
   std::vector<std::pair<std::string_view, Input*>> all;
-  for (auto& [name, input] : command.inputs) all.emplace_back(name, &input);
+  for (auto& input : command.inputs) all.emplace_back(input.first, &input.second);
   return all;
 }
 

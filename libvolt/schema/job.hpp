@@ -131,7 +131,10 @@ doc::Value to_value(const Job& job);
 /// Whether `name` can be that of an environment variable: [A-Za-z_][A-Za-z0-9_]*.
 bool is_variable(std::string_view name);
 
-/// A file name that may be written into a run folder: not ours, no folder, printable.
+/// What is wrong with a relative path ("logs/a.txt") as that of an output in a run folder, to go on
+/// with after its name: "is no plain file name", "is a name that volt uses itself"; empty: nothing.
+std::string why_no_output(std::string_view path);
+/// The same for an output that lies in the run folder itself. Throws Error (of `fields`).
 void check_output_name(std::string_view name, const doc::Fields& fields, std::string_view key,
                        const doc::Value& value);
 

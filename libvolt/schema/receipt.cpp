@@ -75,7 +75,9 @@ OutputRecord parse_subject(const Value& value, const Source& source, const std::
   Fields fields(value, source, path);
   OutputRecord output;
   output.name = fields.string("name");
-  check_output_name(output.name, fields, "name", fields.get("name"));
+  if (const auto why = why_no_output(output.name); !why.empty()) {
+    fields.fail("name", fields.get("name"), why);
+  }
   Fields digest = fields.table("digest");
   Fields annotations = fields.table("annotations");
   output.sha256 = digest.digest("sha256");

@@ -198,3 +198,24 @@ TEST_CASE("what a job demands follows from its level") {
   CHECK(demand("L4") == Demand::output);
   CHECK(demand("all") == Demand::output);
 }
+
+TEST_CASE("an output may lie in a folder, but not under a name of volt's own") {
+  const std::string plain = "is no plain file name", own = "is a name that volt uses itself";
+  for (const char* path : {"a", "a/b.txt", "a/.b", "a/receipt.json", "a/...", "\xc3\xa9/ "}) {
+    CHECK(why_no_output(path) == "");
+  }
+  for (const char* path :
+       {"", "/a", "a/", "a//b", "a/.", "a/../b", "../a", "./a", "a/\n", "\xff"}) {
+    CHECK(why_no_output(path) == plain);
+  }
+  for (const char* path : {".", "..", ".volt", ".a/b", "receipt.json", "job.json/a", "run.json",
+                           "metrics.jsonl", "loss.svg"}) {
+    CHECK(why_no_output(path) == own);
+  }
+  const std::string longest(255, 'n');
+  const std::string four = longest + "/" + longest + "/" + longest + "/" + longest;
+  CHECK(why_no_output(four + "/") == plain);
+  CHECK(why_no_output(four) == "");
+  CHECK(why_no_output(four + "/n") == plain);
+  CHECK(why_no_output("a/n" + longest) == plain);
+}
