@@ -73,8 +73,8 @@ Forger::Forger(crypto::SigningKey own_key, host::Path folder, std::vector<std::s
   receipt.signer = key.public_key().der();
   const auto job_value = doc::parse_json(text("job.json"), "job.json");
   job = schema::parse_job(job_value, {"job.json"}, "job");
-  geometry = workload::geometry(job.matmul, receipt.input("a")->tensor.description,
-                                receipt.input("b")->tensor.description);
+  geometry = workload::geometry(job.matmul, receipt.input("a")->tensor->description,
+                                receipt.input("b")->tensor->description);
   a = elements_of("a", job.matmul.a);
   b = elements_of("b", job.matmul.b);
   const Bytes output = file(job.matmul.out);
@@ -131,9 +131,9 @@ void Forger::set_input(std::string_view name, const std::vector<float>& elements
   (name == "a" ? a : b) = bytes_of(elements);
   for (auto& record : receipt.inputs) {
     if (record.name != name) continue;
-    record.tensor.pages = root_of(record.tensor.description, bytes_of(elements));
+    record.tensor->pages = root_of(record.tensor->description, bytes_of(elements));
     if (record.seed) return;
-    Bytes bytes = joined(tensor::npy_header(record.tensor.description), bytes_of(elements));
+    Bytes bytes = joined(tensor::npy_header(record.tensor->description), bytes_of(elements));
     record.sha256 = crypto::sha256(bytes);
     record.bytes = bytes.size();
     files[std::string(name) + ".npy"] = std::move(bytes);

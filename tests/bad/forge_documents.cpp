@@ -45,7 +45,7 @@ std::string trailing(const std::string& text) { return text + "{}"; }
 
 /// Adds a digest of a file to an input that is made from a seed.
 void seed_and_digest(Forger& f) {
-  const std::string pages = "\"volt-pages\":\"" + f.receipt.inputs[0].tensor.pages.hex() + "\"";
+  const std::string pages = "\"volt-pages\":\"" + f.receipt.inputs[0].tensor->pages.hex() + "\"";
   f.edit_payload(pages, "\"sha256\":\"" + f.receipt.job.hex() + "\"," + pages);
 }
 

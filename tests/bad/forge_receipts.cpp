@@ -135,7 +135,7 @@ void other_input_relabelled(Forger& f) {
 
 /// A made-up digest of the input's elements, under the right digest of its file.
 void input_root(Forger& f) {
-  f.receipt.inputs.front().tensor.pages = crypto::sha256(as_bytes("anything"));
+  f.receipt.inputs.front().tensor->pages = crypto::sha256(as_bytes("anything"));
 }
 
 /// c.npy of the same bytes, said to be integers.
@@ -224,9 +224,9 @@ const Forgery entries[] = {
        std::swap(r.outputs[0].tensor->description.shape[0],
                  r.outputs[0].tensor->description.shape[1]);
      })},
-    {"other-input-shape", stating([](auto& r) { r.inputs[0].tensor.description.shape[0] /= 2; })},
+    {"other-input-shape", stating([](auto& r) { r.inputs[0].tensor->description.shape[0] /= 2; })},
     {"fewer-rows", stating([](auto& r) {
-       r.inputs[0].tensor.description.shape[0] /= 2;
+       r.inputs[0].tensor->description.shape[0] /= 2;
        r.outputs[0].tensor->description.shape[0] /= 2;
        r.units /= 2;
      })},

@@ -66,14 +66,14 @@ TEST_CASE("every public field changes the seed, each in its own way") {
       [](R& r) { r.trace_root = digest_of("x"); },
       [](R& r) { r.units = 1023; },
       [](R& r) { r.inputs[0].name = "d"; },
-      [](R& r) { r.inputs[0].tensor.pages = digest_of("x"); },
-      [](R& r) { r.inputs[1].tensor.pages = digest_of("x"); },
-      [](R& r) { r.inputs[0].tensor.description.dtype = tensor::Dtype::i8; },
+      [](R& r) { r.inputs[0].tensor->pages = digest_of("x"); },
+      [](R& r) { r.inputs[1].tensor->pages = digest_of("x"); },
+      [](R& r) { r.inputs[0].tensor->description.dtype = tensor::Dtype::i8; },
       [](R& r) {
-        r.inputs[0].tensor.description.shape = {7, 32};
+        r.inputs[0].tensor->description.shape = {7, 32};
       },
       [](R& r) {
-        r.inputs[1].tensor.description.shape = {7, 32, 1};
+        r.inputs[1].tensor->description.shape = {7, 32, 1};
       },
       [](R& r) { std::swap(r.inputs[0], r.inputs[1]); },
       [](R& r) { r.inputs.pop_back(); },

@@ -205,11 +205,11 @@ TEST_CASE("an output may lie in a folder, but not under a name of volt's own") {
     CHECK(why_no_output(path) == "");
   }
   for (const char* path :
-       {"", "/a", "a/", "a//b", "a/.", "a/../b", "../a", "./a", "a/\n", "\xff"}) {
+       {"", ".", "..", "/a", "a/", "a//b", "a/.", "a/../b", "../a", "./a", "a/\n", "\xff"}) {
     CHECK(why_no_output(path) == plain);
   }
-  for (const char* path : {".", "..", ".volt", ".a/b", "receipt.json", "job.json/a", "run.json",
-                           "metrics.jsonl", "loss.svg"}) {
+  for (const char* path :
+       {".volt", ".a/b", "receipt.json", "job.json/a", "run.json", "metrics.jsonl", "loss.svg"}) {
     CHECK(why_no_output(path) == own);
   }
   const std::string longest(255, 'n');

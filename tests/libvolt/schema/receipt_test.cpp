@@ -165,13 +165,12 @@ TEST_CASE("more than 1024 entries are refused") {
 }
 
 TEST_CASE("outputs are plain file names that volt does not use itself") {
-  for (const char* name : {"", "../x", "a/b", "x\n", "\x1b[2J"}) {
-    CHECK(with("subject/0/name", name) ==
-          "r.json: subject[0].name is no plain file name [outputs lie in the run folder itself]");
+  for (const char* name : {"", "../x", ".", "..", "x\n", "\x1b[2J"}) {
+    CHECK(with("subject/0/name", name) == "r.json: subject[0].name is no plain file name");
   }
-  for (const char* name : {".", "..", ".volt", "receipt.json", "job.json", "run.json"}) {
+  for (const char* name : {".volt", "receipt.json", "job.json", "run.json"}) {
     CHECK(with("subject/0/name", name) ==
-          "r.json: subject[0].name is a name that volt uses itself [choose another one]");
+          "r.json: subject[0].name is a name that volt uses itself");
   }
 }
 
