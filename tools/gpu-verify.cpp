@@ -11,6 +11,7 @@
 #include "libvolt/run/prove.hpp"
 #include "libvolt/run/verify.hpp"
 #include "libvolt/run/worker.hpp"
+#include "libvolt/sandbox/supervisor.hpp"
 #include "libvolt/schema/job.hpp"
 
 namespace {
@@ -21,10 +22,12 @@ using doc::Value;
 struct Arguments {
   std::string receipt, job, challenge, proof, device = "auto", key_file, key_name;
   std::optional<std::string> signer, level;
-  std::vector<std::string> inputs;
+  std::vector<std::string> inputs, secrets;
+  std::string sandbox = "auto";
+  std::optional<std::chrono::seconds> timeout;
   std::uint64_t threads = 0;
   std::optional<std::uint64_t> draws;
-  bool all = false, fetch = false;
+  bool all = false, fetch = false, rerun = false;
 };
 
 crypto::KeyStore key_store() { return crypto::KeyStore(host::configuration_folder() / "keys"); }
@@ -43,9 +46,14 @@ Exit verify(cli::Session& session, const Arguments& arguments) {
   options.places.cache = host::cache_folder();
   if (arguments.fetch) options.places.http = http.get();
   options.seen = host::state_folder() / "seen";
+  options.rerun = arguments.rerun;
+  options.cache = host::cache_folder();
+  if (arguments.sandbox != "auto") options.given.level = sandbox::level_of(arguments.sandbox);
+  options.given.secrets = run::read_secrets(arguments.secrets);
+  run::Interrupt interrupt{session.stop(), session.signal_fd(), {}};
+  interrupt.limit = arguments.timeout;
   auto keys = key_store();
-  const auto verified =
-      run::verify(options, keys, session.sink(), {session.stop(), session.signal_fd(), {}});
+  const auto verified = run::verify(options, keys, session.sink(), interrupt);
   if (!session.json()) session.print(cli::to_text(verified.verdict));
   const Exit exit = verified.verdict.exit(verified.demand);
   auto members = schema::to_members(verified.verdict);
@@ -105,6 +113,9 @@ Exit key_import(cli::Session& session, const Arguments& arguments) {
 
 int main(int argc, char** argv) {
   if (argc == 2 && std::string_view(argv[1]) == "--worker") return run::worker_main();
+  if (argc == 3 && argv[1] == sandbox::supervisor_argument) {
+    return sandbox::supervisor_main(argv[2]);
+  }
   Arguments a;
   const cli::Tool tool{
       .name = "gpu-verify",
@@ -122,6 +133,15 @@ int main(int argc, char** argv) {
                    "level",
                    {"L0", "L2", "L4", "all"}},
                   {"--all", &a.all, {}, "compute everything again, whatever level is set"},
+                  {"--rerun", &a.rerun, {}, "run a command's program again, in a sandbox"},
+                  {"--sandbox",
+                   &a.sandbox,
+                   "LEVEL",
+                   "what holds that program; auto takes the best that works",
+                   "sandbox",
+                   {"auto", "namespaces", "landlock", "none"}},
+                  {"--secret", &a.secrets, "NAME=FILE", "a secret that the program wants"},
+                  {"--timeout", &a.timeout, "TIME", "give up after 90s, 10m, 1h30m"},
                   {"--challenge", &a.challenge, "FILE",
                    "your challenge, when the outputs are elsewhere"},
                   {"--proof", &a.proof, "FILE", "the prover's answer to it"},

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -18,10 +19,12 @@
 /// OPTIONS, the completions, --show-config and the tests; nothing is written twice.
 namespace volt::cli {
 
-/// Where the text of an option goes. Numbers are strict: no sign, no leading zero, no overflow.
+/// Where the text of an option goes. Numbers are strict: no sign, no leading zero, no overflow; a
+/// time is "90s" or "1h30m" and more than nothing.
 /// A vector takes the option as often as it is given.
 using Target = std::variant<bool*, std::string*, std::optional<std::string>*, std::uint64_t*,
-                            std::optional<std::uint64_t>*, std::vector<std::string>*>;
+                            std::optional<std::uint64_t>*, std::optional<std::chrono::seconds>*,
+                            std::vector<std::string>*>;
 
 struct Option {
   std::string names;  ///< "-o,--output", or "job" for a positional argument

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "libvolt/base/quantities.hpp"
 #include "libvolt/base/text.hpp"
 #include "libvolt/cli/table.hpp"
 
@@ -33,6 +34,12 @@ std::uint64_t number(std::string_view name, std::string_view text) {
        "digits only, no sign, no leading zero, at most 18446744073709551615");
 }
 
+std::chrono::seconds duration(std::string_view name, std::string_view text) {
+  const auto value = parse_duration(text);
+  if (value && value->count() > 0) return *value;
+  fail(name, text, "a time", "write 90s, 10m or 1h30m");
+}
+
 bool flag(std::string_view name, std::span<const std::string> texts) {
   if (texts.empty() || texts.front() == "true") return true;
   if (texts.front() == "false") return false;
@@ -48,6 +55,9 @@ std::optional<std::string> held(const Target& target) {
     std::optional<std::string> operator()(const std::uint64_t* to) { return std::to_string(*to); }
     std::optional<std::string> operator()(const std::optional<std::uint64_t>* to) {
       return *to ? std::optional(std::to_string(**to)) : std::nullopt;
+    }
+    std::optional<std::string> operator()(const std::optional<std::chrono::seconds>* to) {
+      return *to ? std::optional(std::to_string((*to)->count()) + "s") : std::nullopt;
     }
     std::optional<std::string> operator()(const std::vector<std::string>* to) {
       return to->empty() ? std::nullopt : std::optional(join(*to, " "));
@@ -92,6 +102,8 @@ void assign(const Option& option, std::span<const std::string> texts, std::strin
     (*list)->assign(texts.begin(), texts.end());
   } else if (auto* const* count = std::get_if<std::uint64_t*>(&target)) {
     **count = number(name, texts.front());
+  } else if (auto* const* time = std::get_if<std::optional<std::chrono::seconds>*>(&target)) {
+    **time = duration(name, texts.front());
   } else if (auto* const* maybe = std::get_if<std::optional<std::uint64_t>*>(&target)) {
     **maybe = number(name, texts.front());
   } else if (auto* const* text = std::get_if<std::string*>(&target)) {

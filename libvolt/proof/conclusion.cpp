@@ -63,4 +63,25 @@ void conclude(schema::Verdict& verdict, const Examined& examined,
                   "; --all, where the outputs are, settles it");
 }
 
+void conclude(schema::Verdict& verdict, const Rerun& rerun) {
+  const auto set = [&](Answer work, Answer output, const std::string& why) {
+    verdict.set("work", work, why);
+    verdict.set("output", output, why);
+  };
+  if (!rerun.failure.empty()) {
+    set(Answer::cannot_tell, Answer::cannot_tell,
+        "run again, it made no outputs: " + rerun.failure);
+  } else if (rerun.difference.empty()) {
+    set(Answer::holds, Answer::holds, "run again, it made the same outputs, each bit equal");
+  } else if (rerun.repeatable) {
+    set(Answer::cannot_tell, Answer::fails,
+        "run again twice, it made the same outputs both times, but not those of the receipt: " +
+            rerun.difference);
+  } else {
+    set(Answer::cannot_tell, Answer::cannot_tell,
+        "run again, it made other outputs each time (" + rerun.difference +
+            "): such a program cannot be checked");
+  }
+}
+
 }  // namespace volt::proof

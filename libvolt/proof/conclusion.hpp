@@ -25,4 +25,14 @@ struct Examined {
 void conclude(schema::Verdict& verdict, const Examined& examined,
               const schema::ProofPolicy& policy);
 
+/// What came of running a command again.
+struct Rerun {
+  std::string failure;      ///< why it came to no outputs; empty: it did
+  std::string difference;   ///< how they differ from the receipt's; empty: not at all
+  bool repeatable = false;  ///< a second run gave the same other outputs
+};
+
+/// The same for a command, of which a run is the only unit.
+void conclude(schema::Verdict& verdict, const Rerun& rerun);
+
 }  // namespace volt::proof

@@ -40,6 +40,12 @@ std::vector<std::string> values_of(const std::map<std::string, std::string>& sec
   return values;
 }
 
+void check_secret(const std::string& name, const std::string& value) {
+  if (value.empty() || !is_utf8(value) || value.find('\0') != std::string::npos) {
+    throw Error(Exit::usage, "the secret " + name + " is empty, or no text");
+  }
+}
+
 /// One of the program's two streams.
 class Stream {
  public:
@@ -318,22 +324,30 @@ class Following {
 
 }  // namespace
 
-std::map<std::string, std::string> find_secrets(const schema::Job& job,
-                                                const std::vector<std::string>& files) {
-  const auto& names = job.command.secrets;
+std::map<std::string, std::string> read_secrets(const std::vector<std::string>& files) {
   std::map<std::string, std::string> values;
   for (const auto& file : files) {
     const auto equals = file.find('=');
     const auto name = file.substr(0, equals);
-    if (equals == std::string::npos || equals + 1 == file.size()) {
-      throw Error(Exit::usage, "--secret is \"" + printable(name) + "\", not NAME=FILE",
+    if (equals == std::string::npos || equals + 1 == file.size() || !schema::is_variable(name)) {
+      throw Error(Exit::usage, "--secret wants NAME=FILE",
                   "secrets never stand on a command line: write the value into a file");
     }
+    values[name] = trim(host::read_file(file.substr(equals + 1), max_secret_bytes));
+    check_secret(name, values[name]);
+  }
+  return values;
+}
+
+std::map<std::string, std::string> find_secrets(const schema::Job& job,
+                                                const std::vector<std::string>& files) {
+  const auto& names = job.command.secrets;
+  auto values = read_secrets(files);
+  for (const auto& [name, value] : values) {
     if (std::ranges::find(names, name) == names.end()) {
       throw Error(Exit::usage, "the job names no secret " + printable(name),
                   suggestion(name, std::vector<std::string_view>(names.begin(), names.end())));
     }
-    values[name] = trim(host::read_file(file.substr(equals + 1), max_secret_bytes));
   }
   for (const auto& name : names) {
     if (values.contains(name)) continue;
@@ -342,12 +356,8 @@ std::map<std::string, std::string> find_secrets(const schema::Job& job,
       throw Error(Exit::usage, "the secret " + name + " is not set",
                   "set it in the environment, or give --secret " + name + "=FILE");
     }
+    check_secret(name, *value);
     values[name] = *value;
-  }
-  for (const auto& [name, value] : values) {
-    if (value.empty() || !is_utf8(value) || value.find('\0') != std::string::npos) {
-      throw Error(Exit::usage, "the secret " + name + " is empty, or no text");
-    }
   }
   return values;
 }

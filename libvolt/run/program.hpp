@@ -27,8 +27,9 @@ struct Given {
   std::string device = "auto";                 ///< which GPUs; see device::choose()
 };
 
-/// The values of the secrets that a job names: from files ("NAME=FILE"), else from this process's
-/// environment. Throws Error (usage, not_found, local_io).
+/// Secrets from files ("NAME=FILE"), by name. Throws Error (usage, not_found, local_io).
+std::map<std::string, std::string> read_secrets(const std::vector<std::string>& files);
+/// All that a job names: those, and the rest from this process's environment.
 std::map<std::string, std::string> find_secrets(const schema::Job& job,
                                                 const std::vector<std::string>& files);
 

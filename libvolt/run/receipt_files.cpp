@@ -28,6 +28,17 @@ std::optional<host::Path> hint(const host::Path& folder, std::string_view name) 
   return std::nullopt;
 }
 
+/// The input of a job that a record is of, and where below it, when that is a folder.
+std::pair<const schema::Input*, std::string> input_of(const schema::Job& job,
+                                                      std::string_view name) {
+  for (const auto& [known, input] : job.inputs()) {
+    if (known == name) return {input, {}};
+    const auto folder = std::string(known) + "/";
+    if (name.starts_with(folder)) return {input, std::string(name.substr(folder.size()))};
+  }
+  return {nullptr, {}};
+}
+
 }  // namespace
 
 Loaded load_receipt(const host::Path& path) {
@@ -80,22 +91,26 @@ InputFiles find_inputs(const Loaded& loaded, const schema::Job& job, inputs::Pla
     throw Error(Exit::not_found, "there is no " + shown(path),
                 named ? "--inputs takes paths alone: inputs are found by their digests" : "");
   }
-  for (const auto& [name, input] : job.inputs()) {
-    const auto* record = loaded.receipt.receipt.input(name);
-    if (record == nullptr || !record->sha256) continue;
+  for (const auto& record : loaded.receipt.receipt.inputs) {
+    const auto [input, below] = input_of(job, record.name);
+    if (input == nullptr || !record.sha256) continue;
     places.candidates = given;
+    for (const auto& folder : given) places.candidates.push_back(folder / record.name);
     if (const auto* file = std::get_if<schema::File>(&input->from); file && !file->path.empty()) {
-      places.candidates.push_back(loaded.folder / file->path);
-      places.candidates.push_back(loaded.folder / ".." / file->path);
+      const auto path = below.empty() ? host::Path(file->path) : host::Path(file->path) / below;
+      places.candidates.push_back(loaded.folder / path);
+      places.candidates.push_back(loaded.folder / ".." / path);
     }
     places.candidates.push_back(loaded.folder);
-    if (auto noted = hint(loaded.folder, name)) places.candidates.push_back(std::move(*noted));
-    auto found = inputs::find_by_digest(name, *record->sha256, record->bytes, places,
+    if (auto noted = hint(loaded.folder, record.name)) {
+      places.candidates.push_back(std::move(*noted));
+    }
+    auto found = inputs::find_by_digest(record.name, *record.sha256, record.bytes, places,
                                         std::get_if<schema::Url>(&input->from), sink, stop);
     if (found) {
       files.found.push_back(std::move(*found));
     } else {
-      files.missing.emplace_back(name);
+      files.missing.push_back(record.name);
     }
   }
   return files;

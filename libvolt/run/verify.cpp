@@ -13,6 +13,7 @@
 #include "libvolt/run/job_file.hpp"
 #include "libvolt/run/operands.hpp"
 #include "libvolt/run/receipt_files.hpp"
+#include "libvolt/run/rerun.hpp"
 #include "libvolt/run/seen.hpp"
 #include "libvolt/workload/matmul.hpp"
 
@@ -50,7 +51,9 @@ class Verification {
     if (verdict_.failed()) return done();
     verdict_.level = level();
     // Whatever comes of it: one attempt has one result.
-    if (job_known && !options_.seen.empty() && !check_seen()) return done();
+    // A command may give another one each time it is run, and nobody could tell why.
+    const bool promised = job_known && !job_.is_command();
+    if (promised && !options_.seen.empty() && !check_seen()) return done();
     if (!options_.proof.empty()) {
       check_proof(job_known);
     } else {
@@ -119,13 +122,18 @@ class Verification {
       verdict_.set("job", Answer::fails, "the receipt contradicts its job: " + why);
       return true;
     }
-    const auto g = geometry();
     verdict_.set("job", Answer::holds,
-                 job_.name + ": " + std::string(receipt().workload) + " " + receipt().profile +
-                     ", " + std::to_string(g.m) + " x " + std::to_string(g.n) + " x " +
-                     std::to_string(g.k) + ", attempt " + std::to_string(receipt().attempt));
+                 job_.name + ": " + std::string(receipt().workload) + description() + ", attempt " +
+                     std::to_string(receipt().attempt));
     describe_inputs();
     return true;
+  }
+
+  std::string description() const {
+    if (job_.is_command()) return ", " + printable(job_.command.argv.front(), 60);
+    const auto g = geometry();
+    return " " + receipt().profile + ", " + std::to_string(g.m) + " x " + std::to_string(g.n) +
+           " x " + std::to_string(g.k);
   }
 
   workload::Geometry geometry() const {
@@ -142,8 +150,9 @@ class Verification {
         part += "from seed " + std::to_string(input->seeded()->seed);
       } else if (input->sha256) {
         part += "as the job pins";
-      } else if (const auto& run = receipt().input(name)->receipt) {
-        part += "from the run with receipt " + run->hex().substr(0, 16) + ", as the prover claims";
+      } else if (const auto* record = receipt().input(name); record && record->receipt) {
+        part += "from the run with receipt " + record->receipt->hex().substr(0, 16) +
+                ", as the prover claims";
         all_pinned = false;
       } else {
         part += "as the prover claims";
@@ -156,16 +165,26 @@ class Verification {
           verdict_.unproven.begin(),
           "that unpinned inputs are what you think (gpu-run --lock pins them)");
     }
-    verdict_.set("inputs", all_pinned ? Answer::holds : Answer::cannot_tell, join(parts, "; "));
+    verdict_.set("inputs", all_pinned ? Answer::holds : Answer::cannot_tell,
+                 parts.empty() ? "none" : join(parts, "; "));
   }
 
   std::string level() {
     std::string wanted = options_.level.value_or(policy_.level);
-    if (wanted == "L4" && job_.matmul.profile != "i8") {
+    if (job_.is_command()) {
+      if (options_.rerun) wanted = "all";
+      if (wanted != "L0" && wanted != "all") {
+        throw Error(Exit::usage, "a command has no level " + wanted,
+                    "only running it again shows more than its files: --rerun");
+      }
+    } else if (options_.rerun) {
+      throw Error(Exit::usage, "--rerun is for commands, which this is not",
+                  "--all computes every element again");
+    } else if (wanted == "L4" && job_.matmul.profile != "i8") {
       throw Error(Exit::usage, "level L4 needs the profile i8, not " + job_.matmul.profile,
                   "only integer products have an algebraic check; try --all");
     }
-    if (options_.level) {
+    if (options_.level || options_.rerun) {
       // Asking for more than the job demands makes that the demand.
       schema::ProofPolicy asked;
       asked.level = wanted;
@@ -197,7 +216,7 @@ class Verification {
                      printable(output.name) + " is not the file that the receipt names");
         return;
       }
-      outputs_.emplace_back(output.name, std::move(fd));
+      if (!job_.is_command()) outputs_.emplace_back(output.name, std::move(fd));
       ++right;
     }
     if (!missing.empty()) {
@@ -220,10 +239,22 @@ class Verification {
   void check_work() {
     if (verdict_.level == "L0") return leave_open("not examined at level L0");
     if (verdict_.find("files")->answer != Answer::holds) return leave_open("the output is missing");
+    if (job_.is_command()) {
+      if (!options_.rerun) return leave_open("only running the program again shows it: --rerun");
+      if (job_.limits.network) {
+        return leave_open("the program wants the network, which it does not get from a verifier");
+      }
+      for (const auto& name : job_.command.secrets) {
+        // What lies in a verifier's environment is not for a stranger's program.
+        if (options_.given.secrets.contains(name)) continue;
+        return leave_open("the program wants the secret " + name + "; give --secret");
+      }
+    }
     const InputFiles files = find_inputs(*loaded_, job_, options_.places, sink_, interrupt_.stop);
     if (!files.missing.empty()) {
       return leave_open(missing_text(files) + "; give --inputs");
     }
+    if (job_.is_command()) return run_again(files);
     using How = proof::Examined::How;
     draws_ = std::min(policy_.draws(), schema::max_draws);
     How how = verdict_.level == "L4" ? How::algebra : How::sample;
@@ -250,6 +281,16 @@ class Verification {
     } catch (const Error& error) {
       if (error.code() != Exit::verification_failed && error.code() != Exit::usage) throw;
       verdict_.set("output", Answer::fails, reason(error));
+    }
+  }
+
+  void run_again(const InputFiles& files) {
+    try {
+      proof::conclude(verdict_, rerun(job_, receipt(), files.found, options_.given, options_.cache,
+                                      sink_, interrupt_));
+    } catch (const Stopped& error) {
+      if (interrupt_.limit && error.code() == Exit::timeout) throw;
+      leave_open("run again, " + error.message());
     }
   }
 

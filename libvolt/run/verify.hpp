@@ -7,6 +7,7 @@
 #include "libvolt/crypto/key_store.hpp"
 #include "libvolt/device/device.hpp"
 #include "libvolt/inputs/inputs.hpp"
+#include "libvolt/run/program.hpp"
 #include "libvolt/run/worker.hpp"
 #include "libvolt/schema/receipt.hpp"
 #include "libvolt/schema/verdict.hpp"
@@ -21,6 +22,9 @@ struct VerifyOptions {
   std::string job;                   ///< the verifier's own job file; empty: none
   std::string challenge, proof;      ///< files; empty: the outputs themselves are examined
   device::Wanted device;
+  bool rerun = false;     ///< run a command's program again
+  Given given;            ///< for that program
+  host::Path cache;       ///< and a place to run it in
   inputs::Places places;  ///< where to look for inputs
   host::Path seen;        ///< file that remembers results, empty: none
 };

@@ -115,8 +115,8 @@ proof::Pages pages_of_c(const Forger& f) {
       host::read_file(f.argument(1), schema::max_document_bytes), "challenge");
   const auto made = schema::parse_challenge(envelope.payload, "challenge");
   const auto units = proof::drawn_units(made.seed, made.draws, f.receipt.units);
-  return proof::needed(f.geometry, f.receipt.input("a")->tensor.description,
-                       f.receipt.input("b")->tensor.description, units)
+  return proof::needed(f.geometry, f.receipt.input("a")->tensor->description,
+                       f.receipt.input("b")->tensor->description, units)
       .c;
 }
 

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,9 +18,10 @@ namespace volt::gpu_run {
 
 struct Arguments {
   std::string job, output, device = "auto", example = "matmul", challenge;
-  std::string sandbox = "auto", timeout, then, host_path;
+  std::string sandbox = "auto";
   std::vector<std::string> bindings, inputs, env, secrets, host_paths;
   std::uint64_t threads = 0;
+  std::optional<std::chrono::seconds> timeout;
   bool check = false, lock = false, force = false, exit_class = false;
 };
 

@@ -102,16 +102,6 @@ run::Given given(const Arguments& arguments, const schema::Job& job) {
   return given;
 }
 
-std::optional<std::chrono::seconds> timeout(const Arguments& arguments) {
-  if (arguments.timeout.empty()) return std::nullopt;
-  const auto duration = parse_duration(arguments.timeout);
-  if (!duration || duration->count() == 0) {
-    throw Error(Exit::usage, "--timeout is \"" + printable(arguments.timeout) + "\", no duration",
-                "write 90s, 10m or 1h30m");
-  }
-  return duration;
-}
-
 /// What a run came to, said and given as the result.
 Exit tell(cli::Session& session, const run::JobFile& file, const run::Outcome& outcome) {
   const std::string folder = outcome.folder.string();
@@ -187,7 +177,7 @@ Exit run_job(cli::Session& session, const Arguments& arguments) {
     options.device = device::wanted(arguments.device, arguments.threads);
   }
   auto stop = interrupt(session);
-  stop.limit = timeout(arguments);
+  stop.limit = arguments.timeout;
   try {
     const auto outcome = run::run_job(file, options, keys, session.sink(), stop);
     const Exit exit = tell(session, file, outcome);

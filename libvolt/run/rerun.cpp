@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libvolt/run/rerun.hpp"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+
+#include "libvolt/base/text.hpp"
+#include "libvolt/run/outputs.hpp"
+
+namespace volt::run {
+namespace {
+
+/// What the program prints is of no interest here.
+class WithoutOutput final : public Sink {
+ public:
+  explicit WithoutOutput(Sink& sink) : sink_(sink) {}
+  void send(const Event& event) override {
+    if (!std::holds_alternative<Output>(event)) sink_.send(event);
+  }
+
+ private:
+  Sink& sink_;
+};
+
+class TemporaryFolder {
+ public:
+  explicit TemporaryFolder(const host::Path& place) {
+    host::make_folder(place);
+    std::string name = (place / "rerun-XXXXXX").string();
+    if (::mkdtemp(name.data()) == nullptr) throw_system(errno, "cannot make a folder in " + name);
+    path_ = name;
+  }
+  ~TemporaryFolder() {
+    try {
+      host::remove_tree(path_);
+    } catch (const Error&) {
+      // It lies in the cache, which may be removed at any time.
+    }
+  }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  const host::Path& path() const { return path_; }
+
+ private:
+  host::Path path_;
+};
+
+using Made = std::map<std::string, Digest>;
+
+/// How one result differs from another, empty: not at all.
+std::string difference(const Made& made, const Made& other, std::string_view whose) {
+  for (const auto& [name, digest] : made) {
+    const auto same = other.find(name);
+    if (same == other.end()) return printable(name) + " is not among the " + std::string(whose);
+    if (same->second != digest) return printable(name) + " is another file";
+  }
+  for (const auto& [name, digest] : other) {
+    if (!made.contains(name)) return printable(name) + " was not made again";
+  }
+  return {};
+}
+
+}  // namespace
+
+proof::Rerun rerun(const schema::Job& job, const schema::Receipt& receipt,
+                   const std::vector<inputs::Found>& found, const Given& given,
+                   const host::Path& place, Sink& sink, const Interrupt& interrupt) {
+  Made claimed;
+  for (const auto& output : receipt.outputs) claimed.emplace(output.name, output.sha256);
+  WithoutOutput quiet(sink);
+  const auto once = [&](Made& made) -> std::string {
+    const TemporaryFolder folder(place);
+    const Scratch scratch(folder.path() / "scratch", job, found, interrupt.stop);
+    try {
+      const auto end = run_program(job, scratch, given, quiet, interrupt, [](const Sample&) {});
+      if (end.status != 0) return "the program ended with status " + std::to_string(end.status);
+      scratch.remove_links(job);
+      for (const auto& file :
+           collect(scratch.work(), {job.command.outputs, job.command.optional}, interrupt.stop)) {
+        made.emplace(file.path, inputs::digest_of(file.fd.get(), file.path, quiet, interrupt.stop));
+      }
+    } catch (const Error& error) {
+      if (error.code() != Exit::answer_is_no && error.code() != Exit::not_found) throw;
+      return error.message();
+    }
+    return {};
+  };
+  proof::Rerun result;
+  Made first, second;
+  result.failure = once(first);
+  if (!result.failure.empty()) return result;
+  result.difference = difference(first, claimed, "receipt's outputs");
+  if (result.difference.empty()) return result;
+  sink.send(Log{Log::Level::info,
+                "the outputs differ; running it once more, to see whether they "
+                "always do"});
+  result.failure = once(second);
+  result.repeatable = result.failure.empty() && difference(first, second, "others").empty();
+  return result;
+}
+
+}  // namespace volt::run
