@@ -32,6 +32,7 @@ constexpr milliseconds grace = 5s;
 constexpr std::uint64_t usual_processes = 4096;
 /// One write to a pipe that is said to be ready takes so much without waiting.
 constexpr std::size_t piece_bytes = 4096;
+constexpr std::uint64_t slack_bytes = std::uint64_t{256} << 20;
 constexpr std::size_t max_secret_bytes = 65'536;
 
 std::vector<std::string> values_of(const std::map<std::string, std::string>& secrets) {
@@ -162,7 +163,8 @@ class Following {
                          scratch_.in_place().end());
     program.network = job_.limits.network;
     program.tasks = task_limit_ + sandbox::Sandbox::own_tasks;
-    program.file_bytes = job_.limits.disk_bytes.value_or(0);
+    // Beyond what ends the program, so that it is told as that, and only before it is noticed.
+    if (job_.limits.disk_bytes) program.file_bytes = 2 * *job_.limits.disk_bytes + slack_bytes;
     program.shared_bytes = memory_limit_ / 2;
     return program;
   }
