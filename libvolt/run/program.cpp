@@ -32,6 +32,7 @@ constexpr milliseconds grace = 5s;
 constexpr std::uint64_t usual_processes = 4096;
 /// One write to a pipe that is said to be ready takes so much without waiting.
 constexpr std::size_t piece_bytes = 4096;
+constexpr std::uint64_t slack_tasks = 64;
 constexpr std::uint64_t slack_bytes = std::uint64_t{256} << 20;
 constexpr std::size_t max_secret_bytes = 65'536;
 
@@ -162,8 +163,8 @@ class Following {
     program.shown.insert(program.shown.end(), scratch_.in_place().begin(),
                          scratch_.in_place().end());
     program.network = job_.limits.network;
-    program.tasks = task_limit_ + sandbox::Sandbox::own_tasks;
-    // Beyond what ends the program, so that it is told as that, and only before it is noticed.
+    // What the kernel enforces lies beyond what ends the program: it is to be told why it ended.
+    program.tasks = task_limit_ + slack_tasks;
     if (job_.limits.disk_bytes) program.file_bytes = 2 * *job_.limits.disk_bytes + slack_bytes;
     program.shared_bytes = memory_limit_ / 2;
     return program;

@@ -128,7 +128,7 @@ host::Path find_bwrap() {
 View view_for(const Program& program, const host::Path& supervisor) {
   Line line;
   line.add({"--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try", "--hostname",
-            "volt", "--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL"});
+            "volt", "--new-session", "--clearenv", "--cap-drop", "ALL"});
   if (program.user == 0) {
     line.add({"--unshare-user", "--disable-userns"});
   } else {
