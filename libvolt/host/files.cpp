@@ -87,13 +87,22 @@ Bytes read_whole(int fd) {
 std::string read_file(const Path& path, std::uint64_t max_bytes, Exit wrong) {
   const Fd fd = open_file(path, wrong);
   const auto size = stamp_of(fd.get()).bytes;
-  if (size > max_bytes) {
-    throw Error(wrong, shown(path) + " has " + std::to_string(size) + " bytes, more than the " +
+  const auto refuse_beyond = [&](std::uint64_t bytes) {
+    if (bytes <= max_bytes) return;
+    throw Error(wrong, shown(path) + " has " + std::to_string(bytes) + " bytes, more than the " +
                            std::to_string(max_bytes) + " allowed");
-  }
+  };
+  refuse_beyond(size);
   std::string text(size, '\0');
-  text.resize(read_at(fd.get(), 0, reinterpret_cast<std::uint8_t*>(text.data()), size));
-  return text;
+  text.resize(read_at(fd.get(), 0, reinterpret_cast<std::uint8_t*>(text.data()), text.size()));
+  // The kernel's own files claim to have no length.
+  for (char more[4096];;) {
+    const auto count =
+        read_at(fd.get(), text.size(), reinterpret_cast<std::uint8_t*>(more), sizeof more);
+    if (count == 0) return text;
+    text.append(more, count);
+    refuse_beyond(text.size());
+  }
 }
 
 std::string read_all(int fd, std::uint64_t max_bytes, std::string_view name, std::stop_token stop) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 
@@ -85,6 +86,7 @@ class CommandRun {
         receipt.outputs.push_back({file.path, digest, file.bytes, {}});
         // Whatever else the program set for its files is not for those who copy them.
         ::fchmod(file.fd.get(), file.executable ? 0755 : 0644);
+        static_cast<void>(::fchown(file.fd.get(), ::geteuid(), ::getegid()));
         sources.emplace_back(file.path, scratch.work() / file.path);
       }
     } catch (Error& error) {

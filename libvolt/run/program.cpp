@@ -32,6 +32,8 @@ constexpr milliseconds grace = 5s;
 constexpr std::uint64_t usual_processes = 4096;
 /// One write to a pipe that is said to be ready takes so much without waiting.
 constexpr std::size_t piece_bytes = 4096;
+constexpr std::uint64_t slack_tasks = 64;
+constexpr std::uint64_t slack_bytes = std::uint64_t{256} << 20;
 constexpr std::size_t max_secret_bytes = 65'536;
 
 std::vector<std::string> values_of(const std::map<std::string, std::string>& secrets) {
@@ -161,8 +163,9 @@ class Following {
     program.shown.insert(program.shown.end(), scratch_.in_place().begin(),
                          scratch_.in_place().end());
     program.network = job_.limits.network;
-    program.tasks = task_limit_ + sandbox::Sandbox::own_tasks;
-    program.file_bytes = job_.limits.disk_bytes.value_or(0);
+    // What the kernel enforces lies beyond what ends the program: it is to be told why it ended.
+    program.tasks = task_limit_ + slack_tasks;
+    if (job_.limits.disk_bytes) program.file_bytes = 2 * *job_.limits.disk_bytes + slack_bytes;
     program.shared_bytes = memory_limit_ / 2;
     return program;
   }

@@ -11,6 +11,7 @@
 
 #include "libvolt/base/error.hpp"
 #include "libvolt/base/text.hpp"
+#include "libvolt/sandbox/user.hpp"
 
 namespace volt::run {
 namespace {
@@ -53,8 +54,7 @@ Scratch::Scratch(host::Path folder, const schema::Job& job, const std::vector<in
                 "choose another folder with -o");
   }
   host::remove_tree(folder_);
-  for (const char* name : {"work", "inputs", "tmp", "home"})
-    host::make_folder(folder_ / name, 0700);
+  for (const char* name : {"work", "inputs", "tmp", "home"}) host::make_folder(folder_ / name);
   for (const auto& input : found) place(input, stop);
   for (const auto& [name, input] : job.inputs()) {
     std::string up = "../";
@@ -71,8 +71,10 @@ Scratch::Scratch(host::Path folder, const schema::Job& job, const std::vector<in
 void Scratch::place(const inputs::Found& input, const std::stop_token& stop) {
   const auto path = folder_ / "inputs" / input.name;
   host::make_folder(path.parent_path());
-  if (input.stamp.bytes <= most_copied_bytes) return copy(input, path, stop);
   const auto real = std::filesystem::canonical(input.path);
+  // Root's programs run as somebody else, who may not read all that root may.
+  const bool readable = !sandbox::is_root() || sandbox::open_to_all(real);
+  if (input.stamp.bytes <= most_copied_bytes || !readable) return copy(input, path, stop);
   if (!is_utf8(real.string())) {
     throw Error(Exit::usage, host::shown(real) + " is not UTF-8", "rename the file");
   }

@@ -71,7 +71,8 @@ void show_system(Line& line, const Program& program) {
     }
   }
   for (const auto* file : system_files) line.show(file);
-  const auto user = std::to_string(::getuid()), group = std::to_string(::getgid());
+  const auto user = std::to_string(program.user != 0 ? program.user : ::getuid());
+  const auto group = std::to_string(program.user != 0 ? program.user : ::getgid());
   line.text("/etc/passwd", "volt:x:" + user + ":" + group + "::/home/volt:/bin/sh\n");
   line.text("/etc/group", "volt:x:" + group + ":\n");
   if (program.network) {
@@ -85,7 +86,7 @@ void show_devices(Line& line, const Program& program) {
   line.add({"--proc", "/proc", "--dev", "/dev"});
   for (const auto& node : program.devices) line.add({"--dev-bind-try", node, node});
   if (program.shared_bytes != 0) line.add({"--size", std::to_string(program.shared_bytes)});
-  line.add({"--tmpfs", "/dev/shm"});
+  line.add({"--perms", "1777", "--tmpfs", "/dev/shm"});
   for (const auto* file : processor_files) line.show(file);
   if (!program.devices.empty()) {
     for (const auto* file : gpu_files) line.show(file);
@@ -126,9 +127,16 @@ host::Path find_bwrap() {
 
 View view_for(const Program& program, const host::Path& supervisor) {
   Line line;
-  line.add({"--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-uts",
-            "--unshare-cgroup-try", "--hostname", "volt", "--disable-userns", "--die-with-parent",
-            "--new-session", "--clearenv", "--cap-drop", "ALL"});
+  line.add({"--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try", "--hostname",
+            "volt", "--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL"});
+  if (program.user == 0) {
+    line.add({"--unshare-user", "--disable-userns"});
+  } else {
+    // For the supervisor alone, to make the program another user's and to end it.
+    for (const char* capability : {"CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP", "CAP_KILL"}) {
+      line.add({"--cap-add", capability});
+    }
+  }
   if (!program.network) line.add({"--unshare-net"});
   show_system(line, program);
   show_devices(line, program);

@@ -40,6 +40,7 @@ Value to_value(const Program& program) {
                        {"shown", std::move(shown)},
                        {"devices", std::move(devices)},
                        {"network", program.network},
+                       {"user", std::uint64_t{program.user}},
                        {"tasks", program.tasks},
                        {"file_bytes", program.file_bytes},
                        {"shared_bytes", program.shared_bytes}};
@@ -57,6 +58,7 @@ Program parse_program(const Value& value) {
   for (const auto& folder : texts(fields, "shown")) program.shown.emplace_back(folder);
   program.devices = texts(fields, "devices");
   program.network = fields.boolean("network");
+  program.user = static_cast<std::uint32_t>(count(fields, "user"));
   program.tasks = count(fields, "tasks");
   program.file_bytes = count(fields, "file_bytes");
   program.shared_bytes = count(fields, "shared_bytes");

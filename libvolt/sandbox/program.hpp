@@ -22,6 +22,7 @@ struct Program {
   std::vector<host::Path> shown;     ///< files and folders of this machine, read-only
   std::vector<std::string> devices;  ///< nodes below /dev
   bool network = false;
+  std::uint32_t user = 0;  ///< whom it runs as; 0: who starts it
 
   std::uint64_t tasks = 0;         ///< processes and threads, 0: as many as the system allows
   std::uint64_t file_bytes = 0;    ///< longest file, 0: no limit

@@ -6,10 +6,12 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
 
 #include "libvolt/base/error.hpp"
@@ -23,6 +25,7 @@
 #include "libvolt/sandbox/remedy.hpp"
 #include "libvolt/sandbox/supervisor.hpp"
 #include "libvolt/sandbox/usage.hpp"
+#include "libvolt/sandbox/user.hpp"
 
 namespace volt::sandbox {
 namespace {
@@ -80,20 +83,54 @@ host::Path own_file() {
 }
 
 /// Sets `options` to start bubblewrap, and in it the supervisor. What is returned must live until
-/// it has started.
-std::vector<host::Fd> enter_view(host::Child::Options& options, const Program& program) {
+/// it has started; `info` is where it says which process is the first of the namespace.
+std::vector<host::Fd> enter_view(host::Child::Options& options, const Program& program, int info) {
   options.program = find_bwrap();
   View view = view_for(program, own_file());
+  int number = first_view_fd;
+  for (const auto& file : view.files) options.fds.emplace_back(file.get(), number++);
+  options.fds.emplace_back(info, number);
+  view.arguments.insert(view.arguments.end(), {"--info-fd", std::to_string(number++)});
   std::string joined;
   for (const auto& argument : view.arguments) (joined += argument) += '\0';
   host::Fd arguments(::memfd_create("bwrap", MFD_CLOEXEC));
   host::write_all(arguments.get(), joined);
   ::lseek(arguments.get(), 0, SEEK_SET);
+  options.fds.emplace_back(arguments.get(), number);
   view.files.push_back(std::move(arguments));
-  int number = first_view_fd;
-  for (const auto& file : view.files) options.fds.emplace_back(file.get(), number++);
-  options.argv = {"bwrap", "--args", std::to_string(number - 1), "--", supervisor_path};
+  options.argv = {"bwrap", "--args", std::to_string(number), "--", supervisor_path};
   return std::move(view.files);
+}
+
+/// The process that bubblewrap names: {"child-pid": 123, ...}. None when it failed before that.
+host::Fd first_process(int info) {
+  const auto text = host::read_all(info, max_line_bytes, "bubblewrap");
+  if (text.empty()) return {};
+  const Value facts = doc::parse_json(text, "bubblewrap", {max_line_bytes, 4}, Exit::sandbox);
+  const auto* pid = facts.find("child-pid");
+  const auto* number = pid == nullptr ? nullptr : pid->get_if<std::int64_t>();
+  if (number == nullptr) throw Error(Exit::sandbox, "bubblewrap does not say what it started");
+  return host::Fd(static_cast<int>(::syscall(SYS_pidfd_open, *number, 0)));
+}
+
+/// A program of root's becomes another user's, with all that it may change.
+Program with_user(Level level, Program program, int standard_output, int standard_error) {
+  const bool able = level == Level::namespaces ? is_admin() : is_root();
+  if (level == Level::none || !able) return program;
+  program.user = fresh_user();
+  const auto layout = layout_in(program.scratch);
+  if (level == Level::landlock && !passable(program.scratch)) {
+    throw Error(Exit::sandbox,
+                "the program is to run as a user of its own, who cannot reach " +
+                    host::shown(program.scratch),
+                "choose a run folder that others may enter: -o /var/tmp/NAME.run");
+  }
+  for (const auto& folder : {layout.work, layout.tmp, layout.home}) give(folder, program.user);
+  // Opened again by name, as /dev/stdout, a pipe is a file of whoever made it.
+  for (const int fd : {standard_output, standard_error}) {
+    static_cast<void>(::fchown(fd, program.user, program.user));
+  }
+  return program;
 }
 
 [[noreturn]] void throw_failed(const Value& message, const Program& program) {
@@ -123,10 +160,11 @@ std::optional<Level> level_of(std::string_view name) {
   return std::nullopt;
 }
 
-Sandbox Sandbox::start(Level level, const Program& program, int standard_output,
+Sandbox Sandbox::start(Level level, const Program& wanted, int standard_output,
                        int standard_error) {
+  const Program program = with_user(level, wanted, standard_output, standard_error);
   Ends ends;
-  host::Pipe talk;  // bubblewrap's own words, when it fails
+  host::Pipe talk, info;  // bubblewrap's own words, when it fails; whom it started
   host::Child::Options options;
   options.environment.emplace();
   options.session = true;
@@ -136,7 +174,7 @@ Sandbox Sandbox::start(Level level, const Program& program, int standard_output,
                  {standard_error, program_error_fd}};
   std::vector<host::Fd> files;
   if (level == Level::namespaces) {
-    files = enter_view(options, program);
+    files = enter_view(options, program, info.write.get());
   } else {
     if (level == Level::landlock && landlock_version() == 0) {
       throw Error(Exit::sandbox, "this kernel has no Landlock", landlock_remedy());
@@ -152,6 +190,8 @@ Sandbox Sandbox::start(Level level, const Program& program, int standard_output,
   Sandbox sandbox(level, host::Child::start(options), std::move(ends.here));
   ends.there = host::Fd();
   talk.write = host::Fd();
+  info.write = host::Fd();
+  if (level == Level::namespaces) sandbox.first_ = first_process(info.read.get());
   try {
     host::write_all(sandbox.fd(), doc::to_canonical_json(to_value(program)) + "\n");
   } catch (const Error&) {
@@ -168,12 +208,23 @@ Sandbox Sandbox::start(Level level, const Program& program, int standard_output,
   return sandbox;
 }
 
-Sandbox::~Sandbox() {
+Sandbox::~Sandbox() { end(); }
+
+/// Ends all that still runs, without asking anybody who may be kept from answering.
+void Sandbox::end() {
   if (child_.pid() <= 0) return;
-  channel_ = host::Fd();  // by which it knows that nobody wants the program any more
-  const host::Fd process(static_cast<int>(::syscall(SYS_pidfd_open, child_.pid(), 0)));
-  pollfd ended{process.get(), POLLIN, 0};
-  if (!process || ::poll(&ended, 1, patience_ms) <= 0) {
+  channel_ = host::Fd();  // by which the supervisor knows that nobody wants the program any more
+  pollfd ended{-1, POLLIN, 0};
+  if (first_) {
+    // The kernel ends a namespace with its first process, whatever goes on in it.
+    ::syscall(SYS_pidfd_send_signal, first_.get(), SIGKILL, nullptr, 0);
+    ended.fd = first_.get();
+    ::poll(&ended, 1, patience_ms);
+    return;
+  }
+  const host::Fd supervisor(static_cast<int>(::syscall(SYS_pidfd_open, child_.pid(), 0)));
+  ended.fd = supervisor.get();
+  if (!supervisor || ::poll(&ended, 1, patience_ms) <= 0) {
     kill_below(child_.pid(), std::chrono::milliseconds(patience_ms));
   }
 }
@@ -209,6 +260,7 @@ Availability availability(Level level) {
   std::string name = "/tmp/volt-XXXXXX";
   if (const auto tmp = host::environment("TMPDIR")) name = *tmp + "/volt-XXXXXX";
   if (::mkdtemp(name.data()) == nullptr) throw_system(errno, "cannot make a folder in " + name);
+  ::chmod(name.c_str(), 0711);
   Program nothing;
   nothing.scratch = name;
   const auto layout = layout_in(nothing.scratch);

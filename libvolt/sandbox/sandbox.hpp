@@ -38,11 +38,10 @@ struct Ended {
 /// A program that runs.
 class Sandbox {
  public:
-  /// Starts `program` with these as its standard output and error. Throws Error: sandbox, when this
+  /// Starts `wanted` with these as its standard output and error. Throws Error: sandbox, when this
   /// machine cannot do `level`, with the remedy as its hint; not_found or answer_is_no, when the
   /// program is not there or cannot be executed: see NotStarted.
-  static Sandbox start(Level level, const Program& program, int standard_output,
-                       int standard_error);
+  static Sandbox start(Level level, const Program& wanted, int standard_output, int standard_error);
   Sandbox(Sandbox&&) = default;
   Sandbox& operator=(Sandbox&&) = delete;
   ~Sandbox();  ///< ends all that still runs
@@ -62,9 +61,11 @@ class Sandbox {
  private:
   Sandbox(Level level, host::Child child, host::Fd channel)
       : level_(level), child_(std::move(child)), channel_(std::move(channel)) {}
+  void end();
   Level level_;
   host::Child child_;
   host::Fd channel_;
+  host::Fd first_;  ///< pidfd of the first process of its namespace, with which all others end
 };
 
 /// The program that was to be started is not there, or is none.

@@ -28,6 +28,7 @@
 #include "libvolt/sandbox/sandbox.hpp"
 #include "libvolt/sandbox/seccomp.hpp"
 #include "libvolt/sandbox/usage.hpp"
+#include "libvolt/sandbox/user.hpp"
 
 namespace volt::sandbox {
 namespace {
@@ -64,18 +65,22 @@ void lower(decltype(RLIMIT_CORE) which, rlim_t most) {
   ::setrlimit(which, &now);
 }
 
-/// Capabilities are for those who administer a machine; a program in a container that runs as root
-/// would otherwise keep them.
+/// Capabilities are for those who administer a machine; a program that root starts would otherwise
+/// keep them.
 void drop_capabilities() {
-  for (int capability = 0; capability <= 63; ++capability) {
-    ::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
-  }
-  ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct none[2]{};
   if (::syscall(SYS_capset, &header, none) != 0) {
     throw_system(errno, "cannot give up capabilities", {}, Exit::sandbox);
   }
+}
+
+/// Nor shall it get them back by executing a file.
+void bound_capabilities() {
+  for (int capability = 0; capability <= 63; ++capability) {
+    ::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
+  }
+  ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
 }
 
 Reach reach_of(Level level, const Program& program, const Layout& layout) {
@@ -113,8 +118,10 @@ void limit(Level level, const Program& program) {
   lower(RLIMIT_NOFILE, most_open_files);
   lower(RLIMIT_MSGQUEUE, 0);
   if (program.file_bytes != 0) lower(RLIMIT_FSIZE, program.file_bytes);
-  // Counted for each namespace, so only there it is the program's alone.
-  if (program.tasks != 0 && level == Level::namespaces) lower(RLIMIT_NPROC, program.tasks);
+  if (program.tasks == 0) return;
+  // Counted for each user, and for each user namespace: what else this user does must not count.
+  const bool alone = program.user != 0 || level == Level::namespaces;
+  lower(RLIMIT_NPROC, program.tasks + (alone ? 0 : tasks_of_user()));
 }
 
 std::vector<std::string> environment_of(const Program& program, const Layout& layout) {
@@ -165,8 +172,6 @@ std::string find_program(const Program& program, const std::vector<std::string>&
   try {
     const Layout layout = level == Level::namespaces ? own_layout() : layout_in(program.scratch);
     const pid_t supervisor = ::getppid();
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (::getppid() != supervisor) ::_exit(125);
     ::setsid();
     for (int number = 1; number < 65; ++number) ::signal(number, SIG_DFL);
     sigset_t none;
@@ -184,19 +189,26 @@ std::string find_program(const Program& program, const std::vector<std::string>&
     if (::chdir(layout.work.c_str()) != 0) throw_system(errno, "cannot enter the working folder");
     const auto environment = environment_of(program, layout);
     limit(level, program);
-    if (level != Level::none) {
-      drop_capabilities();
+    if (level == Level::none) {
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    } else {
+      bound_capabilities();
       const int version = landlock_version();
       if (level == Level::landlock || version > 0) {
         restrict_files(reach_of(level, program, layout));
       }
+      if (program.user != 0) become_user(program.user);
+      drop_capabilities();
       // With this machine's network its abstract sockets are there as well, unless the kernel keeps
       // the program from them.
       const bool sockets_inside = !program.network || version >= keeps_inside;
       Calls calls{program.network, level == Level::namespaces && sockets_inside, {}};
       if (version < keeps_inside) calls.out_of_reach = {supervisor, starter, 1};
+      // Lost with every change of the user, so not earlier.
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
       restrict_calls(calls);
     }
+    if (::getppid() != supervisor) ::_exit(125);
     const std::string path = find_program(program, environment);
     std::vector<char*> argv, variables;
     for (const auto& text : program.argv) argv.push_back(const_cast<char*>(text.c_str()));
@@ -316,8 +328,10 @@ int supervisor_main(std::string_view level_name) {
   const auto level = level_of(level_name);
   if (!level) return 125;
   try {
-    Watch watch(*level, hear());
+    const Program program = hear();
+    Watch watch(*level, program);
     const bool ended = watch.follow();
+    if (program.user != 0) kill_user(program.user);
     kill_below(::getpid(), patience);
     if (ended) watch.tell();
     return 0;

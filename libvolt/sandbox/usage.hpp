@@ -27,6 +27,9 @@ struct Usage {
 /// again; only when that passes `memory_limit` it is counted exactly, which is slow (0: never).
 Usage usage_below(pid_t root, std::uint64_t memory_limit);
 
+/// Threads of all processes of the calling user on this machine.
+std::uint64_t tasks_of_user();
+
 /// Kills all processes below `root`, and those that they start meanwhile, until there are none.
 /// Needs `root` to be a reaper of orphans (PR_SET_CHILD_SUBREAPER) or its children's namespace to
 /// have one. Those that are children of the calling process are reaped. Gives up after `patience`;
