@@ -175,7 +175,7 @@ class Following {
   Following(cli::Session& session, const Arguments& arguments, const run::JobFile& file)
       : session_(session), arguments_(arguments), file_(file) {}
 
-  Exit perform(run::Options options, const run::Interrupt& interrupt) {
+  Exit perform(run::Options options) {
     if (arguments_.detach) {
       parent_ = fork_away();
       if (!parent_) return tell_id(options);
@@ -183,7 +183,7 @@ class Following {
     options.begun = [this](const host::Path& folder) { begin(folder); };
     options.stopped_status = [] { return 128 + cli::signals::received(); };
     try {
-      return follow(options, interrupt);
+      return follow(options);
     } catch (const Error& error) {
       const auto end = run::end_of(error, file_.job, options);
       if (transparent()) session_.exit_as(end.status);
@@ -198,11 +198,12 @@ class Following {
  private:
   bool transparent() const { return file_.job.is_command() && !arguments_.exit_class; }
 
-  Exit follow(const run::Options& options, run::Interrupt interrupt) {
+  Exit follow(const run::Options& options) {
     // Only now, as a detached run has signals of its own.
-    interrupt.fd = session_.signal_fd();
+    auto stop = interrupt(session_);
+    stop.limit = arguments_.timeout;
     auto keys = key_store();
-    const auto outcome = run::run_job(file_, options, keys, session_.sink(), interrupt);
+    const auto outcome = run::run_job(file_, options, keys, session_.sink(), stop);
     end_ = {"program", outcome.status};
     const Exit exit = tell(session_, file_, outcome);
     finish(*end_);
@@ -216,7 +217,7 @@ class Following {
     if (!parent_) return;
     session_.sink().send(
         Log{Log::Level::info,
-            title(*run_) + " goes on by itself; watch it with: " + "gpu-run logs -f " + run_->id});
+            title(*run_) + " goes on by itself; watch it with: gpu-run logs -f " + run_->id});
     let_go(std::move(parent_));
   }
 
@@ -280,9 +281,7 @@ Exit run_job(cli::Session& session, const Arguments& arguments) {
   } else {
     options.device = device::wanted(arguments.device, arguments.threads);
   }
-  auto stop = interrupt(session);
-  stop.limit = arguments.timeout;
-  return Following(session, arguments, file).perform(std::move(options), stop);
+  return Following(session, arguments, file).perform(std::move(options));
 }
 
 }  // namespace volt::gpu_run
