@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <set>
 #include <string_view>
 
 #include "libvolt/base/error.hpp"
@@ -50,14 +51,29 @@ class Line {
   void add(std::initializer_list<std::string> words) {
     arguments.insert(arguments.end(), words.begin(), words.end());
   }
-  void show(const host::Path& path) { add({"--ro-bind-try", path.string(), path.string()}); }
+  void show(const host::Path& path) {
+    make_way(path);
+    add({"--ro-bind-try", path.string(), path.string()});
+  }
+  /// The folders above a path, open to whomever the program runs as.
+  void make_way(const host::Path& path) {
+    if (!path.has_parent_path() || path.parent_path() == path.root_path()) return;
+    make_way(path.parent_path());
+    if (!made_.insert(path.parent_path()).second) return;
+    add({"--perms", "0755", "--dir", path.parent_path().string()});
+  }
   void text(const std::string& path, const std::string& content) {
+    make_way(path);
+    add({"--perms", "0644"});
     add({"--ro-bind-data", std::to_string(first_view_fd + static_cast<int>(files.size())), path});
     files.push_back(file_with(content));
   }
 
   std::vector<std::string> arguments;
   std::vector<host::Fd> files;
+
+ private:
+  std::set<host::Path> made_;
 };
 
 void show_system(Line& line, const Program& program) {
@@ -95,12 +111,17 @@ void show_devices(Line& line, const Program& program) {
 
 void show_own(Line& line, const Program& program) {
   const auto here = layout_in(program.scratch), there = own_layout();
+  line.make_way(there.home);
   line.add({"--bind", here.work, there.work, "--bind", here.tmp, there.tmp, "--bind", here.home,
             there.home, "--ro-bind", here.inputs, there.inputs});
-  for (const auto& folder : program.shown) line.add({"--ro-bind", folder, folder});
+  for (const auto& path : program.shown) {
+    line.make_way(path);
+    line.add({"--ro-bind", path, path});
+  }
 }
 
 void show_supervisor(Line& line, const Program& program, const host::Path& supervisor) {
+  line.make_way(supervisor_path);
   line.add({"--ro-bind", supervisor, supervisor_path});
   for (const auto& library : own_libraries()) {
     const auto seen = [&](const host::Path& folder) { return below(library, folder); };
@@ -128,7 +149,7 @@ host::Path find_bwrap() {
 View view_for(const Program& program, const host::Path& supervisor) {
   Line line;
   line.add({"--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try", "--hostname",
-            "volt", "--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL"});
+            "volt", "--new-session", "--clearenv", "--cap-drop", "ALL"});
   if (program.user == 0) {
     line.add({"--unshare-user", "--disable-userns"});
   } else {

@@ -168,7 +168,13 @@ Sandbox Sandbox::start(Level level, const Program& wanted, int standard_output,
   host::Child::Options options;
   options.environment.emplace();
   options.session = true;
-  options.fds = {{talk.write.get(), 2},
+  // The supervisor ends the program when this process is gone. Bubblewrap's own --die-with-parent
+  // would kill it at a moment when its child waits for it, and would for ever.
+  options.outlives = true;
+  const host::Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  options.fds = {{null.get(), 0},
+                 {null.get(), 1},
+                 {talk.write.get(), 2},
                  {ends.there.get(), channel_fd},
                  {standard_output, program_output_fd},
                  {standard_error, program_error_fd}};
@@ -181,12 +187,11 @@ Sandbox Sandbox::start(Level level, const Program& wanted, int standard_output,
     }
     options.program = host::own_program();
     options.argv = {"volt-sandbox"};
-    options.outlives = true;  // it ends the program first
-    // What the supervisor leaves behind, if it is killed itself, becomes ours to end.
-    ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   }
   options.argv.emplace_back(supervisor_argument);
   options.argv.emplace_back(name_of(level));
+  // What is left behind when one of those in between is killed becomes ours to end.
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   Sandbox sandbox(level, host::Child::start(options), std::move(ends.here));
   ends.there = host::Fd();
   talk.write = host::Fd();
@@ -197,6 +202,7 @@ Sandbox Sandbox::start(Level level, const Program& wanted, int standard_output,
   } catch (const Error&) {
     // It is gone already, and has said why.
   }
+  sandbox.await_start();
   const std::string line = next_line(sandbox.fd());
   if (line.empty()) {
     const auto words = last_words(talk.read.get());
@@ -206,6 +212,18 @@ Sandbox Sandbox::start(Level level, const Program& wanted, int standard_output,
   const Value message = doc::parse_json(line, "supervisor", {max_line_bytes, 4}, Exit::sandbox);
   if (message.find("failed") != nullptr) throw_failed(message, program);
   return sandbox;
+}
+
+/// Until the supervisor says something. If what leads to it was killed, what is left of it becomes
+/// this process's, and is ended.
+void Sandbox::await_start() {
+  const host::Fd child(static_cast<int>(::syscall(SYS_pidfd_open, child_.pid(), 0)));
+  pollfd polled[2] = {{channel_.get(), POLLIN, 0}, {child.get(), POLLIN, 0}};
+  while (::poll(polled, 2, -1) < 0 && errno == EINTR) {
+  }
+  if (polled[0].revents != 0 || polled[1].revents == 0) return;
+  child_.wait();
+  kill_below(::getpid(), std::chrono::milliseconds(patience_ms));
 }
 
 Sandbox::~Sandbox() { end(); }
@@ -236,7 +254,8 @@ void Sandbox::signal(int number) {
 
 Ended Sandbox::wait() {
   const std::string line = next_line(channel_.get());
-  channel_ = host::Fd();
+  // Told or not, bubblewrap would wait for whatever is left in its namespace.
+  end();
   child_.wait();
   if (line.empty()) {
     if (level_ != Level::namespaces) kill_below(::getpid(), std::chrono::seconds(10));

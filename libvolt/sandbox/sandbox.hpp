@@ -61,6 +61,7 @@ class Sandbox {
  private:
   Sandbox(Level level, host::Child child, host::Fd channel)
       : level_(level), child_(std::move(child)), channel_(std::move(channel)) {}
+  void await_start();
   void end();
   Level level_;
   host::Child child_;

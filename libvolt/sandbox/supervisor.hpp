@@ -17,6 +17,6 @@ inline constexpr int channel_fd = 3, program_output_fd = 4, program_error_fd = 5
 /// The first of those that bubblewrap reads while it makes the view.
 inline constexpr int first_view_fd = 6;
 /// Where the view has the supervisor.
-inline constexpr const char* supervisor_path = "/run/volt";
+inline constexpr const char* supervisor_path = "/run/volt/supervisor";
 
 }  // namespace volt::sandbox

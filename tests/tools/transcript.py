@@ -162,7 +162,7 @@ class Transcript:
         return re.fullmatch(pattern, text) is not None
 
     def do_jsonl(self):
-        for line in self.stdout.splitlines() or ['']:
+        for line in self.stdout.removesuffix('\n').split('\n'):
             try:
                 if not re.fullmatch(r'volt\.[a-z]+/1', json.loads(line)['schema']):
                     return False

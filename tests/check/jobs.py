@@ -1,0 +1,30 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs every example job as it stands, and verifies all that it made.
+
+usage: jobs.py ROOT TOOL...
+"""
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+root = Path(sys.argv[1])
+tools = {os.path.dirname(os.path.abspath(tool)) for tool in sys.argv[2:]}
+failed = passed = 0
+with tempfile.TemporaryDirectory() as folder:
+    env = {**os.environ, 'HOME': folder, 'PATH': os.pathsep.join([*tools, os.environ['PATH']])}
+    for job in sorted(root.glob('jobs/**/*.toml')):
+        whole = '--rerun' if 'workload = "command"' in job.read_text() else '--all'
+        run = f'{folder}/{job.stem}.run'
+        for command in (['gpu-run', str(job), '-o', run, '-q'], ['gpu-verify', run, whole]):
+            done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+            if done.returncode == 0:
+                passed += 1
+                continue
+            failed += 1
+            print(f'{" ".join(command)}: status {done.returncode}\n{done.stdout}{done.stderr}')
+            break
+print(f'{passed} passed, {failed} failed, 0 skipped')
+sys.exit(1 if failed or not passed else 0)
