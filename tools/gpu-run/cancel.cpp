@@ -24,10 +24,10 @@ bool ends(const cli::Session& session, const run::Run& run, std::chrono::seconds
 }
 
 [[noreturn]] void refuse(const run::Run& run) {
-  throw Error(
-      Exit::conflict,
-      title(run) + " is not running: its state is " + std::string(to_text(run::state_of(run.folder))),
-      "gpu-run show " + run.id + " tells more");
+  throw Error(Exit::conflict,
+              title(run) + " is not running: its state is " +
+                  std::string(to_text(run::state_of(run.folder))),
+              "gpu-run show " + run.id + " tells more");
 }
 
 }  // namespace
