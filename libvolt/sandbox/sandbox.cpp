@@ -102,10 +102,10 @@ std::vector<host::Fd> enter_view(host::Child::Options& options, const Program& p
   return std::move(view.files);
 }
 
-/// The process that bubblewrap names: {"child-pid": 123, ...}. None when it failed before that.
+/// The process that bubblewrap has named: {"child-pid": 123, ...}.
 host::Fd first_process(int info) {
-  const auto text = host::read_all(info, max_line_bytes, "bubblewrap");
-  if (text.empty()) return {};
+  const auto bytes = host::read_whole(info);
+  const auto text = as_text(bytes);
   const Value facts = doc::parse_json(text, "bubblewrap", {max_line_bytes, 4}, Exit::sandbox);
   const auto* pid = facts.find("child-pid");
   const auto* number = pid == nullptr ? nullptr : pid->get_if<std::int64_t>();
@@ -186,7 +186,10 @@ Sandbox Sandbox::start(Level level, const Program& wanted, int standard_output,
                        int standard_error) {
   const Program program = with_user(level, wanted, standard_output, standard_error);
   Ends ends;
-  host::Pipe talk, info;  // bubblewrap's own words, when it fails; whom it started
+  host::Pipe talk;  // bubblewrap's own words, when it fails
+  // Whom it started. No pipe: it would die of a reader that was killed, and leave a child that waits
+  // for it for ever.
+  const host::Fd info(::memfd_create("info", MFD_CLOEXEC));
   host::Child::Options options;
   options.environment.emplace();
   options.session = true;
@@ -202,7 +205,7 @@ Sandbox Sandbox::start(Level level, const Program& wanted, int standard_output,
                  {standard_error, program_error_fd}};
   std::vector<host::Fd> files;
   if (level == Level::namespaces) {
-    files = enter_view(options, program, info.write.get());
+    files = enter_view(options, program, info.get());
   } else {
     if (level == Level::landlock && landlock_version() == 0) {
       throw Error(Exit::sandbox, "this kernel has no Landlock", landlock_remedy());
@@ -217,8 +220,6 @@ Sandbox Sandbox::start(Level level, const Program& wanted, int standard_output,
   Sandbox sandbox(level, host::Child::start(options), std::move(ends.here));
   ends.there = host::Fd();
   talk.write = host::Fd();
-  info.write = host::Fd();
-  if (level == Level::namespaces) sandbox.first_ = first_process(info.read.get());
   try {
     host::write_all(sandbox.fd(), doc::to_canonical_json(to_value(program)) + "\n");
   } catch (const Error&) {
@@ -233,6 +234,7 @@ Sandbox Sandbox::start(Level level, const Program& wanted, int standard_output,
                 printable(words, 400));
   }
   const Value message = doc::parse_json(line, "supervisor", {max_line_bytes, 4}, Exit::sandbox);
+  if (level == Level::namespaces) sandbox.first_ = first_process(info.get());
   if (message.find("failed") != nullptr) throw_failed(message, program);
   return sandbox;
 }
