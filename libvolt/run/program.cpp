@@ -133,13 +133,15 @@ class Following {
   void choose_gpus() {
     if (job_.resources.gpus == 0) return;
     auto list = device::gpus();
-    std::string wanted = given_.device;
     // A scheduler that lends this process some of the GPUs says so by this variable.
-    const auto lent = host::environment("CUDA_VISIBLE_DEVICES");
-    if (wanted == "auto" && lent) {
-      wanted = (*lent)[0] >= '0' && (*lent)[0] <= '9' ? "cuda:" + *lent : *lent;
+    if (const auto lent = host::environment("CUDA_VISIBLE_DEVICES"); lent) {
+      const auto names = split(*lent, ',');
+      std::erase_if(list.gpus, [&](const device::Gpu& gpu) {
+        return std::ranges::find(names, std::to_string(gpu.index)) == names.end() &&
+               std::ranges::find(names, gpu.uuid) == names.end();
+      });
     }
-    end_.gpus = device::choose(list, wanted, static_cast<unsigned>(job_.resources.gpus));
+    end_.gpus = device::choose(list, given_.device, static_cast<unsigned>(job_.resources.gpus));
     end_.driver = list.driver;
   }
 
@@ -310,7 +312,8 @@ class Following {
       if (!stream->open()) continue;
       ::fcntl(stream->reading(), F_SETFL, O_NONBLOCK);
       pollfd polled{stream->reading(), POLLIN, 0};
-      while (::poll(&polled, 1, 0) > 0 && stream->pass(sink_)) {
+      // A reader that takes nothing is not waited for: the run is over.
+      while (::poll(&polled, 1, 0) > 0 && sink_.ready() && stream->pass(sink_)) {
       }
       if (stream->open()) stream->finish(sink_);
     }
