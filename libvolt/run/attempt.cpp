@@ -22,6 +22,12 @@ std::string resolved(const schema::Job& job) {
 
 }  // namespace
 
+Digest identity_of(const schema::Job& job) {
+  schema::Job unlimited = job;
+  unlimited.limits = {};
+  return crypto::sha256(as_bytes(resolved(unlimited)));
+}
+
 void LogSink::send(const Event& event) {
   if (const auto* output = std::get_if<Output>(&event)) {
     host::write_all(folder_.log(), output->text);
@@ -45,10 +51,7 @@ Attempt::Attempt(const JobFile& file, const Options& options,
       log_(sink, folder_) {}
 
 Folder Attempt::open_folder(const std::vector<std::string>& outputs) const {
-  // With other limits it is still the same run: a person may raise one and go on.
-  schema::Job unlimited = job_;
-  unlimited.limits = {};
-  Identity identity{crypto::sha256(as_bytes(resolved(unlimited))), {}};
+  Identity identity{identity_of(job_), {}};
   for (const auto& input : found_) identity.inputs.push_back(input.sha256);
   return {options_.folder.empty() ? usual_folder(job_) : options_.folder, identity, outputs,
           options_.force, key_.secret_for("volt.journal/1")};

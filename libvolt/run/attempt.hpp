@@ -23,6 +23,10 @@ class LogSink final : public Sink {
   const Folder& folder_;
 };
 
+/// Digest of a job without its limits: with others it is still the same run, for a person may raise
+/// one and go on.
+Digest identity_of(const schema::Job& job);
+
 /// One attempt at a job, whatever its workload: its inputs in hand, its folder locked, and in the
 /// end its receipt signed and in place.
 class Attempt {

@@ -10,6 +10,7 @@
 #include "libvolt/proof/consistency.hpp"
 #include "libvolt/run/attempt.hpp"
 #include "libvolt/run/outputs.hpp"
+#include "libvolt/sandbox/usage.hpp"
 
 namespace volt::run {
 namespace {
@@ -59,9 +60,7 @@ class CommandRun {
     const Scratch scratch(attempt_.folder().work() / "scratch", job_, attempt_.found(),
                           attempt_.interrupt().stop);
     const Metrics metrics(attempt_.folder());
-    const auto end =
-        run_program(job_, scratch, attempt_.options().given, attempt_.sink(), attempt_.interrupt(),
-                    [&](const Sample& sample) { metrics.add(sample); });
+    const auto end = follow(scratch, metrics);
     scratch.remove_links(job_);
     if (end.status != 0) {
       attempt_.leave(end.status, members(end));
@@ -74,6 +73,20 @@ class CommandRun {
   }
 
  private:
+  ProgramEnd follow(const Scratch& scratch, const Metrics& metrics) const {
+    try {
+      return run_program(job_, scratch, attempt_.options().given, attempt_.sink(),
+                         attempt_.interrupt(), [&](const Sample& sample) { metrics.add(sample); });
+    } catch (const Stopped&) {
+      // What a program left is kept for a look at it, but not what is more than it may have.
+      const auto& most = job_.limits.disk_bytes;
+      if (most && sandbox::disk_usage(scratch.folder(), *most) > *most) {
+        host::remove_tree(scratch.folder());
+      }
+      throw;
+    }
+  }
+
   Outcome finish(const Scratch& scratch, const ProgramEnd& end) {
     auto receipt = attempt_.receipt();
     for (const auto& input : attempt_.found()) receipt.inputs.push_back(Attempt::record(input));

@@ -207,7 +207,7 @@ void Folder::refuse_in_the_way() const {
     return;
   }
   std::vector<std::string> wanted = names_;
-  wanted.insert(wanted.end(), {"job.json", "run.json"});
+  wanted.insert(wanted.end(), {"job.json", "run.json", "sweep.json"});
   for (const auto& name : wanted) {
     if (host::exists(path_ / name) && !is_noted(name)) refuse(name);
   }

@@ -77,14 +77,17 @@ class Stream {
     pipe_.read = host::Fd();
   }
   bool open() const { return static_cast<bool>(pipe_.read); }
+  std::uint64_t bytes() const { return bytes_; }
 
  private:
-  void send(Sink& sink, std::string text) const {
+  void send(Sink& sink, std::string text) {
+    bytes_ += text.size();
     if (!text.empty()) sink.send(Output{std::move(text), error_});
   }
   bool error_;
   Mask mask_;
   host::Pipe pipe_;
+  std::uint64_t bytes_ = 0;
 };
 
 class Following {
@@ -239,7 +242,7 @@ class Following {
     ask_to_end(sandbox, now);
     const auto usage = sandbox::usage_below(sandbox.root(), memory_limit_);
     Sample sample{now - begin_, usage.cpu, usage.memory_bytes, disk_bytes(now), usage.tasks, {}};
-    sample.disk_bytes += usage.nameless_bytes;
+    sample.disk_bytes += usage.nameless_bytes + printed_bytes();
     end_.peak_memory_bytes = std::max(end_.peak_memory_bytes, sample.memory_bytes);
     end_.cpu = std::max(end_.cpu, sample.cpu);
     if (now >= next_sample_) {
@@ -261,6 +264,9 @@ class Following {
                   "[limits] processes");
     }
   }
+
+  /// What it prints is kept as well.
+  std::uint64_t printed_bytes() const { return out_.bytes() + err_.bytes(); }
 
   [[noreturn]] void throw_limit(const std::string& what, const std::string& key) const {
     throw Stopped(Error(Exit::answer_is_no, "the program was ended: " + what + " that it may",

@@ -18,7 +18,9 @@
 namespace volt::sandbox {
 namespace {
 
-/// An unnamed file with this text, for --ro-bind-data.
+constexpr std::uint64_t most_copied_bytes = std::uint64_t{4} << 20;
+
+/// An unnamed file with this text.
 host::Fd file_with(const std::string& text) {
   host::Fd fd(::memfd_create("volt", MFD_CLOEXEC));
   if (!fd) throw_system(errno, "cannot make a file in memory", {}, Exit::sandbox);
@@ -52,6 +54,7 @@ class Line {
     arguments.insert(arguments.end(), words.begin(), words.end());
   }
   void show(const host::Path& path) {
+    if (!host::exists(path)) return;
     make_way(path);
     add({"--ro-bind-try", path.string(), path.string()});
   }
@@ -62,11 +65,19 @@ class Line {
     if (!made_.insert(path.parent_path()).second) return;
     add({"--perms", "0755", "--dir", path.parent_path().string()});
   }
+  /// A copy, in the memory that the view is made in: every mount takes its time, a file takes none.
   void text(const std::string& path, const std::string& content) {
     make_way(path);
-    add({"--perms", "0644"});
-    add({"--ro-bind-data", std::to_string(first_view_fd + static_cast<int>(files.size())), path});
+    add({"--perms", "0644", "--file",
+         std::to_string(first_view_fd + static_cast<int>(files.size())), path});
     files.push_back(file_with(content));
+  }
+  void copy(const std::string& path) {
+    try {
+      text(path, host::read_file(path, most_copied_bytes));
+    } catch (const Error&) {
+      // Not there, or not for this user: then the program does without as well.
+    }
   }
 
   std::vector<std::string> arguments;
@@ -86,13 +97,14 @@ void show_system(Line& line, const Program& program) {
       line.show(folder);
     }
   }
-  for (const auto* file : system_files) line.show(file);
+  for (const auto* folder : etc_folders) line.show(folder);
+  for (const auto* file : etc_files) line.copy(file);
   const auto user = std::to_string(program.user != 0 ? program.user : ::getuid());
   const auto group = std::to_string(program.user != 0 ? program.user : ::getgid());
   line.text("/etc/passwd", "volt:x:" + user + ":" + group + "::/home/volt:/bin/sh\n");
   line.text("/etc/group", "volt:x:" + group + ":\n");
   if (program.network) {
-    for (const auto* file : network_files) line.show(file);
+    for (const auto* file : network_files) line.copy(file);
   } else {
     line.text("/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n");
   }

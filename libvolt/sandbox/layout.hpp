@@ -22,43 +22,20 @@ inline Layout layout_in(const host::Path& scratch) {
 inline constexpr const char* system_folders[]{"/usr",   "/bin",   "/sbin",   "/lib",
                                               "/lib32", "/lib64", "/libx32", "/opt"};
 /// Of /etc only what libraries look at; passwords, keys and services stay out of sight.
-inline constexpr const char* system_files[]{"/etc/alternatives",
-                                            "/etc/bash.bashrc",
-                                            "/etc/ca-certificates",
-                                            "/etc/ca-certificates.conf",
-                                            "/etc/debian_version",
-                                            "/etc/fonts",
-                                            "/etc/gai.conf",
-                                            "/etc/glvnd",
-                                            "/etc/host.conf",
-                                            "/etc/inputrc",
-                                            "/etc/ld.so.cache",
-                                            "/etc/ld.so.conf",
-                                            "/etc/ld.so.conf.d",
-                                            "/etc/localtime",
-                                            "/etc/magic",
-                                            "/etc/mime.types",
-                                            "/etc/nsswitch.conf",
-                                            "/etc/OpenCL",
-                                            "/etc/os-release",
-                                            "/etc/perl",
-                                            "/etc/pki",
-                                            "/etc/profile",
-                                            "/etc/protocols",
-                                            "/etc/python3",
-                                            "/etc/R",
-                                            "/etc/services",
-                                            "/etc/ssl/certs",
-                                            "/etc/ssl/openssl.cnf",
-                                            "/etc/terminfo",
-                                            "/etc/timezone",
-                                            "/etc/vulkan",
-                                            "/etc/xattr.conf"};
+inline constexpr const char* etc_folders[]{"/etc/alternatives",  "/etc/ca-certificates",
+                                           "/etc/fonts",         "/etc/pki/ca-trust",
+                                           "/etc/pki/tls/certs", "/etc/R",
+                                           "/etc/ssl/certs"};
+inline constexpr const char* etc_files[]{
+    "/etc/gai.conf",   "/etc/host.conf",       "/etc/ld.so.cache", "/etc/localtime",
+    "/etc/mime.types", "/etc/nsswitch.conf",   "/etc/os-release",  "/etc/protocols",
+    "/etc/services",   "/etc/ssl/openssl.cnf", "/etc/timezone"};
 inline constexpr const char* network_files[]{"/etc/hosts", "/etc/resolv.conf"};
 /// What tells a program about the processor; for GPUs their drivers need all of /sys/devices.
 inline constexpr const char* processor_files[]{"/sys/devices/system/cpu",
                                                "/sys/devices/system/node"};
-inline constexpr const char* gpu_files[]{"/sys/bus/pci", "/sys/devices", "/sys/module"};
+inline constexpr const char* gpu_files[]{"/sys/bus/pci", "/sys/devices", "/sys/module",
+                                         "/etc/OpenCL",  "/etc/glvnd",   "/etc/vulkan"};
 inline constexpr const char* plain_devices[]{"/dev/null", "/dev/zero", "/dev/full", "/dev/random",
                                              "/dev/urandom"};
 

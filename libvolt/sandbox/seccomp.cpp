@@ -36,7 +36,7 @@ constexpr std::string_view allowed_calls =
     "fgetxattr flistxattr flock fremovexattr fsetxattr fstat fstatfs fsync ftruncate futimesat "
     "getcwd getdents getdents64 getxattr inotify_add_watch inotify_init inotify_init1 "
     "inotify_rm_watch ioctl lchown lgetxattr link linkat listxattr llistxattr lremovexattr lseek "
-    "lsetxattr lstat memfd_create mkdir mkdirat mknod mknodat name_to_handle_at newfstatat open "
+    "lsetxattr lstat mkdir mkdirat mknod mknodat name_to_handle_at newfstatat open "
     "openat openat2 pipe pipe2 pread64 preadv preadv2 pwrite64 pwritev pwritev2 read readahead "
     "readlink readlinkat readv removexattr rename renameat renameat2 rmdir sendfile setxattr "
     "splice stat statfs statx symlink symlinkat sync sync_file_range syncfs tee truncate umask "
@@ -97,10 +97,9 @@ constexpr std::string_view refused_calls =
     "swapon sysfs syslog uselib vhangup "
     // doors to much of the kernel, and past the rules on paths
     "add_key bpf fanotify_init fanotify_mark keyctl modify_ldt open_by_handle_at perf_event_open "
-    "request_key userfaultfd";
-
-// Without namespaces these reach what other programs share, and what they make outlives the run.
-constexpr std::string_view shared_names =
+    "request_key userfaultfd "
+    // what is shared by number: it outlives the run where it has no namespace of its own, and holds
+    // memory that no process shows (as does memfd_create, which is therefore not allowed above)
     "mq_getsetattr mq_notify mq_open mq_timedreceive mq_timedsend mq_unlink msgctl msgget msgrcv "
     "msgsnd semctl semget semop semtimedop shmat shmctl shmdt shmget";
 
@@ -158,9 +157,8 @@ class Filter {
 };
 
 /// What is known at all, by name.
-void by_name(Filter& filter, bool isolated) {
+void by_name(Filter& filter) {
   filter.answer_each(SCMP_ACT_ALLOW, allowed_calls);
-  filter.answer_each(isolated ? SCMP_ACT_ALLOW : refused, shared_names);
   filter.answer_each(refused, refused_calls);
   for (const int number : allowed_numbers) filter.answer(SCMP_ACT_ALLOW, number);
   // Only uname's words may change; ~0 asks. The rest lays memory out as an attacker wants it.
@@ -214,6 +212,19 @@ void signals(Filter& filter, const std::vector<pid_t>& out_of_reach) {
   }
 }
 
+/// What a process may do to any other of the same user: a limit on its processor time ends it, and
+/// the rest slows it down. The first argument, or second where the first says of what, is 0 for the
+/// caller itself; of its own threads none can be told from a stranger's by number.
+void of_others(Filter& filter) {
+  for (const char* call : {"prlimit64", "sched_setaffinity", "sched_setattr", "sched_setparam",
+                           "sched_setscheduler"}) {
+    filter.answer(refused, call, {above(0, 0)});
+  }
+  for (const char* call : {"setpriority", "ioprio_set"}) {
+    filter.answer(refused, call, {above(1, 0)});
+  }
+}
+
 /// What is allowed by name, but not with these arguments.
 void by_argument(Filter& filter, const Calls& calls) {
   for (const std::uint32_t flag : {CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC,
@@ -225,8 +236,7 @@ void by_argument(Filter& filter, const Calls& calls) {
     filter.answer(refused, "ioctl", {is(1, request)});
   }
   sockets(filter, calls);
-  // A limit on its processor time ends any process of the same user.
-  if (!calls.isolated) filter.answer(refused, "prlimit64", {above(0, 0)});
+  if (!calls.isolated) of_others(filter);
   if (!calls.out_of_reach.empty()) signals(filter, calls.out_of_reach);
 }
 
@@ -236,7 +246,7 @@ void restrict_calls(const Calls& calls) {
   // Two filters, of which the kernel obeys the stricter: within one, a rule without conditions
   // takes the place of those with.
   Filter names(not_there), arguments(SCMP_ACT_ALLOW);
-  by_name(names, calls.isolated);
+  by_name(names);
   by_argument(arguments, calls);
   names.load();
   arguments.load();

@@ -11,7 +11,7 @@ namespace volt::sandbox {
 struct Calls {
   bool network = false;  ///< may make sockets of the internet families
   /// Has namespaces of its own: what it reaches by sockets is its own. Otherwise it gets no Unix
-  /// sockets but connected pairs, no System V objects or message queues, and no limits of others.
+  /// sockets but connected pairs, and changes neither limits nor priorities of other processes.
   bool isolated = false;
   /// Processes outside that it shares a pid namespace with and must not signal; used where the
   /// kernel cannot keep signals inside. To Linux a thread's id names its process as well: list

@@ -99,7 +99,8 @@ Reach reach_of(Level level, const Program& program, const Layout& layout) {
   }
   reach.read = {"/proc", layout.inputs};
   for (const auto* folder : system_folders) reach.read.emplace_back(folder);
-  for (const auto* file : system_files) reach.read.emplace_back(file);
+  for (const auto* folder : etc_folders) reach.read.emplace_back(folder);
+  for (const auto* file : etc_files) reach.read.emplace_back(file);
   for (const auto* file : processor_files) reach.read.emplace_back(file);
   reach.read.emplace_back("/etc/passwd");
   reach.read.emplace_back("/etc/group");

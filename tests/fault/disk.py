@@ -147,6 +147,35 @@ def small_disks(work):
     unmount(disk)
 
 
+def commands(work):
+    """A command whose outputs are copied when they are collected: the disk may be full for the
+    program, for the copies, or for the receipt."""
+    job, disk = work / 'command.toml', work / 'disk'
+    job.write_text('schema = "volt.job/1"\nname = "job"\nworkload = "command"\n[command]\n'
+                   'argv = ["sh", "-c", "head -c 60000 /dev/zero > a && ln a b && ln a c"]\n'
+                   'outputs = ["a", "b", "c"]\n')
+    folder = disk / 'job.run'
+    command = (run, '-q', '--exit-class', job, '-o', folder)
+    whys, classes = [], {}
+    for pages in range(14, 74, 3):
+        mount(disk, pages * 4096)
+        os.chmod(disk, 0o755)
+        end = call(*command)
+        classes[end.returncode] = classes.get(end.returncode, 0) + 1
+        why = '' if end.returncode in (0, 10, 15) else f'status {end.returncode}, {end.stderr}'
+        if end.returncode != 0:
+            why = why or ('there is a receipt' if (folder / 'receipt.json').exists() else '')
+            remount(disk, 'size=64m')
+            end = call(*command)
+        seen = call(verify, folder)
+        if end.returncode != 0 or seen.returncode != 0:
+            why = why or f'with room: {end.returncode}, {end.stderr}, {seen.stdout}{seen.stderr}'
+        whys.append(why and f'{pages} pages: {why}')
+        unmount(disk)
+    whys.append('' if {0, 15} <= classes.keys() else f'{classes}: the sizes are wrong')
+    judge(f'a disk that fills up under a command {classes}', *whys)
+
+
 def limits(work):
     """ulimit -f, as batch systems set it: the process is told by a signal, or by EFBIG."""
     job = work / 'limits.toml'
@@ -219,6 +248,7 @@ with tempfile.TemporaryDirectory(prefix='volt-disk-') as name:
     os.environ['HOME'] = name
     if may_mount:
         small_disks(Path(name))
+        commands(Path(name))
     else:
         report('skipped', 'small disks', 'no file system can be mounted here')
     limits(Path(name))

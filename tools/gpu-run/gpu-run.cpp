@@ -40,6 +40,8 @@ int main(int argc, char** argv) {
                   {"--lock", &a.lock, {}, "write the digests of all inputs into the job file"},
                   {"--force", &a.force, {}, "replace a complete run, once the new one is complete"},
                   {"--timeout", &a.timeout, "TIME", "end the run after 90s, 10m, 1h30m"},
+                  {"--only", &a.only, "POINTS", "run these of a sweep: 0,3-5, or KEY=VALUE"},
+                  {"-j,--parallel", &a.parallel, "N", "how many points of a sweep run at once"},
                   {"--env", &a.env, "NAME=VALUE", "set a variable of a command"},
                   {"--secret", &a.secrets, "NAME=FILE", "where the value of a command's secret is"},
                   {"--host-path", &a.host_paths, "DIR", "show a command this folder, read-only",

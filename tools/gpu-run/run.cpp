@@ -41,7 +41,7 @@ Exit check(cli::Session& session, const run::JobFile& file, const inputs::Places
 }
 
 Exit lock(cli::Session& session, const run::JobFile& file, const inputs::Places& where) {
-  if (file.path.extension() == ".json") {
+  if (file.is_json) {
     throw Error(Exit::usage, "--lock writes into TOML jobs only");
   }
   const auto found = inputs::find_to_pin(file.job, where, session.sink(), session.stop());
@@ -64,7 +64,8 @@ Exit lock(cli::Session& session, const run::JobFile& file, const inputs::Places&
   return Exit::ok;
 }
 
-/// What the command line adds to a job, which becomes part of it.
+}  // namespace
+
 void add_environment(schema::Job& job, const std::vector<std::string>& env) {
   if (!env.empty() && !job.is_command()) {
     throw Error(Exit::usage, "--env is for command jobs, which this is not");
@@ -101,6 +102,8 @@ run::Given given(const Arguments& arguments, const schema::Job& job) {
   given.secrets = run::find_secrets(job, arguments.secrets);
   return given;
 }
+
+namespace {
 
 /// What a run came to, said and given as the result.
 Exit tell(cli::Session& session, const run::JobFile& file, const run::Outcome& outcome) {
@@ -161,8 +164,12 @@ Exit run_job(cli::Session& session, const Arguments& arguments) {
   add_environment(file.job, arguments.env);
   const auto http = net::curl_http();
   const auto where = places(arguments, file.folder, *http);
-  if (arguments.check) return check(session, file, where);
   if (arguments.lock) return lock(session, file, where);
+  if (file.sweep) return run_sweep(session, arguments, file, where);
+  if (!arguments.only.empty()) {
+    throw Error(Exit::usage, "--only is for sweeps, which this job is not");
+  }
+  if (arguments.check) return check(session, file, where);
   session.set_resume_hint(file.job.is_command()
                               ? "the same command starts the program anew"
                               : "the same command goes on where this run stopped");

@@ -332,12 +332,12 @@ TEST_CASE("what would outlive the run is not made where there are no namespaces"
   for (const auto& call : calls) {
     CAPTURE(&call - calls);
     CHECK(tried(confined(), call) == EPERM);
-    CHECK(tried(confined({false, true, {}}), call) == 0);
+    CHECK(tried(confined({false, true, {}}), call) == EPERM);
     CHECK(tried(as_it_is, call) == 0);
   }
   const auto queue = [] { return ::syscall(SYS_mq_open, "", 0, 0, 0); };
   CHECK(tried(confined(), queue) == EPERM);
-  CHECK(tried(confined({false, true, {}}), queue) == tried(as_it_is, queue));
+  CHECK(tried(confined({false, true, {}}), queue) == EPERM);
   CHECK(tried(as_it_is, queue) != EPERM);
 }
 
@@ -466,8 +466,8 @@ TEST_CASE("threads and memory are as ever") {
             void* page =
                 ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
             if (page == MAP_FAILED || ::mprotect(page, 4096, PROT_READ | PROT_EXEC) != 0) return 2;
-            const int memory = ::memfd_create("m", MFD_CLOEXEC);
-            return ::ftruncate(memory, 4096) == 0 ? 0 : 3;
+            // Memory that no process shows is not to be had.
+            return ::memfd_create("m", MFD_CLOEXEC) == -1 && errno == ENOSYS ? 0 : 3;
           }) == 0);
   }
 }
