@@ -104,4 +104,13 @@ std::string format_utc(std::chrono::system_clock::time_point time) {
   return text;
 }
 
+std::optional<std::chrono::system_clock::time_point> parse_utc(std::string_view text) {
+  std::tm parts{};
+  if (::strptime(std::string(text).c_str(), "%Y-%m-%dT%H:%M:%SZ", &parts) == nullptr) return {};
+  const auto time = std::chrono::system_clock::from_time_t(::timegm(&parts));
+  // The system reads more than it writes.
+  if (format_utc(time) != text) return {};
+  return time;
+}
+
 }  // namespace volt

@@ -22,5 +22,7 @@ std::string format_duration(std::chrono::nanoseconds duration);
 
 /// UTC in RFC 3339 with whole seconds: "2026-11-20T09:57:00Z".
 std::string format_utc(std::chrono::system_clock::time_point time);
+/// What format_utc() wrote; nullopt on anything else.
+std::optional<std::chrono::system_clock::time_point> parse_utc(std::string_view text);
 
 }  // namespace volt

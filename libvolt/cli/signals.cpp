@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cerrno>
 #include <string>
+#include <utility>
 
 #include "libvolt/base/error.hpp"
 #include "libvolt/base/text.hpp"
@@ -50,12 +51,19 @@ void on_broken_pipe(int) {}
 
 }  // namespace
 
+void renew_fd() {
+  std::array<int, 2> fresh{-1, -1};
+  if (::pipe2(fresh.data(), O_CLOEXEC | O_NONBLOCK) != 0) {
+    throw_system(errno, "cannot make a pipe", {}, Exit::failure);
+  }
+  std::swap(self_pipe, fresh);
+  for (const int fd : fresh) ::close(fd);
+}
+
 void install() {
   if (handler_source.load() != nullptr) return;
   handler_source = &source();
-  if (::pipe2(self_pipe.data(), O_CLOEXEC | O_NONBLOCK) != 0) {
-    throw_system(errno, "cannot make a pipe", {}, Exit::failure);
-  }
+  renew_fd();
   struct sigaction action {};
   sigemptyset(&action.sa_mask);
   // No SA_RESTART: a read or wait that the signal interrupts shall notice.

@@ -18,6 +18,9 @@ void install();
 /// fd().
 std::stop_token token();
 
+/// For a process that was forked: from now on fd() is of its own signals alone.
+void renew_fd();
+
 int received();  ///< the first signal, 0 when none came
 int fd();        ///< readable after the first signal
 

@@ -2,7 +2,6 @@
 #include "libvolt/host/files.hpp"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -217,10 +216,24 @@ void remove_tree(const Path& path) {
   if (error) throw_system(error.value(), "cannot remove " + shown(path));
 }
 
+namespace {
+
+/// All of a file, for writing. Such locks are of the open file, as flock()'s are, and unlike those
+/// can be asked for without being taken.
+struct flock whole_file() {
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  return lock;
+}
+
+}  // namespace
+
 bool Lock::lock(const Fd& fd, const Path& path, bool waiting) {
   if (!fd) throw_system(errno, "cannot open lock " + shown(path));
-  while (::flock(fd.get(), waiting ? LOCK_EX : LOCK_EX | LOCK_NB) != 0) {
-    if (errno == EWOULDBLOCK) return false;
+  auto whole = whole_file();
+  while (::fcntl(fd.get(), waiting ? F_OFD_SETLKW : F_OFD_SETLK, &whole) != 0) {
+    if (errno == EAGAIN || errno == EACCES) return false;
     if (errno != EINTR) throw_system(errno, "cannot lock " + shown(path));
   }
   return true;
@@ -236,6 +249,17 @@ Lock Lock::wait(const Path& path) {
   Fd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   lock(fd, path, true);
   return Lock(std::move(fd));
+}
+
+bool Lock::held(const Path& path) {
+  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
+  // take() makes no link, so behind one there is no lock.
+  if (!fd && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)) return false;
+  auto whole = whole_file();
+  if (!fd || ::fcntl(fd.get(), F_OFD_GETLK, &whole) != 0) {
+    throw_system(errno, "cannot examine lock " + shown(path));
+  }
+  return whole.l_type != F_UNLCK;
 }
 
 }  // namespace volt::host

@@ -98,13 +98,16 @@ void sync_folder(const Path& path);
 void rename_into(const Path& from, const Path& to);
 void remove_tree(const Path& path);
 
-/// An advisory lock held by this process; the system frees it however the process ends.
+/// An advisory lock; the system frees it however its process ends. It belongs to this object: a
+/// second one of the same process has to wait as any other.
 class Lock {
  public:
-  /// nullopt when another process holds it.
+  /// nullopt when somebody holds it.
   static std::optional<Lock> take(const Path& path);
-  /// Waits until no other process holds it.
+  /// Waits until nobody holds it.
   static Lock wait(const Path& path);
+  /// Whether somebody holds it, without taking it; false when there is no such file.
+  static bool held(const Path& path);
 
  private:
   explicit Lock(Fd fd) : fd_(std::move(fd)) {}

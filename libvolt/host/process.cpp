@@ -5,6 +5,7 @@
 #include <linux/close_range.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 #include <csignal>
 
 #include "libvolt/base/error.hpp"
+#include "libvolt/base/text.hpp"
 
 namespace volt::host {
 namespace {
@@ -123,6 +125,46 @@ Ended Child::wait() {
   }
   ended.peak_memory_bytes = static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
   return ended;
+}
+
+namespace {
+
+/// Files of /proc have no length beforehand.
+std::string read_proc(const Path& path) {
+  return read_all(open_file(path).get(), 65'536, path.string());
+}
+
+/// The ProcessName of the process that has this number now.
+ProcessName name_of(pid_t pid) {
+  const auto stat = read_proc("/proc/" + std::to_string(pid) + "/stat");
+  // The second field is the program's name in brackets, and may hold anything; ours is the 22nd.
+  const auto fields = split(std::string_view(stat).substr(stat.rfind(')') + 1), ' ');
+  constexpr std::size_t start_time = 20;
+  const auto started =
+      fields.size() > start_time ? parse_unsigned(fields[start_time]) : std::nullopt;
+  if (!started) throw Error(Exit::failure, "/proc/PID/stat has no start time");
+  return {pid, *started, std::string(trim(read_proc("/proc/sys/kernel/random/boot_id")))};
+}
+
+}  // namespace
+
+ProcessName own_name() { return name_of(::getpid()); }
+
+Fd open_process(const ProcessName& name) {
+  // Opened before it is looked at: what is seen then is what was opened, or came after it.
+  Fd process(static_cast<int>(::syscall(SYS_pidfd_open, name.pid, 0)));
+  try {
+    if (process && name_of(name.pid) == name) return process;
+  } catch (const Error&) {
+    // It ended meanwhile.
+  }
+  return {};
+}
+
+bool signal_process(const Fd& process, int signal) {
+  if (::syscall(SYS_pidfd_send_signal, process.get(), signal, nullptr, 0) == 0) return true;
+  if (errno == ESRCH) return false;
+  throw_system(errno, "cannot signal a process");
 }
 
 Pipe::Pipe() {

@@ -49,6 +49,19 @@ class Child {
   pid_t pid_ = -1;
 };
 
+/// One process and no other: a number alone is given again, and after a restart means nothing.
+struct ProcessName {
+  pid_t pid = 0;
+  std::uint64_t started = 0;  ///< clock ticks from the machine's start to the process's
+  std::string boot;           ///< of the machine, this time
+  bool operator==(const ProcessName&) const = default;
+};
+ProcessName own_name();
+/// A pidfd, readable once the process has ended; none when it is no more.
+Fd open_process(const ProcessName& name);
+/// False when the process has ended. Throws Error (local_io) when it is somebody else's.
+bool signal_process(const Fd& process, int signal);
+
 /// Both ends of a pipe, close-on-exec.
 struct Pipe {
   Fd read, write;

@@ -48,7 +48,13 @@ Attempt::Attempt(const JobFile& file, const Options& options,
       resolved_(resolved(job_)),
       found_(inputs::find(job_, options.places, sink, interrupt.stop)),
       folder_(open_folder(outputs)),
-      log_(sink, folder_) {}
+      log_(sink, folder_) {
+  // What an earlier start left there is true no more, and nothing would contradict it if this one
+  // were killed.
+  std::error_code ignored;
+  const auto folder = folder_.path();
+  if (!host::exists(folder / "receipt.json")) std::filesystem::remove(folder / "run.json", ignored);
+}
 
 Folder Attempt::open_folder(const std::vector<std::string>& outputs) const {
   Identity identity{identity_of(job_), {}};

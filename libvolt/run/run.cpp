@@ -5,22 +5,28 @@
 
 namespace volt::run {
 
+End end_of(const Error& error, const schema::Job& job, const Options& options) {
+  if (const auto* stopped = dynamic_cast<const Stopped*>(&error)) {
+    return {stopped->ended(), stopped->status()};
+  }
+  const int code = static_cast<int>(error.code());
+  if (error.code() == Exit::timeout) return {"limit", code};
+  if (error.code() == Exit::interrupted || error.code() == Exit::terminated) {
+    return {"interrupted", options.stopped_status ? options.stopped_status() : code};
+  }
+  return {"volt", job.is_command() ? own_failure : code};
+}
+
 Outcome run_job(const JobFile& file, const Options& options, crypto::KeyStore& keys, Sink& sink,
                 const Interrupt& interrupt) {
   const auto outputs = file.job.is_command() ? std::vector<std::string>() : output_names(file.job);
   Attempt attempt(file, options, outputs, keys, sink, interrupt);
   try {
+    if (options.begun) options.begun(attempt.folder().path());
     return file.job.is_command() ? run_command(attempt) : run_matmul(attempt);
-  } catch (const Stopped& error) {
-    attempt.leave(error.ended(), error.status(), error);
-    throw;
   } catch (const Error& error) {
-    const bool limit = error.code() == Exit::timeout;
-    const bool stopped = error.code() == Exit::interrupted || error.code() == Exit::terminated;
-    attempt.leave(limit     ? "limit"
-                  : stopped ? "interrupted"
-                            : "volt",
-                  static_cast<int>(error.code()), error);
+    const End end = end_of(error, file.job, options);
+    attempt.leave(end.ended, end.status, error);
     throw;
   }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -21,6 +22,10 @@ struct Options {
   device::Wanted device;
   Given given;  ///< for a command's program
   inputs::Places places;
+  /// Called with the folder once it is this run's, and before anything is computed.
+  std::function<void(const host::Path&)> begun;
+  /// What this process will end with when it was asked to stop; 130 when not given.
+  std::function<int()> stopped_status;
 };
 
 struct Outcome {
@@ -36,6 +41,17 @@ struct Outcome {
 
 /// The folder that a job is run in when nobody says another one.
 inline host::Path usual_folder(const schema::Job& job) { return job.name + ".run"; }
+
+/// What a command's gpu-run ends with when it is volt that failed; docker, env and timeout do so
+/// too.
+inline constexpr int own_failure = 125;
+
+/// How an error ended a run, as its run.json says it.
+struct End {
+  std::string_view ended;  ///< "limit", "interrupted", "volt"
+  int status = 0;          ///< what gpu-run ends with, but for --exit-class
+};
+End end_of(const Error& error, const schema::Job& job, const Options& options);
 
 /// Throws Error; after one, the same call goes on where this one stopped (a command: starts anew).
 Outcome run_job(const JobFile& file, const Options& options, crypto::KeyStore& keys, Sink& sink,

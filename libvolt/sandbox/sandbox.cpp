@@ -133,6 +133,28 @@ Program with_user(Level level, Program program, int standard_output, int standar
   return program;
 }
 
+/// Where a program that the sandbox does not show lies here: a venv's python is a link to
+/// elsewhere.
+std::string where_it_is(const Program& program) {
+  const host::Path name = program.argv.front();
+  std::vector<host::Path> folders;
+  for (const auto& shown : program.shown) folders.push_back(shown / "bin");
+  for (const auto folder : split(host::environment("PATH").value_or(""), ':')) {
+    folders.emplace_back(folder);
+  }
+  if (name.has_parent_path()) folders = {host::Path()};
+  for (const auto& folder : folders) {
+    std::error_code error;
+    const auto real = std::filesystem::canonical(folder / name, error);
+    if (error || host::is_folder(real)) continue;
+    auto show = real.parent_path();
+    if (show.filename() == "bin") show = show.parent_path();
+    return "here it is " + host::shown(real) + ", which --host-path " + host::shown(show) +
+           " would show";
+  }
+  return "it sees /usr, /bin, /opt, the job's inputs and what --host-path shows";
+}
+
 [[noreturn]] void throw_failed(const Value& message, const Program& program) {
   Fields fields(message, source);
   const auto& kind = fields.string("failed");
@@ -140,8 +162,8 @@ Program with_user(Level level, Program program, int standard_output, int standar
   if (kind == "sandbox") throw Error(Exit::sandbox, why);
   const auto name = printable(program.argv.front());
   if (kind == "not found") {
-    throw NotStarted(Exit::not_found, name + " is not found in the sandbox",
-                     "it sees /usr, /bin, /opt, the job's inputs and what --host-path shows", why);
+    throw NotStarted(Exit::not_found, name + " is not found in the sandbox", where_it_is(program),
+                     why);
   }
   throw NotStarted(Exit::answer_is_no, name + " cannot be executed", {}, why);
 }
@@ -207,7 +229,8 @@ Sandbox Sandbox::start(Level level, const Program& wanted, int standard_output,
   if (line.empty()) {
     const auto words = last_words(talk.read.get());
     throw Error(Exit::sandbox, "cannot make the sandbox " + std::string(name_of(level)),
-                namespaces_remedy(), printable(words, 400));
+                level == Level::namespaces ? namespaces_remedy() : landlock_remedy(),
+                printable(words, 400));
   }
   const Value message = doc::parse_json(line, "supervisor", {max_line_bytes, 4}, Exit::sandbox);
   if (message.find("failed") != nullptr) throw_failed(message, program);

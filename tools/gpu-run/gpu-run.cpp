@@ -30,6 +30,9 @@ int main(int argc, char** argv) {
                            "where to compute: auto, cpu, or cuda:0,1 for a command", "device"};
   const cli::Option threads{"--threads", &a.threads, "N",
                             "threads to compute with; changes no bit of any result", "threads"};
+  const cli::Option exit_class{
+      "--exit-class", &a.exit_class, {}, "end with volt's code, not the program's"};
+  const cli::Option named{"run", &a.run, "RUN", "id, folder or name of a run", {}, {}, true};
   const cli::Tool tool{
       .name = "gpu-run",
       .summary = "run a job, and leave a receipt that anyone can verify",
@@ -42,6 +45,8 @@ int main(int argc, char** argv) {
                   {"--timeout", &a.timeout, "TIME", "end the run after 90s, 10m, 1h30m"},
                   {"--only", &a.only, "POINTS", "run these of a sweep: 0,3-5, or KEY=VALUE"},
                   {"-j,--parallel", &a.parallel, "N", "how many points of a sweep run at once"},
+                  {"--detach", &a.detach, {}, "leave the run to itself once it has begun"},
+                  {"--then", &a.then, "CMD", "run this shell line when the run has ended, however"},
                   {"--env", &a.env, "NAME=VALUE", "set a variable of a command"},
                   {"--secret", &a.secrets, "NAME=FILE", "where the value of a command's secret is"},
                   {"--host-path", &a.host_paths, "DIR", "show a command this folder, read-only",
@@ -52,7 +57,7 @@ int main(int argc, char** argv) {
                    "what holds a command; auto takes the best that works",
                    "sandbox",
                    {"auto", "namespaces", "landlock", "none"}},
-                  {"--exit-class", &a.exit_class, {}, "end with volt's code, not the program's"},
+                  exit_class,
                   device,
                   threads},
       .verbs =
@@ -64,6 +69,25 @@ int main(int argc, char** argv) {
             "print a commented job that runs",
             {{"workload", &a.example, "WORKLOAD", "what kind of job", {}, {"matmul", "command"}}},
             [&](cli::Session& session) { return print_example(session, a); }},
+           {"list", "list the runs that were started here", {}, list_runs},
+           {"show",
+            "tell how a run stands, and how to go on",
+            {named},
+            [&](cli::Session& session) { return show_run(session, a); }},
+           {"logs",
+            "print what a run has printed",
+            {named, {"-f,--follow", &a.follow, {}, "go on until the run has ended"}},
+            [&](cli::Session& session) { return print_log(session, a); }},
+           {"wait",
+            "wait until a run has ended, and end as it did",
+            {named,
+             {"--timeout", &a.timeout, "TIME", "wait no longer than 90s, 10m, 1h30m"},
+             exit_class},
+            [&](cli::Session& session) { return wait_for_run(session, a); }},
+           {"cancel",
+            "end a run",
+            {named},
+            [&](cli::Session& session) { return cancel_run(session, a); }},
            {"prove",
             "answer a verifier's challenge to a run",
             {{"run", &a.job, "DIR", "run folder", {}, {}, true},

@@ -2,9 +2,13 @@
 #include "libvolt/run/run.hpp"
 
 #include <algorithm>
+#include <csignal>
+#include <utility>
 
 #include "libvolt/base/quantities.hpp"
 #include "libvolt/base/text.hpp"
+#include "libvolt/cli/output.hpp"
+#include "libvolt/cli/signals.hpp"
 #include "libvolt/net/http.hpp"
 #include "tools/gpu-run/gpu_run.hpp"
 
@@ -148,24 +152,132 @@ Exit tell(cli::Session& session, const run::JobFile& file, const run::Outcome& o
   return Exit::ok;
 }
 
-/// What docker, env and timeout say when they fail themselves.
-constexpr int own_failure = 125;
+/// Lists the run; that it cannot be listed is no reason not to run it.
+void add_to_list(cli::Session& session, const run::Run& run) {
+  try {
+    runs().add(run);
+  } catch (const Error& error) {
+    session.sink().send(
+        Log{Log::Level::warning, "gpu-run list will not show this run: " + error.text()});
+  }
+}
+
+run::Run describe(const run::JobFile& file, const host::Path& folder) {
+  run::Run run;
+  run.folder = run::real_folder(folder);
+  run.id = run::id_of(run.folder);
+  run.name = file.job.name;
+  run.workload = file.job.workload;
+  run.job = file.path.empty() ? "-" : std::filesystem::absolute(file.path).string();
+  return run;
+}
+
+/// A run, and what the command line wants to be done about it.
+class Following {
+ public:
+  Following(cli::Session& session, const Arguments& arguments, const run::JobFile& file)
+      : session_(session), arguments_(arguments), file_(file) {}
+
+  Exit perform(run::Options options) {
+    if (arguments_.detach) {
+      parent_ = fork_away();
+      if (!parent_) return tell_id(options);
+    }
+    options.begun = [this](const host::Path& folder) { begin(folder); };
+    options.stopped_status = [] { return 128 + cli::signals::received(); };
+    try {
+      return follow(options);
+    } catch (const Error& error) {
+      const auto end = run::end_of(error, file_.job, options);
+      if (transparent()) session_.exit_as(end.status);
+      finish(end);
+      throw;
+    } catch (const cli::ReaderGone&) {
+      finish({"interrupted", 128 + SIGPIPE});
+      throw;
+    }
+  }
+
+ private:
+  bool transparent() const { return file_.job.is_command() && !arguments_.exit_class; }
+
+  Exit follow(const run::Options& options) {
+    // Only now, as a detached run has signals of its own.
+    auto stop = interrupt(session_);
+    stop.limit = arguments_.timeout;
+    auto keys = key_store();
+    const auto outcome = run::run_job(file_, options, keys, session_.sink(), stop);
+    end_ = {"program", outcome.status};
+    const Exit exit = tell(session_, file_, outcome);
+    finish(*end_);
+    if (transparent()) session_.exit_as(outcome.status);
+    return exit;
+  }
+
+  void begin(const host::Path& folder) {
+    run_ = describe(file_, folder);
+    add_to_list(session_, *run_);
+    if (!parent_) return;
+    session_.sink().send(
+        Log{Log::Level::info,
+            title(*run_) + " goes on by itself; watch it with: gpu-run logs -f " + run_->id});
+    let_go(std::move(parent_));
+  }
+
+  /// Once, and with the first end: a program that was done stays so, though nobody may read of it.
+  void finish(const run::End& end) {
+    if (arguments_.then.empty() || !run_ || std::exchange(finished_, true)) return;
+    run_then(session_, arguments_.then, *run_, end_.value_or(end), arguments_.detach);
+  }
+
+  Exit tell_id(const run::Options& options) {
+    const auto folder = options.folder.empty() ? run::usual_folder(file_.job) : options.folder;
+    const auto id = run::id_of(run::real_folder(folder));
+    if (!session_.json()) session_.print(id + "\n");
+    session_.result({{"id", id}, {"folder", folder.string()}});
+    session_.exit_as(0);
+    return Exit::ok;
+  }
+
+  cli::Session& session_;
+  const Arguments& arguments_;
+  const run::JobFile& file_;
+  host::Fd parent_;
+  std::optional<run::Run> run_;
+  std::optional<run::End> end_;
+  bool finished_ = false;
+};
+
+/// Options that want something to run, where nothing does.
+void refuse_idle(const Arguments& arguments) {
+  if (arguments.check && arguments.lock) {
+    throw Error(Exit::usage, "--check and --lock exclude each other");
+  }
+  if ((arguments.check || arguments.lock) && (arguments.detach || !arguments.then.empty())) {
+    throw Error(Exit::usage, "with --check or --lock nothing is run",
+                "leave out --detach and --then");
+  }
+}
 
 }  // namespace
 
 Exit run_job(cli::Session& session, const Arguments& arguments) {
-  if (arguments.check && arguments.lock) {
-    throw Error(Exit::usage, "--check and --lock exclude each other");
-  }
+  refuse_idle(arguments);
   const bool transparent = !arguments.exit_class && !arguments.check && !arguments.lock;
   auto file = run::load_job(arguments.job, session.stop(), [&] {
-    if (transparent) session.exit_as(own_failure);
+    if (transparent) session.exit_as(run::own_failure);
   });
   add_environment(file.job, arguments.env);
   const auto http = net::curl_http();
   const auto where = places(arguments, file.folder, *http);
   if (arguments.lock) return lock(session, file, where);
-  if (file.sweep) return run_sweep(session, arguments, file, where);
+  if (file.sweep) {
+    if (arguments.detach || !arguments.then.empty()) {
+      throw Error(Exit::usage, "--detach and --then are for single runs, not for sweeps",
+                  "let the shell do it: nohup gpu-run JOB &");
+    }
+    return run_sweep(session, arguments, file, where);
+  }
   if (!arguments.only.empty()) {
     throw Error(Exit::usage, "--only is for sweeps, which this job is not");
   }
@@ -173,7 +285,6 @@ Exit run_job(cli::Session& session, const Arguments& arguments) {
   session.set_resume_hint(file.job.is_command()
                               ? "the same command starts the program anew"
                               : "the same command goes on where this run stopped");
-  auto keys = key_store();
   run::Options options;
   options.folder = arguments.output;
   options.force = arguments.force;
@@ -183,17 +294,7 @@ Exit run_job(cli::Session& session, const Arguments& arguments) {
   } else {
     options.device = device::wanted(arguments.device, arguments.threads);
   }
-  auto stop = interrupt(session);
-  stop.limit = arguments.timeout;
-  try {
-    const auto outcome = run::run_job(file, options, keys, session.sink(), stop);
-    const Exit exit = tell(session, file, outcome);
-    if (file.job.is_command() && transparent) session.exit_as(outcome.status);
-    return exit;
-  } catch (const run::Stopped& stopped) {
-    if (transparent) session.exit_as(stopped.status());
-    throw;
-  }
+  return Following(session, arguments, file).perform(std::move(options));
 }
 
 }  // namespace volt::gpu_run

@@ -120,3 +120,16 @@ TEST_CASE("times are RFC 3339 in UTC, whatever the zone") {
   CHECK(format_utc(clock::from_time_t(951'782'399)) == "2000-02-28T23:59:59Z");
   CHECK(format_utc(clock::from_time_t(951'782'400)) == "2000-02-29T00:00:00Z");
 }
+
+TEST_CASE("a time is read as it is written, and in no other way") {
+  using clock = std::chrono::system_clock;
+  for (const std::time_t seconds : {0L, 951'782'399L, 951'782'400L, 4'102'444'800L}) {
+    CHECK(parse_utc(format_utc(clock::from_time_t(seconds))) == clock::from_time_t(seconds));
+  }
+  for (const char* text : {"", "2000-02-30T00:00:00Z", "2000-13-01T00:00:00Z",
+                           "2000-02-29T24:00:00Z", "2000-2-29T00:00:00Z", "2000-02-29 00:00:00Z",
+                           "2000-02-29T00:00:00", " 2000-02-29T00:00:00Z", "2000-02-29T00:00:00Zx",
+                           "2000-02-29T00:00:60Z", "2000-02-29T00:00:00+00:00"}) {
+    CHECK_FALSE(parse_utc(text));
+  }
+}

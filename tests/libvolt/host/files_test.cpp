@@ -227,6 +227,28 @@ TEST_CASE("a lock is held by one process at a time and freed with it") {
   CHECK(Lock::take(path).has_value());  // the other one has ended
 }
 
+TEST_CASE("whether a lock is held can be asked without taking it") {
+  const TempFolder folder;
+  const auto path = folder / "lock";
+  CHECK_FALSE(Lock::held(path));
+  CHECK_FALSE(Lock::held(folder / "nowhere/lock"));
+  CHECK(folder.names().empty());
+  {
+    const auto lock = Lock::take(path);
+    CHECK(Lock::held(path));
+    CHECK(in_child([&] { return Lock::held(path) ? 1 : 0; }) == 1);
+    CHECK(Lock::held(path));  // those who ask and go free nothing
+  }
+  CHECK_FALSE(Lock::held(path));
+  CHECK(Lock::take(path).has_value());
+  // What was put there instead is held by nobody, and nobody waits for it.
+  REQUIRE(::mkfifo((folder / "pipe").c_str(), 0600) == 0);
+  CHECK_FALSE(Lock::held(folder / "pipe"));
+  std::filesystem::create_symlink(path, folder / "link");
+  const auto lock = Lock::take(path);
+  CHECK_FALSE(Lock::held(folder / "link"));
+}
+
 TEST_CASE("a lock outlives no process, killed ones included") {
   const TempFolder folder;
   int ready[2];

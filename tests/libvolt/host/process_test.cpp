@@ -199,3 +199,35 @@ TEST_CASE("a child starts with no signal blocked and with SIGPIPE as it was by d
   CHECK(terminated.signal == SIGTERM);
   CHECK(broken.signal == SIGPIPE);
 }
+
+TEST_CASE("a process is opened by its name, and no other that has its number") {
+  const auto own = own_name();
+  CHECK(own.pid == ::getpid());
+  CHECK(own == own_name());
+  CHECK(open_process(own));
+  for (const auto& other : {ProcessName{own.pid, own.started + 1, own.boot},
+                            ProcessName{own.pid, own.started, "another"}, ProcessName{},
+                            ProcessName{-1, own.started, own.boot}}) {
+    CHECK_FALSE(open_process(other));
+  }
+}
+
+TEST_CASE("a process is signalled through its descriptor as long as it is there") {
+  Pipe names;
+  const pid_t pid = ::fork();
+  REQUIRE(pid >= 0);
+  if (pid == 0) {
+    const auto name = own_name();
+    [[maybe_unused]] const auto sent =
+        ::write(names.write.get(), &name.started, sizeof name.started);
+    for (;;) ::pause();
+  }
+  ProcessName name{pid, 0, own_name().boot};
+  REQUIRE(::read(names.read.get(), &name.started, sizeof name.started) == sizeof name.started);
+  const auto process = open_process(name);
+  REQUIRE(process);
+  CHECK(signal_process(process, SIGKILL));
+  REQUIRE(::waitpid(pid, nullptr, 0) == pid);
+  CHECK_FALSE(signal_process(process, SIGKILL));
+  CHECK_FALSE(open_process(name));
+}
