@@ -5,16 +5,19 @@ nothing but Python and the openssl command. tests/check/independent_test.py test
 
 usage: independent.py RUN [NAME=PATH...]       RUN holds receipt.json, job.json and the outputs; an
                                                i8 product whose inputs are made from seeds, or given
-                                               as .npy files by a=PATH and b=PATH, by algebra too
+                                               as .npy files by a=PATH and b=PATH, by algebra too;
+                                               PATH is also a file or folder given to a command
        independent.py RUN CHALLENGE PROOF      RUN holds receipt.json and job.json
 """
 import base64
+import fnmatch
 import hashlib
 import itertools
 import json
 import math
 import os
 import pathlib
+import re
 import struct
 import subprocess
 import sys
@@ -166,8 +169,8 @@ def npy_elements(path):
     return data[10 + int.from_bytes(data[8:10], 'little'):]
 
 
-class Run:
-    """Receipt and job of a folder, once the signature holds and they agree."""
+class Signed:
+    """Receipt and job of a folder, once the signature holds and the one names the other."""
 
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
@@ -176,7 +179,82 @@ class Run:
         self.receipt, self.outputs = statement['predicate'], statement['subject']
         job = (self.folder / 'job.json').read_bytes()
         demand(H(job).hex() == self.receipt['job']['sha256'], 'digest of the job')
-        job = json.loads(job)['matmul']
+        self.job = json.loads(job)
+        demand(self.receipt['workload'] == self.job['workload'] + '/1', 'workload')
+        demand(self.receipt['attempt'] > 0, 'attempt')
+
+    def check_outputs(self):
+        for output in self.outputs:
+            data = (self.folder / output['name']).read_bytes()
+            demand(len(data) == output['annotations']['bytes'], 'length of ' + output['name'])
+            demand(H(data).hex() == output['digest']['sha256'], 'digest of ' + output['name'])
+
+
+def listing(digests):
+    """Files by name, as a text that their digest is taken of."""
+    return ''.join(f'{digest}  {name}\n' for name, digest in sorted(digests.items())).encode()
+
+
+def names(pattern, path):
+    """Whether a pattern of a job names a file."""
+    segments = [re.sub(r'\\(.)', r'[\1]', segment) for segment in pattern.split('/')]
+
+    def match(segments, parts):
+        if not segments or not parts:
+            return segments == parts
+        plain = parts[0][0] != '.'
+        if segments[0] == '**':
+            return match(segments[1:], parts) or plain and match(segments, parts[1:])
+        return ((plain or segments[0][0] == '.') and fnmatch.fnmatchcase(parts[0], segments[0])
+                and match(segments[1:], parts[1:]))
+
+    return match(segments + ['*'] * (segments[-1] == '**'), path.split('/'))
+
+
+class Command(Signed):
+    """A run of any program, whose receipt agrees with its job."""
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        job, digests = self.job['command'], [
+            {x['name']: x['digest']['sha256'] for x in entries}
+            for entries in (self.outputs, self.receipt['inputs'])]
+        outputs, self.inputs = digests
+        demand(self.receipt['profile'] == 'none', 'profile')
+        demand(self.receipt['trace'] == {'units': 1, 'root': leaf(listing(outputs)).hex()}, 'trace')
+        wanted = job['outputs'] + job['optional']
+        demand(all(any(names(p, x) for p in wanted) for x in outputs), 'an output of no pattern')
+        demand(all(any(names(p, x) for x in outputs) for p in job['outputs']), 'outputs')
+        demand(all(any(x == name or x.startswith(name + '/') for name in job['inputs'])
+                   for x in self.inputs), 'an input that the job has not')
+        for name, source in job['inputs'].items():
+            files = self.files_of(name)
+            demand(name in self.inputs or files or 'sha256' in source, 'input ' + name)
+            digest = self.inputs.get(name, H(listing(files)).hex())
+            demand(source.get('sha256', digest) == digest, 'digest of input ' + name)
+        demand(all('receipt' in x for x in self.receipt['inputs']
+                   if 'run' in job['inputs'].get(x['name'], {})), 'earlier run')
+
+    def files_of(self, folder):
+        below = folder + '/'
+        return {name[len(below):]: x for name, x in self.inputs.items() if name.startswith(below)}
+
+    def check_files(self, inputs):
+        self.check_outputs()
+        for name, path in inputs.items():
+            files = {'': path} if os.path.isfile(path) else {
+                str(x.relative_to(path)): x for x in pathlib.Path(path).rglob('*') if x.is_file()}
+            found = {x: H(pathlib.Path(file).read_bytes()).hex() for x, file in files.items()}
+            known = {'': self.inputs[name]} if name in self.inputs else self.files_of(name)
+            demand(found == known, 'files of input ' + name)
+
+
+class Run(Signed):
+    """A product of two matrices, whose receipt agrees with its job."""
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        job = self.job['matmul']
         self.profile = self.receipt['profile']
         demand(self.profile == job['profile'] + '/1', 'profile')
         self.a, self.b = self.receipt['inputs']
@@ -210,9 +288,7 @@ class Run:
         return H(b''.join(le64(len(field)) + field for field in fields))
 
     def check_files(self, inputs):
-        for output in self.outputs:
-            data = (self.folder / output['name']).read_bytes()
-            demand(H(data).hex() == output['digest']['sha256'], 'digest of ' + output['name'])
+        self.check_outputs()
         c = check_elements(self.c, npy_elements(self.folder / self.outputs[0]['name']))
         if all('seed' in x or x['name'] in inputs for x in (self.a, self.b)):
             operands = [check_elements(x, seeded(x) if 'seed' in x else
@@ -295,4 +371,6 @@ if __name__ == '__main__':
     if len(sys.argv) == 4 and '=' not in sys.argv[2]:
         Run(sys.argv[1]).check_proof(*sys.argv[2:])
     else:
-        Run(sys.argv[1]).check_files(dict(given.split('=', 1) for given in sys.argv[2:]))
+        job = json.loads(pathlib.Path(sys.argv[1], 'job.json').read_bytes())
+        kind = Command if job['workload'] == 'command' else Run
+        kind(sys.argv[1]).check_files(dict(given.split('=', 1) for given in sys.argv[2:]))

@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Lets the second verifier examine small runs and proofs of each profile, and altered ones.
+"""Lets the second verifier examine small runs and proofs of each profile, a command, and altered
+ones.
 
 usage: independent_test.py GPU_RUN GPU_VERIFY
 """
+import base64
 import hashlib
+import json
 import os
 import pathlib
 import struct
@@ -13,7 +16,8 @@ import sys
 import tempfile
 
 sys.dont_write_bytecode = True
-from independent import Run, demand, npy_elements, seeded  # noqa: E402: beside this file
+from independent import (  # noqa: E402: beside this file
+    Command, Run, demand, leaf, listing, npy_elements, seeded)
 
 # Name, [matmul], files (operand, dtype, rows, columns), draws, how a and b are opened.
 JOBS = [
@@ -32,6 +36,29 @@ JOBS = [
     ('nothing', 'profile = "i8"\na = { seed = 1, shape = [0, 3] }\n'
                 'b = { seed = 2, shape = [3, 4] }', [], 5, ('seed', 'seed')),
 ]
+COMMAND = '''schema = "volt.job/1"
+workload = "command"
+[command]
+argv = ["sh", "-c", """
+mkdir -p out/deep; cp src/lib/a.py sum.txt; echo b > out/deep/b.txt; : > out/é; : > out-x"""]
+outputs = ["sum.txt", "out/**", "[!i]*-?"]
+optional = ["*.png"]
+inputs = { "plain.txt" = "plain.txt", src = "src", empty = "empty", "from.txt" = "plain.txt" }
+'''
+# What a liar could sign, by a change of the receipt.
+LIES = {
+    'trace root': lambda x: x['predicate']['trace'].update(root='0' * 64),
+    'units': lambda x: x['predicate']['trace'].update(units=2),
+    'profile': lambda x: x['predicate'].update(profile='f32x/1'),
+    'workload': lambda x: x['predicate'].update(workload='matmul/1'),
+    'an output less': lambda x: x['subject'].pop(),
+    'name of an output': lambda x: x['subject'][0].update(name='other'),
+    'digest of a pinned file': lambda x: x['predicate']['inputs'][1]['digest'].update(
+        sha256='0' * 64),
+    'a file less in a pinned folder': lambda x: x['predicate']['inputs'].pop(),
+    'an input more': lambda x: x['predicate']['inputs'].append(
+        dict(x['predicate']['inputs'][0], name='more')),
+}
 counts = [0, 0]
 
 
@@ -58,14 +85,58 @@ def write_npy(path, dtype, rows, columns):
 def main(run, verify):
     with tempfile.TemporaryDirectory() as folder:
         env = {k: v for k, v in os.environ.items() if not k.startswith(('VOLT_', 'XDG_'))}
-        for job in JOBS:
-            home = pathlib.Path(folder, job[0])
+        for name, *job in [*JOBS, ('command',)]:
+            home = pathlib.Path(folder, name)
             home.mkdir()
 
             def tool(*command):
                 return subprocess.run(command, cwd=home, env=dict(env, HOME=folder), check=True,
                                       stdout=subprocess.PIPE).stdout
-            examine(home, tool, run, verify, *job)
+            if name == 'command':
+                examine_command(home, tool, run, pathlib.Path(folder, '.config/volt/keys/sign.pem'))
+            else:
+                examine(home, tool, run, verify, name, *job)
+
+
+def sign(receipt, payload, key):
+    """An envelope as its signer would make it."""
+    signed = b'DSSEv1 28 application/vnd.in-toto+json %d ' % len(payload) + payload
+    signature = subprocess.run(['openssl', 'dgst', '-sha256', '-sign', key], input=signed,
+                               check=True, stdout=subprocess.PIPE).stdout
+    receipt.write_text(json.dumps({
+        'payloadType': 'application/vnd.in-toto+json',
+        'payload': base64.b64encode(payload).decode(),
+        'signatures': [{'sig': base64.b64encode(signature).decode()}]}))
+
+
+def examine_command(home, tool, run, key):
+    for path in ('src/lib', 'empty'):
+        (home / path).mkdir(parents=True)
+    for path in ('plain.txt', 'src/lib/a.py', 'src/lib.py', 'src/z'):
+        (home / path).write_text(path)
+    (home / 'job.toml').write_text(COMMAND)
+    tool(run, '-q', '--lock', 'job.toml')
+    tool(run, '-q', '--sandbox', 'none', 'job.toml')
+    receipt = home / 'job.run/receipt.json'
+    genuine = Command(home / 'job.run')
+    inputs = {name: home / name for name in ('plain.txt', 'src', 'empty')}
+    check('command: files', lambda: genuine.check_files(inputs))
+    check('command: another input', lambda: genuine.check_files({'src': home / 'empty'}), True)
+    honest = receipt.read_bytes()
+    sign(receipt, genuine.payload, key)
+    check('command: signed again', lambda: Command(home / 'job.run'))
+    for what, change in LIES.items():
+        statement = json.loads(genuine.payload)
+        change(statement)
+        if what != 'trace root':  # which a liar would make fit
+            statement['predicate']['trace']['root'] = leaf(listing(
+                {x['name']: x['digest']['sha256'] for x in statement['subject']})).hex()
+        sign(receipt, json.dumps(statement).encode(), key)
+        check('command: a lie, ' + what, lambda: Command(home / 'job.run'), True)
+    receipt.write_bytes(honest.replace(b'"payload":"eyJf', b'"payload":"eyJg'))
+    check('command: the receipt altered', lambda: Command(home / 'job.run'), True)
+    (home / 'job.run/out/deep/b.txt').write_text('c\n')
+    check('command: an output altered', lambda: genuine.check_files({}), True)
 
 
 def examine(home, tool, run, verify, name, matmul, files, draws, ways):
