@@ -210,6 +210,7 @@ std::map<std::string, host::Path> files_below(const host::Path& folder) {
     }
   }
   if (error) throw_system(error.value(), "cannot list " + shown(folder));
+  if (files.empty()) throw Error(Exit::usage, shown(folder) + " holds no file");
   return files;
 }
 

@@ -10,7 +10,6 @@
 #include "libvolt/proof/consistency.hpp"
 #include "libvolt/run/attempt.hpp"
 #include "libvolt/run/outputs.hpp"
-#include "libvolt/sandbox/usage.hpp"
 
 namespace volt::run {
 namespace {
@@ -25,8 +24,7 @@ double seconds(std::chrono::nanoseconds time) {
 class Metrics {
  public:
   explicit Metrics(const Folder& folder) {
-    folder.note("metrics.jsonl", {});
-    const auto path = folder.path() / "metrics.jsonl";
+    const auto path = folder.note("metrics.jsonl", {});
     file_ = host::Fd(::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW));
     if (!file_) throw_system(errno, "cannot open " + host::shown(path));
   }
@@ -80,7 +78,7 @@ class CommandRun {
     } catch (const Stopped&) {
       // What a program left is kept for a look at it, but not what is more than it may have.
       const auto& most = job_.limits.disk_bytes;
-      if (most && sandbox::disk_usage(scratch.folder(), *most) > *most) {
+      if (most && scratch.disk_bytes(*most) > *most) {
         host::remove_tree(scratch.folder());
       }
       throw;

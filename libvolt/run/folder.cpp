@@ -230,9 +230,11 @@ void Folder::open_log(bool anew) {
   if (!log_) throw_system(errno, "cannot open the log of " + shown(path_));
 }
 
-void Folder::note(const std::string& name, const std::string& text) const {
-  host::write_file(hidden("work") / name, text);
-  host::rename_into(hidden("work") / name, path_ / name);
+host::Path Folder::note(const std::string& name, const std::string& text) const {
+  host::write_file(work() / name, text);
+  if (host::exists(path_ / "receipt.json")) return work() / name;
+  host::rename_into(work() / name, path_ / name);
+  return path_ / name;
 }
 
 void Folder::set_outputs(const std::vector<std::pair<std::string, host::Path>>& outputs) {
@@ -351,6 +353,7 @@ void Folder::complete(const std::string& job, const std::string& run, const std:
                 [&](const auto& name) { return std::ranges::find(names_, name) != names_.end(); });
   drop_outputs(earlier_outputs_);
   for (const auto& name : names_) settle(name);
+  if (host::exists(work() / "metrics.jsonl")) settle("metrics.jsonl");
   settle("job.json");
   settle("run.json");
   settle("receipt.json");

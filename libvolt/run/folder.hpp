@@ -42,8 +42,9 @@ class Folder {
   /// Where what a person may want to read of the run is added.
   int log() const { return log_.get(); }
   /// Writes one of the files that say how a run goes or went, and vouch for nothing: run.json,
-  /// metrics.jsonl.
-  void note(const std::string& name, const std::string& text) const;
+  /// metrics.jsonl. While a complete run is there, which this one is to replace, its own stay.
+  /// Returns where it is.
+  host::Path note(const std::string& name, const std::string& text) const;
 
   /// The outputs, once they are known: name, and where it is below work().
   void set_outputs(const std::vector<std::pair<std::string, host::Path>>& outputs);

@@ -279,8 +279,7 @@ class Following {
   /// Counting a folder takes its time; no more than a tenth of the run's goes into it.
   std::uint64_t disk_bytes(Clock::time_point now) {
     if (now < next_count_) return counted_;
-    counted_ = sandbox::disk_usage(scratch_.folder(),
-                                   job_.limits.disk_bytes.value_or(std::uint64_t{1} << 60));
+    counted_ = scratch_.disk_bytes(job_.limits.disk_bytes.value_or(std::uint64_t{1} << 60));
     next_count_ = now + std::max<Clock::duration>(10 * (Clock::now() - now), look_every);
     return counted_;
   }

@@ -11,6 +11,7 @@
 
 #include "libvolt/base/error.hpp"
 #include "libvolt/base/text.hpp"
+#include "libvolt/sandbox/usage.hpp"
 #include "libvolt/sandbox/user.hpp"
 
 namespace volt::run {
@@ -80,6 +81,14 @@ void Scratch::place(const inputs::Found& input, const std::stop_token& stop) {
   }
   link(real.string(), path);
   in_place_.push_back(real);
+}
+
+std::uint64_t Scratch::disk_bytes(std::uint64_t enough) const {
+  std::uint64_t bytes = 0;
+  for (const char* name : {"work", "tmp", "home"}) {
+    bytes += sandbox::disk_usage(folder_ / name, enough);
+  }
+  return bytes;
 }
 
 void Scratch::remove_links(const schema::Job& job) const {

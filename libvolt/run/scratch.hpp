@@ -19,6 +19,8 @@ class Scratch {
 
   const host::Path& folder() const { return folder_; }
   host::Path work() const { return folder_ / "work"; }
+  /// What the program has written, counted up to `enough`; the copies of its inputs are not its.
+  std::uint64_t disk_bytes(std::uint64_t enough) const;
   /// Inputs that are not copied.
   const std::vector<host::Path>& in_place() const { return in_place_; }
 

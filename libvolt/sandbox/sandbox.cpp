@@ -123,11 +123,14 @@ Program with_user(Level level, Program program, int standard_output, int standar
     throw Error(Exit::sandbox,
                 "the program is to run as a user of its own, who cannot reach " +
                     host::shown(program.scratch),
-                "choose a run folder that others may enter: -o /var/tmp/NAME.run");
+                "choose a place that others may enter: -o /var/tmp/NAME.run, or, to verify, another "
+                "XDG_CACHE_HOME");
   }
   for (const auto& folder : {layout.work, layout.tmp, layout.home}) give(folder, program.user);
   // Opened again by name, as /dev/stdout, a pipe is a file of whoever made it.
   for (const int fd : {standard_output, standard_error}) {
+    struct stat facts {};
+    if (::fstat(fd, &facts) != 0 || !S_ISFIFO(facts.st_mode)) continue;
     static_cast<void>(::fchown(fd, program.user, program.user));
   }
   return program;

@@ -225,6 +225,15 @@ void of_others(Filter& filter) {
   }
 }
 
+/// A file may be cut by who may not write it otherwise, as far as Landlock before its third version
+/// is concerned. openat2 has its flags in memory.
+void lengths(Filter& filter) {
+  filter.answer(refused, "truncate");
+  filter.answer(not_there, "openat2");
+  filter.answer(refused, "open", {has(1, O_ACCMODE | O_TRUNC, O_TRUNC)});
+  filter.answer(refused, "openat", {has(2, O_ACCMODE | O_TRUNC, O_TRUNC)});
+}
+
 /// What is allowed by name, but not with these arguments.
 void by_argument(Filter& filter, const Calls& calls) {
   for (const std::uint32_t flag : {CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC,
@@ -237,6 +246,7 @@ void by_argument(Filter& filter, const Calls& calls) {
   }
   sockets(filter, calls);
   if (!calls.isolated) of_others(filter);
+  if (calls.keep_lengths) lengths(filter);
   if (!calls.out_of_reach.empty()) signals(filter, calls.out_of_reach);
 }
 

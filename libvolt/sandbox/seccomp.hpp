@@ -16,7 +16,9 @@ struct Calls {
   /// Processes outside that it shares a pid namespace with and must not signal; used where the
   /// kernel cannot keep signals inside. To Linux a thread's id names its process as well: list
   /// threads, and the leaders of process groups, too. Empty: signals are not looked at.
-  std::vector<pid_t> out_of_reach;
+  std::vector<pid_t> out_of_reach = {};
+  /// Must not cut files that it cannot write; for a kernel whose Landlock knows nothing of that.
+  bool keep_lengths = false;
 };
 
 /// Installs the filter for the calling thread and all its later children, for good; sets

@@ -40,6 +40,8 @@ constexpr std::size_t max_line_bytes = std::size_t{4} << 20;
 constexpr rlim_t most_open_files = 16'384;
 /// The first version of Landlock that keeps signals and abstract sockets inside.
 constexpr int keeps_inside = 6;
+/// The first that keeps a program from cutting files which it may not write.
+constexpr int keeps_lengths = 3;
 constexpr std::chrono::seconds patience{10};
 
 void say(const Value& message) {
@@ -204,6 +206,7 @@ std::string find_program(const Program& program, const std::vector<std::string>&
       // the program from them.
       const bool sockets_inside = !program.network || version >= keeps_inside;
       Calls calls{program.network, level == Level::namespaces && sockets_inside, {}};
+      calls.keep_lengths = version < keeps_lengths;
       if (version < keeps_inside) calls.out_of_reach = {supervisor, starter, 1};
       // Lost with every change of the user, so not earlier.
       ::prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -76,7 +76,9 @@ Input parse_input(Fields& parent, const Source& source, std::string_view key) {
   } else if (fields.has("run")) {
     RunOutput run{fields.string("run"), fields.string("file")};
     check_path(run.folder, fields, "run", fields.get("run"));
-    check_output_name(run.file, fields, "file", fields.get("file"));
+    if (const auto why = why_no_output(run.file); !why.empty()) {
+      fields.fail("file", fields.get("file"), why);
+    }
     input.from = run;
   } else if (fields.has("path")) {
     const auto& path = fields.string("path");

@@ -454,6 +454,22 @@ TEST_CASE("what the kernel refuses is an error of the sandbox") {
         }) == static_cast<int>(Exit::sandbox));
 }
 
+TEST_CASE("where Landlock does not, the filter keeps files from being cut") {
+  const TempFolder folder;
+  const auto path = folder.path() / "file";
+  host::write_file(path, "content");
+  const auto cut_by_reading = [&] { return ::open(path.c_str(), O_RDONLY | O_TRUNC); };
+  const auto cut_by_name = [&] { return ::truncate(path.c_str(), 1); };
+  const auto written = [&] { return ::open(path.c_str(), O_WRONLY | O_TRUNC); };
+  const auto keeping = confined({false, false, {}, true});
+  CHECK(tried(keeping, cut_by_reading) == EPERM);
+  CHECK(tried(keeping, cut_by_name) == EPERM);
+  CHECK(host::read_file(path, 100) == "content");
+  CHECK(tried(keeping, written) == 0);
+  CHECK(tried(as_it_is, cut_by_reading) == 0);
+  CHECK(tried(as_it_is, cut_by_name) == 0);
+}
+
 TEST_CASE("threads and memory are as ever") {
   for (const bool isolated : {false, true}) {
     CHECK(in_child([&] {
