@@ -115,10 +115,9 @@ TEST_CASE("an output of a run needs a folder below and a plain file") {
   CHECK(in_matmul("a = { run = \"/r\", file = \"c.npy\" }") ==
         "job.toml:4:13: matmul.a.run is an absolute path" + path_hint);
   CHECK(in_matmul("a = { run = \"r\", file = \"../c.npy\" }") ==
-        "job.toml:4:25: matmul.a.file is no plain file name "
-        "[outputs lie in the run folder itself]");
+        "job.toml:4:25: matmul.a.file is no plain file name");
   CHECK(in_matmul("a = { run = \"r\", file = \"receipt.json\" }") ==
-        "job.toml:4:25: matmul.a.file is a name that volt uses itself [choose another one]");
+        "job.toml:4:25: matmul.a.file is a name that volt uses itself");
 }
 
 TEST_CASE("a seed needs a shape of two extents") {
