@@ -22,7 +22,7 @@ using doc::Value;
 struct Arguments {
   std::string receipt, job, challenge, proof, device = "auto", key_file, key_name;
   std::optional<std::string> signer, level;
-  std::vector<std::string> inputs, secrets;
+  std::vector<std::string> inputs, secrets, host_paths;
   std::string sandbox = "auto";
   std::optional<std::chrono::seconds> timeout;
   std::uint64_t threads = 0;
@@ -50,6 +50,7 @@ Exit verify(cli::Session& session, const Arguments& arguments) {
   options.cache = host::cache_folder();
   if (arguments.sandbox != "auto") options.given.level = sandbox::level_of(arguments.sandbox);
   options.given.secrets = run::read_secrets(arguments.secrets);
+  options.given.shown = run::shown_paths(arguments.host_paths);
   run::Interrupt interrupt{session.stop(), session.signal_fd(), {}};
   interrupt.limit = arguments.timeout;
   auto keys = key_store();
@@ -140,7 +141,9 @@ int main(int argc, char** argv) {
                    "what holds that program; auto takes the best that works",
                    "sandbox",
                    {"auto", "namespaces", "landlock", "none"}},
-                  {"--secret", &a.secrets, "NAME=FILE", "a secret that the program wants"},
+                  {"--secret", &a.secrets, "NAME[=FILE]", "give that program this secret"},
+                  {"--host-path", &a.host_paths, "DIR", "show that program this folder, read-only",
+                   "host_path"},
                   {"--timeout", &a.timeout, "TIME", "give up after 90s, 10m, 1h30m"},
                   {"--challenge", &a.challenge, "FILE",
                    "your challenge, when the outputs are elsewhere"},

@@ -71,6 +71,10 @@ void conclude(schema::Verdict& verdict, const Rerun& rerun) {
   if (!rerun.failure.empty()) {
     set(Answer::cannot_tell, Answer::cannot_tell,
         "run again, it made no outputs: " + rerun.failure);
+  } else if (rerun.empty) {
+    set(Answer::cannot_tell, Answer::cannot_tell,
+        "run again, it ended well; it keeps no outputs to "
+        "compare");
   } else if (rerun.difference.empty()) {
     set(Answer::holds, Answer::holds, "run again, it made the same outputs, each bit equal");
   } else if (rerun.repeatable) {

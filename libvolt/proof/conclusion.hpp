@@ -30,6 +30,7 @@ struct Rerun {
   std::string failure;      ///< why it came to no outputs; empty: it did
   std::string difference;   ///< how they differ from the receipt's; empty: not at all
   bool repeatable = false;  ///< a second run gave the same other outputs
+  bool empty = false;       ///< there are no outputs to compare
 };
 
 /// The same for a command, of which a run is the only unit.

@@ -83,12 +83,16 @@ std::string matmul_contradiction(const schema::Receipt& receipt, const schema::J
 /// The records of one input: one file, or all files of a folder.
 std::string command_input_contradiction(const schema::Receipt& receipt, const std::string& name,
                                         const schema::Input& input) {
-  if (const auto* record = receipt.input(name)) return input_contradiction(*record, input);
   std::map<std::string, Digest> files;
   for (const auto& record : receipt.inputs) {
     if (!record.name.starts_with(name + "/")) continue;
     files.emplace(record.name.substr(name.size() + 1), *record.sha256);
   }
+  if (const auto* record = receipt.input(name)) {
+    return files.empty() ? input_contradiction(*record, input)
+                         : "input " + name + " is a file and a folder";
+  }
+  if (!std::holds_alternative<schema::File>(input.from)) return "input " + name + " is missing";
   if (input.sha256 && crypto::sha256(as_bytes(schema::manifest(files))) != *input.sha256) {
     return "input " + name + " is not the folder that the job pins";
   }
@@ -97,6 +101,9 @@ std::string command_input_contradiction(const schema::Receipt& receipt, const st
 
 std::string command_contradiction(const schema::Receipt& receipt, const schema::Job& job) {
   if (receipt.profile != "none") return "a command has no profile";
+  for (const auto& record : receipt.inputs) {
+    if (record.tensor || !record.sha256) return "input " + record.name + " is no file";
+  }
   for (const auto& [name, input] : job.command.inputs) {
     if (auto why = command_input_contradiction(receipt, name, input); !why.empty()) return why;
   }
@@ -104,7 +111,7 @@ std::string command_contradiction(const schema::Receipt& receipt, const schema::
     const bool named = std::ranges::any_of(job.command.inputs, [&](const auto& input) {
       return record.name == input.first || record.name.starts_with(input.first + "/");
     });
-    if (!named || record.tensor) return "it has not the job's inputs";
+    if (!named) return "it has not the job's inputs";
   }
   const auto& wanted = job.command;
   for (const auto& output : receipt.outputs) {

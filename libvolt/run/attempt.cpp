@@ -112,7 +112,6 @@ void Attempt::leave(std::string_view ended, int status, const Error& error) noex
   try {
     const auto text = error.text();
     host::write_all(folder_.log(), "volt: error: " + printable(text, 4000) + "\n");
-    if (host::exists(folder_.path() / "receipt.json")) return;  // the complete run's stays
     folder_.note("run.json", run_json(ended, status, error.code(),
                                       {{"error", printable(text, 4000)},
                                        {"hint", printable(error.hint(), 4000)}}));

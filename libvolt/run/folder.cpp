@@ -15,6 +15,7 @@
 #include "libvolt/crypto/merkle.hpp"
 #include "libvolt/doc/fields.hpp"
 #include "libvolt/doc/read.hpp"
+#include "libvolt/sandbox/user.hpp"
 #include "libvolt/schema/job.hpp"
 #include "libvolt/tensor/tensor.hpp"
 
@@ -136,7 +137,12 @@ std::size_t matching_pages(int fd, std::uint64_t offset, std::uint64_t bytes,
 Folder::Folder(host::Path path, const Identity& identity, const std::vector<std::string>& names,
                bool force, const Digest& secret)
     : path_(std::move(path)), identity_(identity), names_(names), secret_(secret) {
+  host::make_own_folder(path_);
   host::make_own_folder(path_ / ".volt");
+  // Inputs, logs and half-made files are nobody else's; root's programs run as somebody else, who
+  // must find the way to theirs.
+  std::filesystem::permissions(path_ / ".volt",
+                               std::filesystem::perms(sandbox::is_root() ? 0711 : 0700));
   lock_ = host::Lock::take(hidden("lock"));
   if (!lock_) {
     throw Error(Exit::conflict, "another process works in " + shown(path_),
@@ -213,9 +219,19 @@ void Folder::refuse_in_the_way() const {
   }
 }
 
+/// The folders on the way to an output are folders: a link among them, which a stranger may have
+/// put there, would lead out.
+void Folder::check_way(const host::Path& name) const {
+  for (auto parent = name.parent_path(); !parent.empty(); parent = parent.parent_path()) {
+    std::error_code error;
+    if (std::filesystem::is_symlink(path_ / parent, error)) refuse(parent.string());
+  }
+}
+
 void Folder::drop_outputs(const std::vector<std::string>& names) const {
   for (const host::Path name : names) {
-    host::remove_tree(path_ / name);
+    check_way(name);
+    ::unlink((path_ / name).c_str());
     // Folders that only it was in go with it.
     for (auto parent = name.parent_path(); !parent.empty(); parent = parent.parent_path()) {
       if (::rmdir((path_ / parent).c_str()) != 0) break;
@@ -337,6 +353,7 @@ void Folder::complete(const std::string& job, const std::string& run, const std:
   const auto settle = [&](const std::string& name) {
     const auto source = sources_.find(name);
     const auto to = path_ / name;
+    check_way(name);
     if (to.parent_path() != path_) host::make_folder(to.parent_path());
     host::rename_into(source == sources_.end() ? work() / name : source->second, to);
   };

@@ -68,6 +68,7 @@ class Folder {
   void refuse_in_the_way() const;
   void refuse(const std::string& name) const;
   bool is_noted(const std::string& name) const;
+  void check_way(const host::Path& name) const;
   void drop_outputs(const std::vector<std::string>& names) const;
   void start_journal();
   void open_log(bool anew);

@@ -109,6 +109,9 @@ class Following {
   }
 
   ProgramEnd perform() {
+    if (job_.limits.network && !given_.network) {
+      throw Error(Exit::usage, "the job wants the network", "if it shall have it, give --network");
+    }
     choose_gpus();
     std::optional<sandbox::Sandbox> sandbox(start());
     begin_ = Clock::now();
@@ -192,7 +195,11 @@ class Following {
     try {
       return start_at(sandbox::Level::namespaces);
     } catch (const Error& error) {
-      if (error.code() != Exit::sandbox) throw;
+      // What went wrong with this program would go wrong here as well, or should.
+      if (error.code() != Exit::sandbox ||
+          sandbox::availability(sandbox::Level::namespaces).works) {
+        throw;
+      }
       try {
         auto sandbox = start_at(sandbox::Level::landlock);
         sink_.send(Log{Log::Level::warning, "sandbox landlock, which hides no processes: " +
@@ -252,6 +259,11 @@ class Following {
       next_sample_ = now + std::clamp<Clock::duration>((now - begin_) / 1000, 1s, 1min);
       sample.gpus = device::sample(end_.gpus);
       measure_(sample);
+    }
+    // For a second, for a process that is about to end cannot be looked at either.
+    unseen_ = usage.unseen > 0 ? unseen_ + 1 : 0;
+    if (unseen_ > 10 && (job_.limits.memory_bytes || job_.limits.disk_bytes)) {
+      throw_limit("it kept from being measured, which is not something", "both [limits]");
     }
     if (sample.memory_bytes > memory_limit_) {
       throw_limit("it used more than the " + format_memory(memory_limit_) + " of memory",
@@ -330,30 +342,38 @@ class Following {
   Clock::time_point begin_, next_sample_, next_count_;
   std::optional<Clock::time_point> stopping_;
   bool late_ = false;
+  unsigned unseen_ = 0;
   ProgramEnd end_;
 };
 
 }  // namespace
 
-std::map<std::string, std::string> read_secrets(const std::vector<std::string>& files) {
+std::map<std::string, std::string> read_secrets(const std::vector<std::string>& given) {
   std::map<std::string, std::string> values;
-  for (const auto& file : files) {
-    const auto equals = file.find('=');
-    const auto name = file.substr(0, equals);
-    if (equals == std::string::npos || equals + 1 == file.size() || !schema::is_variable(name)) {
-      throw Error(Exit::usage, "--secret wants NAME=FILE",
+  for (const auto& entry : given) {
+    const auto equals = entry.find('=');
+    const auto name = entry.substr(0, equals);
+    if (!schema::is_variable(name)) {
+      throw Error(Exit::usage, "--secret wants NAME or NAME=FILE",
                   "secrets never stand on a command line: write the value into a file");
     }
-    values[name] = trim(host::read_file(file.substr(equals + 1), max_secret_bytes));
+    if (equals != std::string::npos) {
+      values[name] = trim(host::read_file(entry.substr(equals + 1), max_secret_bytes));
+    } else if (const auto value = host::environment(name.c_str())) {
+      values[name] = *value;
+    } else {
+      throw Error(Exit::usage, "the secret " + name + " is not set in the environment",
+                  "set it, or give --secret " + name + "=FILE");
+    }
     check_secret(name, values[name]);
   }
   return values;
 }
 
 std::map<std::string, std::string> find_secrets(const schema::Job& job,
-                                                const std::vector<std::string>& files) {
+                                                const std::vector<std::string>& given) {
   const auto& names = job.command.secrets;
-  auto values = read_secrets(files);
+  auto values = read_secrets(given);
   for (const auto& [name, value] : values) {
     if (std::ranges::find(names, name) == names.end()) {
       throw Error(Exit::usage, "the job names no secret " + printable(name),
@@ -361,16 +381,53 @@ std::map<std::string, std::string> find_secrets(const schema::Job& job,
     }
   }
   for (const auto& name : names) {
-    if (values.contains(name)) continue;
-    const auto value = host::environment(name.c_str());
-    if (!value) {
-      throw Error(Exit::usage, "the secret " + name + " is not set",
-                  "set it in the environment, or give --secret " + name + "=FILE");
+    if (!values.contains(name)) {
+      throw Error(Exit::usage, "the job wants the secret " + name,
+                  "if it shall have it, give --secret " + name +
+                      " (from the environment) or "
+                      "--secret " +
+                      name + "=FILE");
     }
-    check_secret(name, *value);
-    values[name] = *value;
   }
   return values;
+}
+
+std::vector<host::Path> shown_paths(const std::vector<std::string>& given) {
+  std::vector<host::Path> shown;
+  const auto add = [&](const host::Path& path) {
+    const auto lies_in = [&](const host::Path& other) {
+      return std::mismatch(path.begin(), path.end(), other.begin(), other.end()).first ==
+             path.end();
+    };
+    for (const host::Path ours : {"/dev", "/proc", "/run", "/sys", "/tmp", "/work", "/inputs"}) {
+      if (lies_in(ours)) {
+        throw Error(Exit::usage, "--host-path may not be " + host::shown(path),
+                    "the sandbox has its own; show a folder in it");
+      }
+    }
+    if (lies_in(host::configuration_folder() / "keys")) {
+      throw Error(Exit::usage, "--host-path " + host::shown(path) + " would show your keys",
+                  "show a folder in it");
+    }
+    if (std::ranges::find(shown, path) == shown.end()) shown.push_back(path);
+  };
+  for (const auto& list : given) {
+    for (const auto text : split(list, ':')) {
+      if (text.empty()) continue;
+      std::error_code error;
+      const auto real = std::filesystem::canonical(text, error);
+      if (error) {
+        throw_system(error.value(), "--host-path: cannot open " + printable(text), {},
+                     Exit::not_found);
+      }
+      // As it was given, and as it really is: a venv's python is a link to elsewhere.
+      auto plain = std::filesystem::absolute(text).lexically_normal();
+      if (!plain.has_filename()) plain = plain.parent_path();
+      add(plain);
+      add(real);
+    }
+  }
+  return shown;
 }
 
 ProgramEnd run_program(const schema::Job& job, const Scratch& scratch, const Given& given,

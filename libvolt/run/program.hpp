@@ -24,14 +24,21 @@ struct Given {
   std::optional<sandbox::Level> level;         ///< none: the best that works here
   std::vector<host::Path> shown;               ///< files and folders of this machine, read-only
   std::map<std::string, std::string> secrets;  ///< their values by name
+  bool network = false;                        ///< if the job wants it
   std::string device = "auto";                 ///< which GPUs; see device::choose()
 };
 
-/// Secrets from files ("NAME=FILE"), by name. Throws Error (usage, not_found, local_io).
-std::map<std::string, std::string> read_secrets(const std::vector<std::string>& files);
-/// All that a job names: those, and the rest from this process's environment.
+/// Secrets as a person gives them: "NAME=FILE", or "NAME", which is in this process's environment.
+/// Throws Error (usage, not_found, local_io).
+std::map<std::string, std::string> read_secrets(const std::vector<std::string>& given);
+/// The same for a job, which must name each of them, and no other: its file may be a stranger's,
+/// and decides over nobody's environment.
 std::map<std::string, std::string> find_secrets(const schema::Job& job,
-                                                const std::vector<std::string>& files);
+                                                const std::vector<std::string>& given);
+
+/// What --host-path names: folders and files, several with ':' between. Throws Error: not_found; usage
+/// for one that would show more than is good, such as / or the user's keys.
+std::vector<host::Path> shown_paths(const std::vector<std::string>& given);
 
 /// What the program uses now, and has used.
 struct Sample {

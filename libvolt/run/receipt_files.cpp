@@ -47,7 +47,7 @@ Loaded load_receipt(const host::Path& path) {
   if (is_folder && !host::exists(receipt_path)) {
     const bool begun = host::exists(path / ".volt");
     throw Error(Exit::not_found, shown(path) + " has no receipt.json",
-                begun ? "the run is not complete: the same gpu-run command goes on" : "");
+                begun ? "the run is not complete: give the same gpu-run command again" : "");
   }
   return {
       is_folder ? path : path.parent_path(),

@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "libvolt/base/text.hpp"
+#include "libvolt/device/device.hpp"
 #include "libvolt/run/outputs.hpp"
 
 namespace volt::run {
@@ -62,11 +63,25 @@ std::string difference(const Made& made, const Made& other, std::string_view who
   return {};
 }
 
+/// The job, with no more of this machine than a verifier gives to a stranger who did not ask.
+schema::Job bounded(schema::Job job, const host::Path& place, const Interrupt& interrupt) {
+  const auto at_most = [](auto& limit, auto most) {
+    if (!limit || *limit > most) limit = most;
+  };
+  host::make_folder(place);
+  at_most(job.limits.disk_bytes, std::filesystem::space(place).available / 2);
+  at_most(job.limits.memory_bytes, device::cpu_facts().memory_bytes / 2);
+  at_most(job.limits.processes, std::uint64_t{4096});
+  if (!interrupt.limit) at_most(job.limits.time, std::chrono::seconds(3600));
+  return job;
+}
+
 }  // namespace
 
-proof::Rerun rerun(const schema::Job& job, const schema::Receipt& receipt,
+proof::Rerun rerun(const schema::Job& wanted, const schema::Receipt& receipt,
                    const std::vector<inputs::Found>& found, const Given& given,
                    const host::Path& place, Sink& sink, const Interrupt& interrupt) {
+  const schema::Job job = bounded(wanted, place, interrupt);
   Made claimed;
   for (const auto& output : receipt.outputs) claimed.emplace(output.name, output.sha256);
   WithoutOutput quiet(sink);
@@ -88,6 +103,7 @@ proof::Rerun rerun(const schema::Job& job, const schema::Receipt& receipt,
     return {};
   };
   proof::Rerun result;
+  result.empty = claimed.empty();
   Made first, second;
   result.failure = once(first);
   if (!result.failure.empty()) return result;
@@ -96,8 +112,8 @@ proof::Rerun rerun(const schema::Job& job, const schema::Receipt& receipt,
   sink.send(Log{Log::Level::info,
                 "the outputs differ; running it once more, to see whether they "
                 "always do"});
-  result.failure = once(second);
-  result.repeatable = result.failure.empty() && difference(first, second, "others").empty();
+  const auto failed = once(second);
+  result.repeatable = failed.empty() && difference(first, second, "others").empty();
   return result;
 }
 

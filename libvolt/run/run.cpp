@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "libvolt/run/run.hpp"
 
+#include <csignal>
+
 #include "libvolt/run/attempt.hpp"
 
 namespace volt::run {
@@ -27,6 +29,10 @@ Outcome run_job(const JobFile& file, const Options& options, crypto::KeyStore& k
   } catch (const Error& error) {
     const End end = end_of(error, file.job, options);
     attempt.leave(end.ended, end.status, error);
+    throw;
+  } catch (...) {
+    // Whoever read the output is gone, and with him the wish for more.
+    attempt.leave("interrupted", 128 + SIGPIPE, Error(Exit::interrupted, "nobody reads the output"));
     throw;
   }
 }

@@ -122,9 +122,19 @@ std::string_view to_text(State state) {
   return words[static_cast<std::size_t>(state)];
 }
 
+namespace {
+
+/// A later attempt that has not come to replace the complete run which is still there.
+bool has_later_attempt(const host::Path& folder) {
+  return host::exists(folder / "receipt.json") && host::exists(folder / ".volt" / "work");
+}
+
+}  // namespace
+
 std::optional<Report> report_of(const host::Path& folder) {
   try {
-    return parse_report(folder / "run.json");
+    return parse_report(has_later_attempt(folder) ? folder / ".volt" / "work" / "run.json"
+                                                  : folder / "run.json");
   } catch (const Error&) {
     return std::nullopt;
   }
@@ -134,7 +144,7 @@ bool is_running(const host::Path& folder) { return host::Lock::held(folder / ".v
 
 State state_of(const host::Path& folder) {
   if (is_running(folder)) return State::running;
-  if (host::exists(folder / "receipt.json")) return State::done;
+  if (host::exists(folder / "receipt.json") && !has_later_attempt(folder)) return State::done;
   const auto report = report_of(folder);
   if (!report) return State::stopped;
   const State state = state_of(report->ended, report->status);

@@ -70,6 +70,9 @@ Scratch::Scratch(host::Path folder, const schema::Job& job, const std::vector<in
 }
 
 void Scratch::place(const inputs::Found& input, const std::stop_token& stop) {
+  if (!schema::is_plain_path(input.name)) {
+    throw Error(Exit::usage, "an input is called " + printable(input.name));
+  }
   const auto path = folder_ / "inputs" / input.name;
   host::make_folder(path.parent_path());
   const auto real = std::filesystem::canonical(input.path);

@@ -198,14 +198,17 @@ class SweepRun {
   /// Whether a point's folder has the run of this very job with these very inputs.
   bool is_complete(std::size_t point) {
     const auto& folder = outcome_.points[point].folder;
-    if (!host::exists(folder / "receipt.json")) return false;
+    if (state_of(folder) != State::done) return false;
     const auto job = options_.job(point);
     const auto& files = files_of(job);
     try {
       const auto read = [&](const char* name) {
         return host::read_file(folder / name, schema::max_document_bytes);
       };
-      const auto receipt = schema::open_receipt(read("receipt.json"), "receipt.json").receipt;
+      const auto opened = schema::open_receipt(read("receipt.json"), "receipt.json");
+      const auto& receipt = opened.receipt;
+      // One that somebody else made is no reason not to run it.
+      if (opened.signer.id() != options_.signer) return false;
       const auto text = read("job.json");
       if (crypto::sha256(as_bytes(text)) != receipt.job) return false;
       const auto earlier =
@@ -214,10 +217,18 @@ class SweepRun {
       for (const auto& input : receipt.inputs) {
         if (input.sha256) had.emplace(input.name, *input.sha256);
       }
-      return identity_of(earlier) == identity_of(job) && had == files;
+      return identity_of(earlier) == identity_of(job) && had == files &&
+             proof::contradiction(receipt, earlier).empty() && has_outputs(folder, receipt);
     } catch (const Error&) {
       return false;
     }
+  }
+
+  bool has_outputs(const host::Path& folder, const schema::Receipt& receipt) {
+    return std::ranges::all_of(receipt.outputs, [&](const schema::OutputRecord& output) {
+      const host::Fd fd = host::open_file(folder / output.name);
+      return inputs::digest_of(fd.get(), output.name, sink_, {}) == output.sha256;
+    });
   }
 
   /// The input files of a job with their digests. Most points have the same.

@@ -23,6 +23,7 @@ struct SweepOptions {
   std::function<schema::Job(std::size_t)> job;
   std::vector<std::string> arguments;  ///< for each child, beside job and folder
   inputs::Places places;
+  std::string signer;  ///< key id of whose runs count as complete
 };
 
 /// How a point stands.

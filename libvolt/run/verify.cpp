@@ -237,10 +237,12 @@ class Verification {
   }
 
   void check_work() {
+    if (job_.is_command() && !options_.rerun) {
+      return leave_open("only running the program again shows it: --rerun");
+    }
     if (verdict_.level == "L0") return leave_open("not examined at level L0");
     if (verdict_.find("files")->answer != Answer::holds) return leave_open("the output is missing");
     if (job_.is_command()) {
-      if (!options_.rerun) return leave_open("only running the program again shows it: --rerun");
       if (job_.limits.network) {
         return leave_open("the program wants the network, which it does not get from a verifier");
       }

@@ -120,11 +120,12 @@ Program with_user(Level level, Program program, int standard_output, int standar
   program.user = fresh_user();
   const auto layout = layout_in(program.scratch);
   if (level == Level::landlock && !passable(program.scratch)) {
-    throw Error(Exit::sandbox,
-                "the program is to run as a user of its own, who cannot reach " +
-                    host::shown(program.scratch),
-                "choose a place that others may enter: -o /var/tmp/NAME.run, or, to verify, another "
-                "XDG_CACHE_HOME");
+    throw Error(
+        Exit::sandbox,
+        "the program is to run as a user of its own, who cannot reach " +
+            host::shown(program.scratch),
+        "choose a place that others may enter: -o /var/tmp/NAME.run, or, to verify, another "
+        "XDG_CACHE_HOME");
   }
   for (const auto& folder : {layout.work, layout.tmp, layout.home}) give(folder, program.user);
   // Opened again by name, as /dev/stdout, a pipe is a file of whoever made it.
@@ -190,8 +191,8 @@ Sandbox Sandbox::start(Level level, const Program& wanted, int standard_output,
   const Program program = with_user(level, wanted, standard_output, standard_error);
   Ends ends;
   host::Pipe talk;  // bubblewrap's own words, when it fails
-  // Whom it started. No pipe: it would die of a reader that was killed, and leave a child that waits
-  // for it for ever.
+  // Whom it started. No pipe: it would die of a reader that was killed, and leave a child that
+  // waits for it for ever.
   const host::Fd info(::memfd_create("info", MFD_CLOEXEC));
   host::Child::Options options;
   options.environment.emplace();

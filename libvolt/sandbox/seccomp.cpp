@@ -234,6 +234,15 @@ void lengths(Filter& filter) {
   filter.answer(refused, "openat", {has(2, O_ACCMODE | O_TRUNC, O_TRUNC)});
 }
 
+void attributes(Filter& filter) {
+  constexpr std::uint32_t nothing = SCMP_ACT_ERRNO(0);
+  filter.answer_each(nothing,
+                     "chmod fchmodat fchmodat2 chown lchown fchownat utime utimes futimesat setxattr "
+                     "lsetxattr removexattr lremovexattr");
+  filter.answer(nothing, "utimensat", {above(1, 0)});  // without a name it is of a descriptor
+  filter.answer(refused, "inotify_add_watch");
+}
+
 /// What is allowed by name, but not with these arguments.
 void by_argument(Filter& filter, const Calls& calls) {
   for (const std::uint32_t flag : {CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC,
@@ -247,6 +256,7 @@ void by_argument(Filter& filter, const Calls& calls) {
   sockets(filter, calls);
   if (!calls.isolated) of_others(filter);
   if (calls.keep_lengths) lengths(filter);
+  if (calls.keep_attributes) attributes(filter);
   if (!calls.out_of_reach.empty()) signals(filter, calls.out_of_reach);
 }
 

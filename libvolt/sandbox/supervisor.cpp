@@ -36,8 +36,8 @@ namespace {
 using doc::Value;
 
 constexpr std::size_t max_line_bytes = std::size_t{4} << 20;
-/// Enough for any data loader, and little enough that a million of them is not a million pages.
-constexpr rlim_t most_open_files = 16'384;
+/// Enough for any data loader; what the kernel holds for each of them is counted nowhere.
+constexpr rlim_t most_open_files = 4096;
 /// The first version of Landlock that keeps signals and abstract sockets inside.
 constexpr int keeps_inside = 6;
 /// The first that keeps a program from cutting files which it may not write.
@@ -206,6 +206,8 @@ std::string find_program(const Program& program, const std::vector<std::string>&
       // the program from them.
       const bool sockets_inside = !program.network || version >= keeps_inside;
       Calls calls{program.network, level == Level::namespaces && sockets_inside, {}};
+      // A user of its own has no files elsewhere.
+      calls.keep_attributes = level == Level::landlock && program.user == 0;
       calls.keep_lengths = version < keeps_lengths;
       if (version < keeps_inside) calls.out_of_reach = {supervisor, starter, 1};
       // Lost with every change of the user, so not earlier.

@@ -3,7 +3,7 @@
 
 #include <grp.h>
 #include <linux/capability.h>
-#include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -50,8 +50,13 @@ bool is_root() {
 bool is_admin() { return is_root() && has_capabilities({CAP_SYS_ADMIN, CAP_SETPCAP}); }
 
 uid_t fresh_user() {
-  constexpr uid_t first = 0x7000'0000;
-  return first + static_cast<uid_t>(::getpid());
+  constexpr uid_t first = 0x7000'0000, count = 0x0fff'ffff;
+  // At random: other containers count processes as this one does.
+  uid_t random = 0;
+  if (::getrandom(&random, sizeof random, 0) != sizeof random) {
+    throw_system(errno, "no random numbers", {}, Exit::sandbox);
+  }
+  return first + random % count;
 }
 
 void give(const host::Path& folder, uid_t user) {

@@ -131,6 +131,9 @@ doc::Value to_value(const Job& job);
 /// Whether `name` can be that of an environment variable: [A-Za-z_][A-Za-z0-9_]*.
 bool is_variable(std::string_view name);
 
+/// Whether `path` is one below a folder, in its plainest form: "data/train.csv".
+bool is_plain_path(std::string_view path);
+
 /// What is wrong with a relative path ("logs/a.txt") as that of an output in a run folder, to go on
 /// with after its name: "is no plain file name", "is a name that volt uses itself"; empty: nothing.
 std::string why_no_output(std::string_view path);

@@ -19,7 +19,4 @@ doc::Value matmul_value(const Matmul& matmul);
 Command parse_command(doc::Fields fields, const doc::Source& source);
 doc::Value command_value(const Command& command);
 
-/// Whether `path` is one below a folder, in its plainest form: "data/train.csv".
-bool is_plain_path(std::string_view path);
-
 }  // namespace volt::schema

@@ -95,6 +95,8 @@ InputRecord parse_input_record(const Value& value, const Source& source, const s
   Fields fields(value, source, path);
   InputRecord input;
   input.name = fields.string("name");
+  // Whoever runs a command again puts its inputs under these names.
+  if (!is_plain_path(input.name)) fields.fail("name", fields.get("name"), "is no plain name");
   Fields digest = fields.table("digest");
   if (digest.has("volt-pages")) {
     input.tensor = TensorFacts{description_of(fields), digest.digest("volt-pages")};

@@ -28,7 +28,7 @@ struct Arguments {
   std::optional<std::chrono::seconds> timeout;
   std::vector<std::string> only;
   std::uint64_t parallel = 1;
-  bool check = false, lock = false, force = false, exit_class = false, detach = false,
+  bool network = false, check = false, lock = false, force = false, exit_class = false, detach = false,
        follow = false;
 };
 
@@ -45,8 +45,8 @@ inline run::Interrupt interrupt(const cli::Session& session) {
 /// Where inputs are looked for. Throws Error (usage) for a malformed --input.
 inputs::Places places(const Arguments& arguments, const host::Path& folder, net::Http& http);
 
-/// What the command line adds to a job, which becomes part of it.
-void add_environment(schema::Job& job, const std::vector<std::string>& env);
+/// A job with what --env adds to it, which becomes part of it. Throws Error (usage).
+schema::Job with_environment(schema::Job job, const std::vector<std::string>& env);
 /// What it gives a job's program beside that. Throws Error (usage, not_found).
 run::Given given(const Arguments& arguments, const schema::Job& job);
 

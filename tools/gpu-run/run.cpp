@@ -70,39 +70,30 @@ Exit lock(cli::Session& session, const run::JobFile& file, const inputs::Places&
 
 }  // namespace
 
-void add_environment(schema::Job& job, const std::vector<std::string>& env) {
+schema::Job with_environment(schema::Job job, const std::vector<std::string>& env) {
   if (!env.empty() && !job.is_command()) {
     throw Error(Exit::usage, "--env is for command jobs, which this is not");
   }
   for (const auto& entry : env) {
     const auto equals = entry.find('=');
     const auto name = entry.substr(0, equals);
-    if (equals == std::string::npos || !schema::is_variable(name)) {
+    if (equals == std::string::npos || !schema::is_variable(name) || !is_utf8(entry)) {
       throw Error(Exit::usage, "--env is \"" + printable(entry) + "\", not NAME=VALUE");
     }
     std::erase_if(job.command.env, [&](const auto& one) { return one.first == name; });
     job.command.env.emplace_back(name, entry.substr(equals + 1));
   }
-  std::ranges::sort(job.command.env);
+  // It must be a job that could have been written so.
+  return env.empty() ? job
+                     : schema::parse_job(schema::to_value(job), {"with --env", Exit::usage}, job.name);
 }
 
 run::Given given(const Arguments& arguments, const schema::Job& job) {
   run::Given given;
   given.device = arguments.device == "cpu" ? "auto" : arguments.device;
   if (arguments.sandbox != "auto") given.level = sandbox::level_of(arguments.sandbox);
-  for (const auto& list : arguments.host_paths) {
-    for (const auto path : split(list, ':')) {
-      if (path.empty()) continue;
-      std::error_code error;
-      const auto real = std::filesystem::canonical(path, error);
-      if (error)
-        throw_system(error.value(), "--host-path: cannot open " + printable(path), {},
-                     Exit::not_found);
-      // As it was given, and as it really is: a venv's python is a link to elsewhere.
-      given.shown.push_back(std::filesystem::absolute(path).lexically_normal());
-      if (given.shown.back() != real) given.shown.push_back(real);
-    }
-  }
+  given.network = arguments.network;
+  given.shown = run::shown_paths(arguments.host_paths);
   given.secrets = run::find_secrets(job, arguments.secrets);
   return given;
 }
@@ -267,7 +258,7 @@ Exit run_job(cli::Session& session, const Arguments& arguments) {
   auto file = run::load_job(arguments.job, session.stop(), [&] {
     if (transparent) session.exit_as(run::own_failure);
   });
-  add_environment(file.job, arguments.env);
+  file.job = with_environment(std::move(file.job), arguments.env);
   const auto http = net::curl_http();
   const auto where = places(arguments, file.folder, *http);
   if (arguments.lock) return lock(session, file, where);

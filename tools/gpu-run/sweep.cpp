@@ -113,9 +113,7 @@ Exit run_sweep(cli::Session& session, const Arguments& arguments, const run::Job
   options.points = file.sweep->choose(arguments.only);
   options.places = where;
   options.job = [&](std::size_t point) {
-    auto job = file.sweep->job(point);
-    add_environment(job, arguments.env);
-    return job;
+    return with_environment(file.sweep->job(point), arguments.env);
   };
   if (arguments.check) return check(session, file, options);
   // What cannot be right for any point is said once.
