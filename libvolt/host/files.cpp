@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "libvolt/host/files.hpp"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -8,7 +9,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <memory>
 #include <system_error>
+#include <vector>
 
 #include "libvolt/base/error.hpp"
 #include "libvolt/base/text.hpp"
@@ -202,11 +205,105 @@ void rename_into(const Path& from, const Path& to) {
   sync_folder(to.parent_path());
 }
 
-void remove_tree(const Path& path) {
-  std::error_code error;
-  std::filesystem::remove_all(path, error);
-  if (error) throw_system(error.value(), "cannot remove " + shown(path));
-}
+namespace {
+
+/// Only the innermost folder is open, and no path is longer than a name: a stranger's program may
+/// have nested folders deeper than descriptors, the stack or PATH_MAX would last.
+class Removal {
+ public:
+  explicit Removal(const Path& path) : path_(path) {}
+
+  void run() {
+    if (remove(path_.c_str())) return;
+    levels_.push_back({0, 0, {path_.string()}});
+    while (levels_.size() > 1 || !levels_.back().folders.empty()) {
+      if (levels_.back().folders.empty()) {
+        leave();
+      } else {
+        enter(levels_.back().folders.back().c_str());
+      }
+    }
+  }
+
+ private:
+  struct Close {
+    void operator()(DIR* folder) const { ::closedir(folder); }
+  };
+  using Folder = std::unique_ptr<DIR, Close>;
+
+  /// A folder on the way, and what is left in it: folders that are not empty, the last one first.
+  struct Level {
+    dev_t device;
+    ino_t inode;
+    std::vector<std::string> folders;
+  };
+
+  int at() const { return folder_ ? ::dirfd(folder_.get()) : AT_FDCWD; }
+  [[noreturn]] void fail() const { throw_system(errno, "cannot remove " + shown(path_)); }
+
+  /// False for a folder that is not empty.
+  bool remove(const char* name) const {
+    if (::unlinkat(at(), name, 0) == 0 || errno == ENOENT || errno == ENOTDIR) return true;
+    if (errno == EISDIR && ::unlinkat(at(), name, AT_REMOVEDIR) == 0) return true;
+    if (errno == ENOENT) return true;
+    if (errno != ENOTEMPTY && errno != EEXIST) fail();
+    return false;
+  }
+
+  Folder open(const char* name) const {
+    const int fd = ::openat(at(), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    Folder folder(fd < 0 ? nullptr : ::fdopendir(fd));
+    if (fd >= 0 && !folder) ::close(fd);
+    return folder;
+  }
+
+  /// Goes into a folder and removes from it all but folders that are not empty.
+  void enter(const char* name) {
+    Folder inner = open(name);
+    if (!inner && errno == EACCES) {
+      // One without permissions may be ours; otherwise opening it says so again.
+      ::fchmodat(at(), name, S_IRWXU, AT_SYMLINK_NOFOLLOW);
+      inner = open(name);
+    }
+    if (!inner && errno == ENOENT) return levels_.back().folders.pop_back();
+    struct stat facts {};
+    if (!inner || ::fstat(::dirfd(inner.get()), &facts) != 0) fail();
+    if ((facts.st_mode & S_IRWXU) != S_IRWXU) ::fchmod(::dirfd(inner.get()), S_IRWXU);
+    folder_ = std::move(inner);
+    Level level{facts.st_dev, facts.st_ino, {}};
+    while (const dirent* entry = ::readdir(folder_.get())) {
+      const std::string_view inside = entry->d_name;
+      if (inside != "." && inside != ".." && !remove(entry->d_name)) {
+        level.folders.emplace_back(inside);
+      }
+    }
+    levels_.push_back(std::move(level));
+  }
+
+  /// Goes back up and removes the folder that is empty now.
+  void leave() {
+    levels_.pop_back();
+    const Level& level = levels_.back();
+    folder_ = levels_.size() > 1 ? open("..") : nullptr;
+    if (levels_.size() > 1) {
+      struct stat facts {};
+      if (!folder_ || ::fstat(::dirfd(folder_.get()), &facts) != 0) fail();
+      if (facts.st_dev != level.device || facts.st_ino != level.inode) {
+        throw Error(Exit::conflict, shown(path_) + " was changed while it was removed");
+      }
+    }
+    if (!remove(level.folders.back().c_str())) fail();
+    levels_.back().folders.pop_back();
+  }
+
+  const Path& path_;
+  Folder folder_;  ///< null for that where the path starts
+  std::vector<Level> levels_;
+};
+
+}  // namespace
+
+void remove_tree(const Path& path) { Removal(path).run(); }
 
 bool Lock::lock(const Fd& fd, const Path& path, bool waiting) {
   if (!fd) throw_system(errno, "cannot open lock " + shown(path));

@@ -96,6 +96,8 @@ void make_own_folder(const Path& path);
 void sync_folder(const Path& path);
 /// Flushes a finished file and gives it its name, then flushes the folder.
 void rename_into(const Path& from, const Path& to);
+/// Removes a file or a folder with all that is in it, if there is something under this name:
+/// however deep, also folders of ours without permissions. Links are not followed.
 void remove_tree(const Path& path);
 
 /// An advisory lock held by this process; the system frees it however the process ends.

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <linux/kcmp.h>
 #include <linux/magic.h>
-#include <sched.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -19,6 +18,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -40,6 +40,8 @@ using FileId = std::pair<dev_t, ino_t>;
 /// million open files, or thousands of processes that share much, must not stall its watcher.
 constexpr std::size_t max_descriptors = 16'384;
 constexpr auto max_counting = 2s;
+/// Numbers of processes that are followed in one pass; others may fork as fast.
+constexpr int max_chase = 10'000;
 /// Folders within folders that are entered, each with an open descriptor.
 constexpr std::size_t max_depth = 128;
 constexpr std::uint64_t page = 4096;
@@ -60,12 +62,6 @@ Folder open_folder(int at, const char* name) {
   return folder;
 }
 
-Folder open_proc() {
-  Folder proc = open_folder(AT_FDCWD, "/proc");
-  if (!proc) throw_system(errno, "cannot list /proc", {}, Exit::sandbox);
-  return proc;
-}
-
 /// The number that `text` starts with, after spaces and a sign; 0 for none. `text` goes on behind.
 std::uint64_t take_number(std::string_view& text, int base = 10) {
   text.remove_prefix(std::min(text.find_first_not_of(" \t:-"), text.size()));
@@ -82,28 +78,10 @@ pid_t number_of(const dirent& entry) {
 }
 
 /// The name of a process's file below /proc.
-struct Name {
-  Name(pid_t pid, const char* file) { std::snprintf(text, sizeof text, "%d/%s", pid, file); }
-  char text[64];
-};
-
-/// Reads a file of /proc at one go, so that it tells of one moment; empty when that fails.
-class Reader {
- public:
-  std::string_view read(int proc, const Name& name) {
-    const host::Fd fd(::openat(proc, name.text, O_RDONLY | O_CLOEXEC));
-    const ssize_t count = fd ? ::read(fd.get(), buffer_.get(), size) : 0;
-    return {buffer_.get(), static_cast<std::size_t>(std::max<ssize_t>(count, 0))};
-  }
-
- private:
-  /// /proc/PID/status lists all groups of a process, up to 65536, before its memory.
-  static constexpr std::size_t size = 1 << 20;
-  std::unique_ptr<char[]> buffer_ = std::make_unique_for_overwrite<char[]>(size);
-};
+std::string name_of(pid_t pid, const char* file) { return std::to_string(pid) + '/' + file; }
 
 struct Process {
-  pid_t pid = 0, parent = 0, group = 0, session = 0;
+  pid_t pid = 0, parent = 0;
   bool leader_ended = false;  ///< its first thread did; others may go on
   std::uint64_t threads = 0, ticks = 0, start = 0;
 
@@ -124,8 +102,6 @@ std::optional<Process> parse_stat(std::string_view text) {
   for (int field = 4; field <= 22; ++field) {
     const std::uint64_t number = take_number(text);
     if (field == 4) process.parent = static_cast<pid_t>(number);
-    if (field == 5) process.group = static_cast<pid_t>(number);
-    if (field == 6) process.session = static_cast<pid_t>(number);
     if (field >= 14 && field <= 17) process.ticks += number;
     if (field == 20) process.threads = number;
     if (field == 22) process.start = number;
@@ -133,32 +109,65 @@ std::optional<Process> parse_stat(std::string_view text) {
   return process;
 }
 
-/// Hands every process of the system to `use`, right after it was read.
-template <class Use>
-void each_process(const Folder& proc, Reader& reader, Use&& use) {
-  while (const dirent* entry = ::readdir(proc.get())) {
-    const pid_t pid = number_of(*entry);
-    if (pid == 0) continue;
-    const auto process = parse_stat(reader.read(::dirfd(proc.get()), {pid, "stat"}));
-    if (process) use(*process);
+/// /proc, and room to read its files in.
+class Proc {
+ public:
+  Proc() : folder_(open_folder(AT_FDCWD, "/proc")) {
+    if (!folder_) throw_system(errno, "cannot list /proc", {}, Exit::sandbox);
   }
-}
+
+  int fd() const { return ::dirfd(folder_.get()); }
+
+  /// A file at one go, so that it tells of one moment; empty when that fails.
+  std::string_view read(const std::string& name) {
+    const host::Fd opened(::openat(fd(), name.c_str(), O_RDONLY | O_CLOEXEC));
+    const ssize_t count = opened ? ::read(opened.get(), buffer_.get(), size) : 0;
+    return {buffer_.get(), static_cast<std::size_t>(std::max<ssize_t>(count, 0))};
+  }
+
+  std::optional<Process> process(pid_t pid) { return parse_stat(read(name_of(pid, "stat"))); }
+
+  /// The number that a process or thread was given last; they rise, up to a limit.
+  pid_t newest() {
+    std::string_view text = read("loadavg");
+    text.remove_prefix(text.rfind(' ') + 1);
+    return static_cast<pid_t>(take_number(text));
+  }
+
+  /// Hands every process of the system to `use`, right after it was read.
+  template <class Use>
+  void each_process(Use&& use) {
+    ::rewinddir(folder_.get());
+    while (const dirent* entry = ::readdir(folder_.get())) {
+      const pid_t pid = number_of(*entry);
+      const auto found = pid != 0 ? process(pid) : std::nullopt;
+      if (found) use(*found);
+    }
+  }
+
+ private:
+  /// PID/status lists all groups of a process, up to 65536, before its memory.
+  static constexpr std::size_t size = 1 << 20;
+  Folder folder_;
+  std::unique_ptr<char[]> buffer_ = std::make_unique_for_overwrite<char[]>(size);
+};
 
 /// One scan of all processes, not a walk from parent to child: whoever loses its parent meanwhile
 /// goes to the reaper, which a walk has left behind.
-std::vector<Process> tree_below(const Folder& proc, Reader& reader, pid_t root) {
+std::vector<Process> tree_below(Proc& proc, pid_t root) {
   std::vector<Process> all, below;
-  each_process(proc, reader, [&](const Process& process) { all.push_back(process); });
+  proc.each_process([&](const Process& process) { all.push_back(process); });
   std::ranges::sort(all, {}, &Process::parent);
-  const auto add_children = [&](pid_t parent, std::uint64_t start) {
-    for (const Process& child : std::ranges::equal_range(all, parent, {}, &Process::parent)) {
+  Process parent;
+  parent.pid = root;
+  for (std::size_t next = 0;; parent = below[next++]) {
+    auto child = std::ranges::lower_bound(all, parent.pid, {}, &Process::parent);
+    for (; child != all.end() && child->parent == parent.pid; ++child) {
       // A child older than its parent is not: the number went to another process during the scan.
-      if (child.pid != root && child.start >= start) below.push_back(child);
+      if (child->pid != root && child->start >= parent.start) below.push_back(*child);
     }
-  };
-  add_children(root, 0);
-  for (std::size_t i = 0; i < below.size(); ++i) add_children(below[i].pid, below[i].start);
-  return below;
+    if (next == below.size()) return below;
+  }
 }
 
 /// Open files without a name, each counted once.
@@ -195,7 +204,7 @@ void Nameless::add(int folder, const char* name) {
 /// Adds what a process has open, at most `left` descriptors, of which those looked at are taken
 /// off. Returns whether that was all.
 bool add_open_files(int proc, pid_t pid, std::size_t& left, Nameless& nameless) {
-  const Folder folder = open_folder(proc, Name(pid, "fd").text);
+  const Folder folder = open_folder(proc, name_of(pid, "fd").c_str());
   if (!folder) return false;
   while (const dirent* entry = ::readdir(folder.get())) {
     if (entry->d_name[0] == '.') continue;
@@ -212,22 +221,22 @@ struct Holder {
   std::uint64_t pages_bytes = 0, tables_bytes = 0;
 };
 
-/// A line "NAME:  123 kB", with a line feed before it; nullopt when there is none.
-std::optional<std::uint64_t> kilobytes(std::string_view text, std::string_view name) {
-  const auto at = text.find(name);
-  if (at == text.npos) return std::nullopt;
-  text.remove_prefix(at + name.size());
-  return take_number(text) * 1024;
+/// The first number of a line "NAME:  123 ..." of /proc/PID/status, where a process's name has its
+/// line feeds escaped; nullopt when there is no such line.
+std::optional<std::uint64_t> field(std::string_view status, std::string_view name) {
+  const auto at = status.find(name);
+  if (at == status.npos) return std::nullopt;
+  status.remove_prefix(at + name.size());
+  return take_number(status);
 }
 
-/// Reads /proc/PID/status, where a name's line feeds are escaped. False for a process without
-/// memory, one that is about to end.
+/// False for a process without memory, one that is about to end.
 bool read_memory(std::string_view status, Holder& holder) {
-  const auto resident = kilobytes(status, "\nVmRSS:");
+  const auto resident = field(status, "\nVmRSS:");
   if (!resident) return false;
-  holder.pages_bytes = *resident + kilobytes(status, "\nVmSwap:").value_or(0);
+  holder.pages_bytes = (*resident + field(status, "\nVmSwap:").value_or(0)) * 1024;
   // Pages of nothing but zeros cost a program no memory, their tables do.
-  holder.tables_bytes = kilobytes(status, "\nVmPTE:").value_or(0);
+  holder.tables_bytes = field(status, "\nVmPTE:").value_or(0) * 1024;
   return true;
 }
 
@@ -286,7 +295,7 @@ std::uint64_t exact_memory(const std::vector<Holder>& holders, const Nameless& n
 /// A thread of a process whose first one ended: /proc/PID then knows neither memory nor files, but
 /// /proc/TID does.
 pid_t living_thread(int proc, pid_t pid) {
-  const Folder threads = open_folder(proc, Name(pid, "task").text);
+  const Folder threads = open_folder(proc, name_of(pid, "task").c_str());
   while (const dirent* entry = threads ? ::readdir(threads.get()) : nullptr) {
     const pid_t thread = number_of(*entry);
     if (thread != 0 && thread != pid) return thread;
@@ -294,50 +303,39 @@ pid_t living_thread(int proc, pid_t pid) {
   return pid;
 }
 
-/// Lets the calling thread run before all that are not urgent, as far as the system allows: among
-/// thousands of processes that all want to run, its turn would come too late.
-class Urgent {
- public:
-  Urgent() : policy_(::sched_getscheduler(0)) {
-    sched_param urgent{};
-    urgent.sched_priority = 1;
-    raised_ = (policy_ == SCHED_OTHER || policy_ == SCHED_BATCH || policy_ == SCHED_IDLE) &&
-              ::sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &urgent) == 0;
-  }
-  ~Urgent() {
-    const sched_param usual{};
-    if (raised_) ::sched_setscheduler(0, policy_, &usual);
-  }
-  Urgent(const Urgent&) = delete;
-  Urgent& operator=(const Urgent&) = delete;
+/// Processes by number and start.
+using Known = std::set<std::pair<pid_t, std::uint64_t>>;
 
- private:
-  int policy_;
-  bool raised_ = false;
-};
-
-/// Kills each process below `root` as soon as it is seen, since one that forks and exits is another
-/// one a moment later. Returns whether there was one alive.
-bool kill_pass(pid_t root) {
-  const Folder proc = open_proc();
-  Reader reader;
-  const pid_t session = ::getsid(root);
-  std::set<pid_t> below, groups;
-  bool alive = false;
-  each_process(proc, reader, [&](const Process& process) {
-    if (process.pid == root || !(process.parent == root || below.contains(process.parent))) return;
-    below.insert(process.pid);
-    if (process.ended()) return;
-    alive = true;
-    // A session that is not root's was started below it, so all its groups are below, and no
-    // member of a group can fork while the group is killed. Groups 0 and 1 mean others to kill().
-    if (process.session == session || process.group <= 1) {
-      ::kill(process.pid, SIGKILL);
-    } else if (groups.insert(process.group).second) {
-      ::kill(-process.group, SIGKILL);
-    }
-  });
-  return alive;
+/// Sends a signal to each process below `root` as soon as it is seen, since one that forks and
+/// exits is another one a moment later. Returns whether one of those alive was not known before.
+bool signal_pass(Proc& proc, pid_t root, int signal, Known& known) {
+  std::map<pid_t, bool> is_below = {{0, false}, {root, true}};
+  // Goes up to one whose parent is known: a parent may not have been listed yet, or have come
+  // behind the scan.
+  const auto topmost = [&](std::optional<Process> process) {
+    while (process && !is_below.contains(process->parent)) process = proc.process(process->parent);
+    return process;
+  };
+  bool news = false;
+  const auto look_at = [&](const Process& process) {
+    auto top = topmost(process);
+    // Where that ended with one that has just gone, there is another parent now.
+    if (!top) top = topmost(proc.process(process.pid));
+    if (!top) return;
+    const bool below = is_below.emplace(process.pid, is_below[top->parent]).first->second;
+    if (!below || process.pid == root || process.ended()) return;
+    ::kill(process.pid, signal);
+    if (known.emplace(process.pid, process.start).second) news = true;
+  };
+  pid_t last = proc.newest();
+  proc.each_process(look_at);
+  // Then those that came meanwhile. One that forks and exits all the time is in no list any more
+  // when its turn comes, and has to be caught up with.
+  for (int i = 0; i < max_chase && last < proc.newest(); ++i) {
+    const auto process = proc.process(++last);
+    if (process) look_at(*process);
+  }
+  return news;
 }
 
 /// Reaps what has ended and returns whether the calling process has no child at all any more.
@@ -349,6 +347,9 @@ bool reap_all() {
   return reaped < 0 && errno == ECHILD;
 }
 
+/// Whether an entry of a folder could not be looked at because it is no more what it was.
+bool gone(int error) { return error == ENOENT || error == ENOTDIR || error == ELOOP; }
+
 /// What an entry of a folder takes.
 std::uint64_t bytes_of(const struct stat& facts) {
   return std::max(page, static_cast<std::uint64_t>(facts.st_blocks) * 512);
@@ -357,36 +358,34 @@ std::uint64_t bytes_of(const struct stat& facts) {
 }  // namespace
 
 std::vector<pid_t> processes_below(pid_t root) {
-  Reader reader;
+  Proc proc;
   std::vector<pid_t> pids;
-  for (const Process& process : tree_below(open_proc(), reader, root)) pids.push_back(process.pid);
+  for (const Process& process : tree_below(proc, root)) pids.push_back(process.pid);
   return pids;
 }
 
 Usage usage_below(pid_t root, std::uint64_t memory_limit) {
-  const Folder folder = open_proc();
-  const int proc = ::dirfd(folder.get());
-  Reader reader;
+  Proc proc;
   Usage usage;
   std::uint64_t ticks = 0;
   Nameless nameless;
   std::vector<Holder> holders;
   std::size_t descriptors = max_descriptors;
-  const auto below = tree_below(folder, reader, root);
+  const auto below = tree_below(proc, root);
   for (std::size_t i = 0; i < below.size(); ++i) {
     const Process& process = below[i];
     usage.tasks += process.threads;
     ticks += process.ticks;
     if (process.ended()) continue;
-    const pid_t pid = process.leader_ended ? living_thread(proc, process.pid) : process.pid;
+    const pid_t pid = process.leader_ended ? living_thread(proc.fd(), process.pid) : process.pid;
     // Each gets an equal part of what the others left over, so that none hides behind another.
     std::size_t part = descriptors / (below.size() - i);
     descriptors -= part;
-    const bool all = add_open_files(proc, pid, part, nameless);
+    const bool all = add_open_files(proc.fd(), pid, part, nameless);
     descriptors += part;
     Holder holder{pid, process.parent};
     // Asked last: one that is about to end does not let its files be seen either.
-    if (!read_memory(reader.read(proc, {pid, "status"}), holder)) continue;
+    if (!read_memory(proc.read(name_of(pid, "status")), holder)) continue;
     if (!all) ++usage.unseen;
     usage.memory_bytes += holder.pages_bytes + holder.tables_bytes;
     holders.push_back(holder);
@@ -401,18 +400,37 @@ Usage usage_below(pid_t root, std::uint64_t memory_limit) {
 }
 
 bool kill_below(pid_t root, std::chrono::milliseconds patience) {
-  const Urgent urgent;
   const auto deadline = Clock::now() + patience;
+  Proc proc;
+  Known stopped;
   for (int quiet = 0;;) {
     const auto begun = Clock::now();
-    quiet = kill_pass(root) ? 0 : quiet + 1;
-    // A process can slip through a scan, by being another one at every look; but nothing is below
-    // a process without children. Of another process only its absence from scans can be known.
-    if (root == ::getpid() ? reap_all() : quiet == 3) return true;
+    // All are stopped before any is killed. Neither can fork then, but one that is killed makes
+    // room for another, so that many who fork would go on for ever below a limit of processes.
+    const bool more = signal_pass(proc, root, SIGSTOP, stopped);
+    if (more) quiet = 0;
+    if (!more || begun >= deadline - patience / 2) {
+      Known alive;
+      quiet = signal_pass(proc, root, SIGKILL, alive) ? 0 : quiet + 1;
+      // A process can slip through a scan, by being another one at every look; but nothing is below
+      // a process without children. Of another one only its absence from scans can be known.
+      if (root == ::getpid() ? reap_all() : quiet == 3) return true;
+    }
     if (Clock::now() >= deadline) return false;
-    // Those killed need the processor too, to end.
+    // They need the processor too, to stop and to end.
     std::this_thread::sleep_for(std::max<Clock::duration>(1ms, Clock::now() - begun));
   }
+}
+
+std::uint64_t tasks_of_user() {
+  Proc proc;
+  std::uint64_t tasks = 0;
+  proc.each_process([&](const Process& process) {
+    // Not by the folder's owner: that is root where a process does not let itself be looked at.
+    const auto status = proc.read(name_of(process.pid, "status"));
+    if (field(status, "\nUid:") == ::getuid()) tasks += process.threads;
+  });
+  return tasks;
 }
 
 std::uint64_t disk_usage(const host::Path& folder, std::uint64_t enough) {
@@ -420,7 +438,8 @@ std::uint64_t disk_usage(const host::Path& folder, std::uint64_t enough) {
   std::vector<Folder> open;
   open.push_back(open_folder(AT_FDCWD, folder.c_str()));
   struct stat facts {};
-  if (!open.back() || ::fstat(::dirfd(open.back().get()), &facts) != 0) return 0;
+  if (!open.back()) return gone(errno) ? 0 : beyond;
+  if (::fstat(::dirfd(open.back().get()), &facts) != 0) return beyond;
   const dev_t disk = facts.st_dev;
   std::uint64_t bytes = bytes_of(facts);
   std::set<ino_t> linked;
@@ -431,24 +450,22 @@ std::uint64_t disk_usage(const host::Path& folder, std::uint64_t enough) {
       continue;
     }
     const std::string_view name = entry->d_name;
+    if (name == "." || name == "..") continue;
     const int at = ::dirfd(open.back().get());
-    if (name == "." || name == ".." ||
-        ::fstatat(at, entry->d_name, &facts, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) != 0 ||
-        facts.st_dev != disk) {
+    if (::fstatat(at, entry->d_name, &facts, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) != 0) {
+      if (!gone(errno)) return beyond;
       continue;
     }
-    if (!S_ISDIR(facts.st_mode)) {
-      if (facts.st_nlink < 2 || linked.insert(facts.st_ino).second) bytes += bytes_of(facts);
-      continue;
+    if (facts.st_dev != disk) continue;
+    const bool is_folder = S_ISDIR(facts.st_mode);
+    if (is_folder || facts.st_nlink < 2 || linked.insert(facts.st_ino).second) {
+      bytes += bytes_of(facts);
     }
-    bytes += bytes_of(facts);
+    if (!is_folder) continue;
     if (open.size() == max_depth) return beyond;
     Folder inner = open_folder(at, entry->d_name);
-    if (inner) {
-      open.push_back(std::move(inner));
-    } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) {
-      return beyond;
-    }
+    if (!inner && !gone(errno)) return beyond;
+    if (inner) open.push_back(std::move(inner));
   }
   return bytes;
 }

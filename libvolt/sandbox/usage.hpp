@@ -27,6 +27,10 @@ struct Usage {
 /// again; only when that passes `memory_limit` it is counted exactly, which is slow (0: never).
 Usage usage_below(pid_t root, std::uint64_t memory_limit);
 
+/// Threads of all processes of the calling user on this machine, as far as /proc shows them: what
+/// RLIMIT_NPROC is compared with.
+std::uint64_t tasks_of_user();
+
 /// Kills all processes below `root`, and those that they start meanwhile, until there are none.
 /// Needs `root` to be a reaper of orphans (PR_SET_CHILD_SUBREAPER) or its children's namespace to
 /// have one. Those that are children of the calling process are reaped. Gives up after `patience`;
@@ -35,7 +39,8 @@ bool kill_below(pid_t root, std::chrono::milliseconds patience);
 
 /// Bytes that a folder takes on its disk, with every file below it counted as at least a page, so
 /// that many empty ones count as well. Links are not followed, other file systems not entered.
-/// Stops counting beyond `enough`.
+/// Stops counting beyond `enough`, and says to be there where something cannot be looked at: in a
+/// folder without permissions, or below 128 others.
 std::uint64_t disk_usage(const host::Path& folder, std::uint64_t enough);
 
 }  // namespace volt::sandbox

@@ -3,13 +3,16 @@
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <functional>
+#include <thread>
 
 #include "libvolt/base/error.hpp"
 #include "tests/libvolt/doc/message.hpp"
@@ -44,6 +47,19 @@ std::optional<Exit> exit_of(const std::function<void()>& f) {
     return error.code();
   }
   return std::nullopt;
+}
+
+/// Runs `f` as one who owns all that is in `folder` and is not root; gives its exit status.
+int as_owner_without_privileges(const Path& folder, const std::function<int()>& f) {
+  if (::geteuid() != 0) return in_child(f);
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
+    REQUIRE(::lchown(entry.path().c_str(), 65534, 65534) == 0);
+  }
+  REQUIRE(::chown(folder.c_str(), 65534, 65534) == 0);
+  return in_child([&] {
+    if (::setgroups(0, nullptr) != 0 || ::setgid(65534) != 0 || ::setuid(65534) != 0) return 98;
+    return f();
+  });
 }
 
 unsigned mode_of(const Path& path) {
@@ -209,6 +225,74 @@ TEST_CASE("a tree is removed with all in it, links not followed, and twice is no
   remove_tree(folder / "tree");
   CHECK(folder.names() == std::vector<std::string>{"kept"});
   CHECK(folder.has("kept/file"));
+}
+
+TEST_CASE("a file or a link is removed by itself, and what is not there is no error") {
+  const TempFolder folder;
+  folder.write("kept/file", "x");
+  folder.write("file", "x");
+  std::filesystem::create_symlink("kept", folder / "link");
+  remove_tree(folder / "file");
+  remove_tree(folder / "link");
+  remove_tree(folder / "kept/file/none");
+  remove_tree(folder / "none/none");
+  remove_tree("");
+  CHECK(folder.names() == std::vector<std::string>{"kept"});
+  CHECK(folder.has("kept/file"));
+}
+
+TEST_CASE("an owner's folders without permissions are removed, and links keep what they lead to") {
+  const TempFolder folder;
+  folder.write("kept/file", "x");
+  folder.write("tree/a/b/c/file", "x");
+  folder.write("tree/read/file", "x");
+  std::filesystem::create_symlink(folder / "kept", folder / "tree/a/link");
+  for (const auto& [name, mode] : {std::pair("kept", 0500u),
+                                   {"tree/a/b/c", 0u},
+                                   {"tree/a/b", 0u},
+                                   {"tree/a", 0u},
+                                   {"tree/read", 0500u},
+                                   {"tree", 0300u}}) {
+    REQUIRE(::chmod((folder / name).c_str(), mode) == 0);
+  }
+  REQUIRE(as_owner_without_privileges(folder.path(), [&] {
+            if (exit_of([&] { remove_tree(folder / "kept/file"); }) != Exit::local_io) return 1;
+            remove_tree(folder / "tree");
+            return 0;
+          }) == 0);
+  CHECK(folder.names() == std::vector<std::string>{"kept"});
+  CHECK(mode_of(folder / "kept") == 0500);
+  CHECK(folder.has("kept/file"));
+  ::chmod((folder / "kept").c_str(), 0700);
+}
+
+TEST_CASE("a tree deeper than a path may be long is removed") {
+  const TempFolder folder;
+  make_folder(folder / "tree");
+  Fd inner(::open((folder / "tree").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  for (int i = 0; i < 10'000; ++i) {
+    REQUIRE(::mkdirat(inner.get(), "d", 0700) == 0);
+    if (i % 100 == 0) REQUIRE(::mkdirat(inner.get(), "e", 0700) == 0);
+    inner = Fd(::openat(inner.get(), "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  }
+  remove_tree(folder / "tree");
+  CHECK(folder.names().empty());
+}
+
+TEST_CASE("a tree of which others remove parts meanwhile is removed") {
+  const TempFolder folder;
+  for (int i = 0; i < 50; ++i) {
+    for (int j = 0; j < 10; ++j) {
+      folder.write("tree/" + std::to_string(i) + "/a/b" + std::to_string(j) + "/file", "x");
+    }
+  }
+  const auto remove = [&] { return exit_of([&] { remove_tree(folder / "tree"); }) ? 1 : 0; };
+  std::vector<std::thread> others;
+  std::atomic<int> failed = 0;
+  for (int i = 0; i < 4; ++i) others.emplace_back([&] { failed += remove(); });
+  for (auto& other : others) other.join();
+  CHECK(failed == 0);
+  CHECK(folder.names().empty());
 }
 
 TEST_CASE("a lock is held by one process at a time and freed with it") {
