@@ -158,15 +158,16 @@ std::vector<Process> tree_below(Proc& proc, pid_t root) {
   std::vector<Process> all, below;
   proc.each_process([&](const Process& process) { all.push_back(process); });
   std::ranges::sort(all, {}, &Process::parent);
-  const auto add_children = [&](pid_t parent, std::uint64_t start) {
-    for (const Process& child : std::ranges::equal_range(all, parent, {}, &Process::parent)) {
+  Process parent;
+  parent.pid = root;
+  for (std::size_t next = 0;; parent = below[next++]) {
+    auto child = std::ranges::lower_bound(all, parent.pid, {}, &Process::parent);
+    for (; child != all.end() && child->parent == parent.pid; ++child) {
       // A child older than its parent is not: the number went to another process during the scan.
-      if (child.pid != root && child.start >= start) below.push_back(child);
+      if (child->pid != root && child->start >= parent.start) below.push_back(*child);
     }
-  };
-  add_children(root, 0);
-  for (std::size_t i = 0; i < below.size(); ++i) add_children(below[i].pid, below[i].start);
-  return below;
+    if (next == below.size()) return below;
+  }
 }
 
 /// Open files without a name, each counted once.
