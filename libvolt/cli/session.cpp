@@ -52,8 +52,9 @@ Manner manner(bool json, bool quiet) {
 
 LiveSession::LiveSession(std::string tool, Manner manner)
     : tool_(std::move(tool)), manner_(manner), meter_(meter_for(manner)) {
+  one_place_ = are_one(1, 2);
   if (read_by_runner(1)) out_.emplace();
-  if (read_by_runner(2)) err_.emplace();
+  if (read_by_runner(2) && !one_place_) err_.emplace();
 }
 
 LiveSession::~LiveSession() { clear_line(); }
@@ -147,7 +148,7 @@ void LiveSession::receive(const Output& output) {
     return;
   }
   clear_line();
-  auto& neutraliser = output.error ? err_ : out_;
+  auto& neutraliser = output.error && !one_place_ ? err_ : out_;
   const std::string text = neutraliser ? neutraliser->add(output.text) : output.text;
   if (text.empty()) return;
   if (output.error) {
@@ -155,7 +156,7 @@ void LiveSession::receive(const Output& output) {
   } else {
     write_out(text);
   }
-  if (output.error || ::isatty(1) == 1) mid_line_ = text.back() != '\n';
+  if (output.error || one_place_) mid_line_ = text.back() != '\n';
 }
 
 bool LiveSession::ready() {

@@ -60,7 +60,8 @@ class LiveSession final : public Session, private Sink {
   Meter meter_;
   std::optional<Progress> held_;  ///< under --json: sent later, unless a newer one comes first
   bool line_shown_ = false;
-  bool mid_line_ = false;  ///< the program's last line on stderr, or on our terminal, is not ended
+  bool one_place_ = false;  ///< stdout and stderr are
+  bool mid_line_ = false;   ///< the program's last line where we talk is not ended
   std::optional<Neutraliser> out_, err_;
   std::optional<int> status_;
   std::optional<doc::Value> result_;

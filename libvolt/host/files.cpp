@@ -182,7 +182,7 @@ void make_folder(const Path& path, unsigned mode) {
 }
 
 void make_own_folder(const Path& path) {
-  make_folder(path.parent_path());
+  if (path.has_parent_path()) make_folder(path.parent_path());
   if (::mkdir(path.c_str(), 0777) != 0 && errno != EEXIST) {
     throw_system(errno, "cannot create folder " + shown(path));
   }

@@ -31,10 +31,15 @@ Digest identity_of(const schema::Job& job) {
 void LogSink::send(const Event& event) {
   if (const auto* output = std::get_if<Output>(&event)) {
     host::write_all(folder_.log(), output->text);
+    if (!output->text.empty()) mid_line_ = output->text.back() != '\n';
   } else if (const auto* log = std::get_if<Log>(&event); log && log->level != Log::Level::debug) {
-    host::write_all(folder_.log(), "volt: " + printable(log->text, 4000) + "\n");
+    add("volt: " + printable(log->text, 4000));
   }
   sink_.send(event);
+}
+
+void LogSink::add(const std::string& line) {
+  host::write_all(folder_.log(), (std::exchange(mid_line_, false) ? "\n" : "") + line + "\n");
 }
 
 Attempt::Attempt(const JobFile& file, const Options& options,
@@ -111,7 +116,7 @@ void Attempt::leave(int status, const Value::Object& more) {
 void Attempt::leave(std::string_view ended, int status, const Error& error) noexcept {
   try {
     const auto text = error.text();
-    host::write_all(folder_.log(), "volt: error: " + printable(text, 4000) + "\n");
+    log_.add("volt: error: " + printable(text, 4000));
     folder_.note("run.json", run_json(ended, status, error.code(),
                                       {{"error", printable(text, 4000)},
                                        {"hint", printable(error.hint(), 4000)}}));

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "libvolt/run/folder.hpp"
@@ -17,10 +18,13 @@ class LogSink final : public Sink {
   LogSink(Sink& sink, const Folder& folder) : sink_(sink), folder_(folder) {}
   void send(const Event& event) override;
   bool ready() override { return sink_.ready(); }
+  /// A line of volt's own, in the log alone.
+  void add(const std::string& line);
 
  private:
   Sink& sink_;
   const Folder& folder_;
+  bool mid_line_ = false;  ///< the program's last line is not ended
 };
 
 /// Digest of a job without its limits: with others it is still the same run, for a person may raise

@@ -73,8 +73,12 @@ class CommandRun {
  private:
   ProgramEnd follow(const Scratch& scratch, const Metrics& metrics) const {
     try {
-      return run_program(job_, scratch, attempt_.options().given, attempt_.sink(),
-                         attempt_.interrupt(), [&](const Sample& sample) { metrics.add(sample); });
+      Given given = attempt_.options().given;
+      if (attempt_.options().begun) {
+        given.started = [&] { attempt_.options().begun(attempt_.folder().path()); };
+      }
+      return run_program(job_, scratch, given, attempt_.sink(), attempt_.interrupt(),
+                         [&](const Sample& sample) { metrics.add(sample); });
     } catch (const Stopped&) {
       // What a program left is kept for a look at it, but not what is more than it may have.
       const auto& most = job_.limits.disk_bytes;

@@ -137,6 +137,7 @@ std::size_t matching_pages(int fd, std::uint64_t offset, std::uint64_t bytes,
 Folder::Folder(host::Path path, const Identity& identity, const std::vector<std::string>& names,
                bool force, const Digest& secret)
     : path_(std::move(path)), identity_(identity), names_(names), secret_(secret) {
+  host::make_folder(path_);
   host::make_own_folder(path_);
   host::make_own_folder(path_ / ".volt");
   // Inputs, logs and half-made files are nobody else's; root's programs run as somebody else, who

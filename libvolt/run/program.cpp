@@ -115,6 +115,7 @@ class Following {
     choose_gpus();
     std::optional<sandbox::Sandbox> sandbox(start());
     begin_ = Clock::now();
+    given_.started();
     try {
       follow(*sandbox);
     } catch (const Error&) {

@@ -26,6 +26,7 @@ struct Given {
   std::map<std::string, std::string> secrets;  ///< their values by name
   bool network = false;                        ///< if the job wants it
   std::string device = "auto";                 ///< which GPUs; see device::choose()
+  std::function<void()> started = [] {};       ///< called when the program runs
 };
 
 /// Secrets as a person gives them: "NAME=FILE", or "NAME", which is in this process's environment.
@@ -36,8 +37,8 @@ std::map<std::string, std::string> read_secrets(const std::vector<std::string>& 
 std::map<std::string, std::string> find_secrets(const schema::Job& job,
                                                 const std::vector<std::string>& given);
 
-/// What --host-path names: folders and files, several with ':' between. Throws Error: not_found; usage
-/// for one that would show more than is good, such as / or the user's keys.
+/// What --host-path names: folders and files, several with ':' between. Throws Error: not_found;
+/// usage for one that would show more than is good, such as / or the user's keys.
 std::vector<host::Path> shown_paths(const std::vector<std::string>& given);
 
 /// What the program uses now, and has used.

@@ -24,15 +24,17 @@ Outcome run_job(const JobFile& file, const Options& options, crypto::KeyStore& k
   const auto outputs = file.job.is_command() ? std::vector<std::string>() : output_names(file.job);
   Attempt attempt(file, options, outputs, keys, sink, interrupt);
   try {
+    if (file.job.is_command()) return run_command(attempt);
     if (options.begun) options.begun(attempt.folder().path());
-    return file.job.is_command() ? run_command(attempt) : run_matmul(attempt);
+    return run_matmul(attempt);
   } catch (const Error& error) {
     const End end = end_of(error, file.job, options);
     attempt.leave(end.ended, end.status, error);
     throw;
   } catch (...) {
     // Whoever read the output is gone, and with him the wish for more.
-    attempt.leave("interrupted", 128 + SIGPIPE, Error(Exit::interrupted, "nobody reads the output"));
+    attempt.leave("interrupted", 128 + SIGPIPE,
+                  Error(Exit::interrupted, "nobody reads the output"));
     throw;
   }
 }

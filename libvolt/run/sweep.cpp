@@ -20,7 +20,9 @@
 #include "libvolt/doc/read.hpp"
 #include "libvolt/host/places.hpp"
 #include "libvolt/host/process.hpp"
+#include "libvolt/proof/consistency.hpp"
 #include "libvolt/run/attempt.hpp"
+#include "libvolt/run/runs.hpp"
 #include "libvolt/schema/receipt.hpp"
 
 namespace volt::run {
@@ -198,7 +200,7 @@ class SweepRun {
   /// Whether a point's folder has the run of this very job with these very inputs.
   bool is_complete(std::size_t point) {
     const auto& folder = outcome_.points[point].folder;
-    if (state_of(folder) != State::done) return false;
+    if (run::state_of(folder) != run::State::done) return false;
     const auto job = options_.job(point);
     const auto& files = files_of(job);
     try {

@@ -236,9 +236,10 @@ void lengths(Filter& filter) {
 
 void attributes(Filter& filter) {
   constexpr std::uint32_t nothing = SCMP_ACT_ERRNO(0);
-  filter.answer_each(nothing,
-                     "chmod fchmodat fchmodat2 chown lchown fchownat utime utimes futimesat setxattr "
-                     "lsetxattr removexattr lremovexattr");
+  filter.answer_each(
+      nothing,
+      "chmod fchmodat fchmodat2 chown lchown fchownat utime utimes futimesat setxattr "
+      "lsetxattr removexattr lremovexattr");
   filter.answer(nothing, "utimensat", {above(1, 0)});  // without a name it is of a descriptor
   filter.answer(refused, "inotify_add_watch");
 }

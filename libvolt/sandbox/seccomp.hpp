@@ -19,9 +19,9 @@ struct Calls {
   std::vector<pid_t> out_of_reach = {};
   /// Must not cut files that it cannot write; for a kernel whose Landlock knows nothing of that.
   bool keep_lengths = false;
-  /// Changes of modes, owners, times and attributes by a file's name succeed and do nothing: Landlock
-  /// knows nothing of them, and all files of the user would be open to them. By a descriptor, which
-  /// only a file within reach can have, they are as ever.
+  /// Changes of modes, owners, times and attributes by a file's name succeed and do nothing:
+  /// Landlock knows nothing of them, and all files of the user would be open to them. By a
+  /// descriptor, which only a file within reach can have, they are as ever.
   bool keep_attributes = false;
 };
 

@@ -84,8 +84,9 @@ schema::Job with_environment(schema::Job job, const std::vector<std::string>& en
     job.command.env.emplace_back(name, entry.substr(equals + 1));
   }
   // It must be a job that could have been written so.
-  return env.empty() ? job
-                     : schema::parse_job(schema::to_value(job), {"with --env", Exit::usage}, job.name);
+  return env.empty()
+             ? job
+             : schema::parse_job(schema::to_value(job), {"with --env", Exit::usage}, job.name);
 }
 
 run::Given given(const Arguments& arguments, const schema::Job& job) {

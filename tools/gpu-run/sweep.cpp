@@ -33,7 +33,10 @@ std::vector<std::string> arguments_of_points(const Arguments& arguments,
   }
   for (const auto& secret : arguments.secrets) {
     const auto equals = secret.find('=');
-    all.push_back("--secret=" + secret.substr(0, equals + 1) + absolute(secret.substr(equals + 1)));
+    const bool in_file = equals != std::string::npos;
+    all.push_back(
+        "--secret=" +
+        (in_file ? secret.substr(0, equals + 1) + absolute(secret.substr(equals + 1)) : secret));
   }
   for (const auto& list : arguments.host_paths) {
     for (const auto path : split(list, ':')) {
@@ -42,6 +45,7 @@ std::vector<std::string> arguments_of_points(const Arguments& arguments,
   }
   if (arguments.timeout)
     all.push_back("--timeout=" + std::to_string(arguments.timeout->count()) + "s");
+  if (arguments.network) all.emplace_back("--network");
   if (arguments.force) all.emplace_back("--force");
   return all;
 }
@@ -98,6 +102,15 @@ Exit tell(cli::Session& session, const run::JobFile& file, const run::SweepOptio
   return exit;
 }
 
+bool varies(const schema::Sweep& sweep, std::string_view key) {
+  for (std::size_t point = 0; point < sweep.size(); ++point) {
+    for (const auto& [name, value] : sweep.settings(point)) {
+      if (name == key) return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 Exit run_sweep(cli::Session& session, const Arguments& arguments, const run::JobFile& file,
@@ -110,11 +123,19 @@ Exit run_sweep(cli::Session& session, const Arguments& arguments, const run::Job
   options.folder = arguments.output;
   options.force = arguments.force;
   options.at_once = arguments.parallel;
+  options.signer = key_store().own().public_key().id();
   options.points = file.sweep->choose(arguments.only);
   options.places = where;
   options.job = [&](std::size_t point) {
     return with_environment(file.sweep->job(point), arguments.env);
   };
+  for (const auto& entry : arguments.env) {
+    const auto name = entry.substr(0, entry.find('='));
+    if (varies(*file.sweep, "command.env." + name)) {
+      throw Error(Exit::usage, "--env " + printable(name) + " is what the sweep varies",
+                  "choose points with --only command.env." + printable(name) + "=VALUE");
+    }
+  }
   if (arguments.check) return check(session, file, options);
   // What cannot be right for any point is said once.
   if (file.job.is_command()) {
