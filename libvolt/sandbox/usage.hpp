@@ -16,8 +16,9 @@ namespace volt::sandbox {
 std::vector<pid_t> processes_below(pid_t root);
 
 struct Usage {
-  std::uint64_t tasks = 0;           ///< threads of all processes
-  std::uint64_t memory_bytes = 0;    ///< each page once; files in memory without a name included
+  std::uint64_t tasks = 0;  ///< threads of all processes
+  /// Each page once; files in memory without a name, and what a socket may hold, included.
+  std::uint64_t memory_bytes = 0;
   std::uint64_t nameless_bytes = 0;  ///< on the disk, of open files that were removed
   std::chrono::nanoseconds cpu{0};   ///< of living processes and those that they waited for
   std::uint64_t unseen = 0;  ///< processes whose open files could not be looked at, or not all

@@ -65,6 +65,21 @@ TEST_CASE("algebra does not say that elements were computed again") {
   CHECK(verdict.find("output")->why == "A(Br) = Cr for two random vectors, error below 1e-38");
 }
 
+TEST_CASE("a command that was run again shows what it made, and no more") {
+  const auto answers = [](const proof::Rerun& rerun) {
+    schema::Verdict verdict;
+    conclude(verdict, rerun);
+    return std::pair(verdict.find("work")->answer, verdict.find("output")->answer);
+  };
+  using enum schema::Answer;
+  CHECK(answers(proof::Rerun{}) == std::pair(holds, holds));
+  CHECK(answers({"it failed", "", false, false}) == std::pair(cannot_tell, cannot_tell));
+  // Only two runs that agree with each other contradict a receipt.
+  CHECK(answers({"", "a is another file", true, false}) == std::pair(cannot_tell, fails));
+  CHECK(answers({"", "a is another file", false, false}) == std::pair(cannot_tell, cannot_tell));
+  CHECK(answers({"", "", false, true}) == std::pair(cannot_tell, cannot_tell));
+}
+
 TEST_CASE("a proof of every element says nothing of the files") {
   const auto verdict = concluded({Examined::How::opened, 12, 2750, 12, {}});
   CHECK(work(verdict) == Answer::holds);

@@ -16,6 +16,7 @@
 #include <sys/sem.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 
@@ -468,6 +469,29 @@ TEST_CASE("where Landlock does not, the filter keeps files from being cut") {
   CHECK(tried(keeping, written) == 0);
   CHECK(tried(as_it_is, cut_by_reading) == 0);
   CHECK(tried(as_it_is, cut_by_name) == 0);
+}
+
+TEST_CASE("where no file of the user is anybody else's, attributes stay, though nothing fails") {
+  const TempFolder folder;
+  const auto path = folder.path() / "file";
+  host::write_file(path, "content", 0600);
+  const auto by_name = [&] { return ::chmod(path.c_str(), 0666); };
+  const auto by_descriptor = [&] {
+    const host::Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    return ::fchmod(fd.get(), 0640);
+  };
+  const auto mode = [&] {
+    struct stat facts {};
+    ::stat(path.c_str(), &facts);
+    return facts.st_mode & 0777;
+  };
+  const auto keeping = confined({false, false, {}, false, true});
+  CHECK(tried(keeping, by_name) == 0);
+  CHECK(mode() == 0600);
+  CHECK(tried(keeping, by_descriptor) == 0);
+  CHECK(mode() == 0640);
+  CHECK(tried(as_it_is, by_name) == 0);
+  CHECK(mode() == 0666);
 }
 
 TEST_CASE("threads and memory are as ever") {

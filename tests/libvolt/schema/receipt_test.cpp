@@ -174,6 +174,13 @@ TEST_CASE("outputs are plain file names that volt does not use itself") {
   }
 }
 
+TEST_CASE("inputs have plain names, for they may become files again") {
+  for (const char* name : {"", "../x", "a/../../x", "/etc/x", "a//b", "a\n0  b", "."}) {
+    CHECK(with("predicate/inputs/0/name", name) ==
+          "r.json: predicate.inputs[0].name is no plain name");
+  }
+}
+
 TEST_CASE("values of the wrong kind, range or spelling are refused") {
   CHECK(with("subject/0/digest/sha256", std::string(64, 'A'))
             .starts_with("r.json: subject[0].digest.sha256 is \"AAA"));
