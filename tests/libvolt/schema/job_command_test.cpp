@@ -58,8 +58,9 @@ TEST_CASE("what a command may not say is refused, each with its own words") {
   CHECK(complaint(argv + "env = { \"A-B\" = \"x\" }") ==
         "job.toml:5:17: command.env.A-B is no name of a variable [use letters, digits and '_']");
   CHECK(complaint(argv + "env = { A = 1 }").starts_with("job.toml:5:13: command.env.A is a whole"));
-  CHECK(complaint(argv + "secrets = [\"A=secret\"]")
-            .starts_with("job.toml:5:11: command.secrets names \"A=secret\", which is no variable"));
+  CHECK(
+      complaint(argv + "secrets = [\"A=secret\"]")
+          .starts_with("job.toml:5:11: command.secrets names \"A=secret\", which is no variable"));
   CHECK(complaint(argv + "env = { A = \"x\" }\nsecrets = [\"A\"]") ==
         "job.toml:6:11: command.secrets names A, which is set twice");
   CHECK(complaint(argv + "secrets = [\"A\", \"A\"]") ==
