@@ -255,7 +255,7 @@ host::Path path_below(const host::Path& folder, std::string_view path) {
   std::error_code error;
   const auto root = std::filesystem::canonical(folder.empty() ? "." : folder, error);
   if (error) throw_system(error.value(), "cannot resolve " + shown(folder), {}, Exit::not_found);
-  const auto full = std::filesystem::canonical(root / path, error);
+  auto full = std::filesystem::canonical(root / path, error);
   if (error) {
     throw_system(error.value(), "cannot open " + printable(path),
                  "paths are relative to " + shown(root),
