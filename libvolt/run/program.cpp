@@ -261,10 +261,16 @@ class Following {
       sample.gpus = device::sample(end_.gpus);
       measure_(sample);
     }
-    // For a second, for a process that is about to end cannot be looked at either.
-    unseen_ = usage.unseen > 0 ? unseen_ + 1 : 0;
+    // The supervisor lets nobody look at it. For a second, for a process that is about to end
+    // cannot be looked at either.
+    const unsigned own = end_.level == sandbox::Level::namespaces ? 1 : 0;
+    unseen_ = usage.unseen > own ? unseen_ + 1 : 0;
     if (unseen_ > 10 && (job_.limits.memory_bytes || job_.limits.disk_bytes)) {
-      throw_limit("it kept from being measured, which is not something", "both [limits]");
+      throw Stopped(Error(Exit::answer_is_no,
+                          "the program was ended: it hides what it uses of memory and disk",
+                          "a program that makes itself undumpable (prctl(2)) can have no limits of "
+                          "those: leave them out"),
+                    128 + SIGKILL, "limit");
     }
     if (sample.memory_bytes > memory_limit_) {
       throw_limit("it used more than the " + format_memory(memory_limit_) + " of memory",
