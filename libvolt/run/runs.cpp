@@ -160,7 +160,7 @@ State state_of(std::string_view ended, int status) {
 
 host::Path real_folder(const host::Path& folder) {
   std::error_code error;
-  const auto real = fs::canonical(folder, error);
+  auto real = fs::canonical(folder, error);
   if (error) throw_system(error.value(), "cannot find " + host::shown(folder));
   return real;
 }

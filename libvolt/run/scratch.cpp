@@ -47,9 +47,9 @@ void link(const std::string& target, const host::Path& path) {
 
 }  // namespace
 
-Scratch::Scratch(host::Path folder, const schema::Job& job, const std::vector<inputs::Found>& found,
+Scratch::Scratch(const host::Path& folder, const schema::Job& job, const std::vector<inputs::Found>& found,
                  std::stop_token stop)
-    : folder_(std::filesystem::absolute(std::move(folder)).lexically_normal()) {
+    : folder_(std::filesystem::absolute(folder).lexically_normal()) {
   if (!is_utf8(folder_.string())) {
     throw Error(Exit::usage, host::shown(folder_) + " is not UTF-8",
                 "choose another folder with -o");

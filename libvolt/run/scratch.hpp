@@ -14,7 +14,7 @@ namespace volt::run {
 class Scratch {
  public:
   /// Makes `folder` anew. Throws Error: conflict when an input changes meanwhile, local_io.
-  Scratch(host::Path folder, const schema::Job& job, const std::vector<inputs::Found>& found,
+  Scratch(const host::Path& folder, const schema::Job& job, const std::vector<inputs::Found>& found,
           std::stop_token stop);
 
   const host::Path& folder() const { return folder_; }

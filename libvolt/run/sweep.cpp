@@ -86,7 +86,7 @@ class Running {
     const auto ended = child_.wait();
     if (ended.signal != 0) return "it was killed by signal " + std::to_string(ended.signal);
     if (ended.status == 0) return {};
-    const std::string plain = "it ended with status " + std::to_string(ended.status);
+    std::string plain = "it ended with status " + std::to_string(ended.status);
     try {
       const Value last = doc::parse_json(line_, "point", {max_line_bytes, 8}, Exit::failure);
       doc::Fields fields(last, point_source);

@@ -146,12 +146,12 @@ void show_supervisor(Line& line, const Program& program, const host::Path& super
 }  // namespace
 
 host::Path find_bwrap() {
-  for (const host::Path path : {"/usr/bin/bwrap", "/usr/local/bin/bwrap", "/bin/bwrap"}) {
+  for (const std::string path : {"/usr/bin/bwrap", "/usr/local/bin/bwrap", "/bin/bwrap"}) {
     struct stat facts {};
     if (::stat(path.c_str(), &facts) != 0) continue;
     if ((facts.st_mode & (S_ISUID | S_ISGID)) != 0) {
-      throw Error(Exit::sandbox, path.string() + " is setuid, which is refused",
-                  "sudo chmod u-s,g-s " + path.string());
+      throw Error(Exit::sandbox, path + " is setuid, which is refused",
+                  "sudo chmod u-s,g-s " + path);
     }
     return path;
   }
