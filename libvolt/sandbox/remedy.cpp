@@ -3,7 +3,6 @@
 
 #include <sys/utsname.h>
 
-#include <cstdio>
 #include <optional>
 
 #include "libvolt/base/error.hpp"
@@ -50,9 +49,10 @@ std::string namespaces_remedy() {
 std::string landlock_remedy() {
   utsname name{};
   ::uname(&name);
-  unsigned major = 0, minor = 0;
-  if (std::sscanf(name.release, "%u.%u", &major, &minor) == 2 &&
-      (major < 5 || (major == 5 && minor < 13))) {
+  const auto numbers = split(name.release, '.');
+  const auto major = parse_unsigned(numbers[0]).value_or(0);
+  const auto minor = numbers.size() < 2 ? 0 : parse_unsigned(numbers[1]).value_or(0);
+  if (major < 5 || (major == 5 && minor < 13)) {
     return "Linux 5.13 or newer has it; this is " + printable(name.release);
   }
   const auto modules = sysctl("/sys/kernel/security/lsm");

@@ -155,7 +155,7 @@ std::string find_program(const Program& program, const std::vector<std::string>&
   }
   std::string found;
   for (const auto folder : split(path, ':')) {
-    const std::string full = std::string(folder.empty() ? "." : folder) + "/" + name;
+    std::string full = std::string(folder.empty() ? "." : folder) + "/" + name;
     struct stat facts {};
     if (::stat(full.c_str(), &facts) != 0 || !S_ISREG(facts.st_mode)) continue;
     if (::access(full.c_str(), X_OK) == 0) return full;

@@ -11,10 +11,9 @@
 
 #include <cerrno>
 #include <csignal>
-#include <cstdint>
-#include <cstdio>
 
 #include "libvolt/base/error.hpp"
+#include "libvolt/base/text.hpp"
 
 namespace volt::sandbox {
 namespace {
@@ -41,10 +40,9 @@ bool is_root() {
     return false;
   }
   // In a user namespace root is a user like others to the kernel, who has no other to become.
-  const std::string map = host::read_file("/proc/self/uid_map", 4096);
-  unsigned first = 1, outside = 1, count = 0;
-  return std::sscanf(map.c_str(), "%u %u %u", &first, &outside, &count) == 3 && first == 0 &&
-         outside == 0 && count == UINT32_MAX;
+  std::string map = host::read_file("/proc/self/uid_map", 4096);
+  std::erase(map, ' ');
+  return trim(map) == "004294967295";  // users 0 and on are users 0 and on, all of them
 }
 
 bool is_admin() { return is_root() && has_capabilities({CAP_SYS_ADMIN, CAP_SETPCAP}); }

@@ -191,7 +191,7 @@ Value::Object Sweep::settings(std::size_t point) const {
     return *(*list)[point].get_if<Value::Object>();
   }
   const auto& keys = *points_.get_if<Value::Object>();
-  Value::Object chosen(keys.size());
+  Value::Object chosen = keys;
   for (auto i = keys.size(); i-- > 0;) {
     const auto& values = *keys[i].second.get_if<Value::Array>();
     chosen[i] = {keys[i].first, values[point % values.size()]};

@@ -19,9 +19,9 @@ std::vector<std::string> environment(const run::Run& run, const run::End& end) {
       {"VOLT_STATUS=", std::to_string(end.status)}};
   std::vector<std::string> all;
   for (char** one = environ; *one != nullptr; ++one) all.emplace_back(*one);
-  for (const auto& [name, value] : ours) {
-    std::erase_if(all, [&](const auto& one) { return one.starts_with(name); });
-    all.push_back(name + value);
+  for (const auto& own : ours) {
+    std::erase_if(all, [&](const auto& one) { return one.starts_with(own.first); });
+    all.push_back(own.first + own.second);
   }
   return all;
 }
