@@ -243,7 +243,7 @@ void Folder::drop_outputs(const std::vector<std::string>& names) const {
 void Folder::open_log(bool anew) {
   log_ = host::Fd(
       ::open(hidden("log").c_str(),
-             O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | (anew ? O_TRUNC : 0), 0666));
+             O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | (anew ? O_TRUNC : 0), 0600));
   if (!log_) throw_system(errno, "cannot open the log of " + shown(path_));
 }
 
