@@ -758,7 +758,7 @@ static int forks_everywhere(void) {
 static int hops(void) {
   const time_t start = time(NULL);
   for (int count = 0; count < 24; ++count) {
-    if (fork() > 0) continue;
+    if (fork() != 0) continue;  // refused, or not the child
     setsid();
     while (time(NULL) - start < 12) {
       if (fork() > 0) _exit(0);
