@@ -400,6 +400,9 @@ def attempt(stage, probe, gpu_run, level):
         why = '' if word == 'ESCAPED' or run.reached else f'outside as well: {said}'
     inside = Attempt(stage, probe, 'inside')
     result = inside.judge(inside.inside(gpu_run, level))
+    if result[0] == 'FAILED':  # once more: what did not come to an attempt says nothing of the sandbox
+        inside = Attempt(stage, probe, 'again')
+        result = inside.judge(inside.inside(gpu_run, level))
     return ('skipped', why) if result[0] == 'contained' and why else result
 
 
