@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <memory>
 #include <system_error>
 #include <vector>
@@ -312,6 +313,22 @@ class Removal {
 }  // namespace
 
 void remove_tree(const Path& path) { Removal(path).run(); }
+
+TemporaryFolder::TemporaryFolder(const Path& place) {
+  make_folder(place);
+  std::string name = (place / "volt-XXXXXX").string();  // mkdtemp() fills the X in
+  if (::mkdtemp(name.data()) == nullptr)
+    throw_system(errno, "cannot make a folder in " + shown(place));
+  path_ = name;
+}
+
+TemporaryFolder::~TemporaryFolder() {
+  try {
+    remove_tree(path_);
+  } catch (const Error&) {
+    // It lies where anybody may clear away.
+  }
+}
 
 namespace {
 

@@ -100,6 +100,20 @@ void rename_into(const Path& from, const Path& to);
 /// however deep, also folders of ours without permissions. Links are not followed.
 void remove_tree(const Path& path);
 
+/// A folder of one's own with an unpredictable name below another; removed with all that is in it.
+class TemporaryFolder {
+ public:
+  explicit TemporaryFolder(const Path& place);
+  ~TemporaryFolder();  ///< what cannot be removed stays, and is no error
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+
+  const Path& path() const { return path_; }
+
+ private:
+  Path path_;
+};
+
 /// An advisory lock; the system frees it however its process ends. It belongs to this object: a
 /// second one of the same process has to wait as any other.
 class Lock {

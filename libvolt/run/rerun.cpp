@@ -1,11 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "libvolt/run/rerun.hpp"
 
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstdlib>
-
 #include "libvolt/base/text.hpp"
 #include "libvolt/device/device.hpp"
 #include "libvolt/run/outputs.hpp"
@@ -23,29 +18,6 @@ class WithoutOutput final : public Sink {
 
  private:
   Sink& sink_;
-};
-
-class TemporaryFolder {
- public:
-  explicit TemporaryFolder(const host::Path& place) {
-    host::make_folder(place);
-    std::string name = (place / "rerun-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) throw_system(errno, "cannot make a folder in " + name);
-    path_ = name;
-  }
-  ~TemporaryFolder() {
-    try {
-      host::remove_tree(path_);
-    } catch (const Error&) {
-      // It lies in the cache, which may be removed at any time.
-    }
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  const host::Path& path() const { return path_; }
-
- private:
-  host::Path path_;
 };
 
 using Made = std::map<std::string, Digest>;
@@ -86,7 +58,7 @@ proof::Rerun rerun(const schema::Job& wanted, const schema::Receipt& receipt,
   for (const auto& output : receipt.outputs) claimed.emplace(output.name, output.sha256);
   WithoutOutput quiet(sink);
   const auto once = [&](Made& made) -> std::string {
-    const TemporaryFolder folder(place);
+    const host::TemporaryFolder folder(place);
     const Scratch scratch(folder.path() / "scratch", job, found, interrupt.stop);
     try {
       const auto end = run_program(job, scratch, given, quiet, interrupt, [](const Sample&) {});

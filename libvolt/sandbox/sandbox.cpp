@@ -12,7 +12,6 @@
 
 #include <cerrno>
 #include <csignal>
-#include <cstdlib>
 
 #include "libvolt/base/error.hpp"
 #include "libvolt/base/text.hpp"
@@ -305,23 +304,21 @@ Ended Sandbox::wait() {
 
 Availability availability(Level level) {
   Availability found{level, true, {}, {}};
-  std::string name = "/tmp/volt-XXXXXX";
-  if (const auto tmp = host::environment("TMPDIR")) name = *tmp + "/volt-XXXXXX";
-  if (::mkdtemp(name.data()) == nullptr) throw_system(errno, "cannot make a folder in " + name);
-  ::chmod(name.c_str(), 0711);
+  const host::TemporaryFolder folder(host::environment("TMPDIR").value_or("/tmp"));
+  // Root's programs run as somebody else, and must find their way.
+  ::chmod(folder.path().c_str(), 0711);
   Program nothing;
-  nothing.scratch = name;
+  nothing.scratch = folder.path();
   const auto layout = layout_in(nothing.scratch);
   try {
-    for (const auto& folder : {layout.work, layout.inputs, layout.tmp, layout.home}) {
-      host::make_folder(folder);
+    for (const auto& own : {layout.work, layout.inputs, layout.tmp, layout.home}) {
+      host::make_folder(own);
     }
     const host::Fd null(::open("/dev/null", O_WRONLY | O_CLOEXEC));
     Sandbox::start(level, nothing, null.get(), null.get()).wait();
   } catch (const Error& error) {
     found = {level, false, error.text(), error.hint()};
   }
-  host::remove_tree(nothing.scratch);
   return found;
 }
 

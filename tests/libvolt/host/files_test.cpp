@@ -368,3 +368,20 @@ TEST_CASE("a descriptor has one owner, who closes it") {
   }
   CHECK(::fcntl(number, F_GETFD) < 0);
 }
+
+TEST_CASE("a temporary folder is one's own, and goes with all that is in it") {
+  const TempFolder folder;
+  Path path, other;
+  {
+    const TemporaryFolder one(folder.path() / "new"), two(folder.path() / "new");
+    path = one.path();
+    other = two.path();
+    CHECK(path != other);
+    CHECK((std::filesystem::status(path).permissions() & std::filesystem::perms::others_all) ==
+          std::filesystem::perms::none);
+    make_folder(path / "deep" / "er");
+    write_file(path / "deep" / "file", "content");
+  }
+  CHECK_FALSE(exists(path));
+  CHECK_FALSE(exists(other));
+}
