@@ -382,6 +382,6 @@ TEST_CASE("a temporary folder is one's own, and goes with all that is in it") {
     make_folder(path / "deep" / "er");
     write_file(path / "deep" / "file", "content");
   }
-  CHECK_FALSE(exists(path));
-  CHECK_FALSE(exists(other));
+  CHECK_FALSE(is_folder(path));
+  CHECK_FALSE(is_folder(other));
 }
