@@ -19,8 +19,9 @@ struct Context;  ///< one device with its threads and its memory limit
 struct Buffer;   ///< device memory
 
 struct Options {
-  std::uint32_t threads = 0;       ///< 0: one per core; changes no bit
+  std::uint32_t threads = 0;       ///< 0: one per core; changes no bit; a GPU does not ask
   std::uint64_t memory_limit = 0;  ///< bytes of device memory, 0: no limit
+  std::uint32_t device = 0;        ///< which GPU, as the module counts them; a CPU does not ask
 };
 
 /// A row-major matrix inside a buffer: element (r, c) is element `offset + r * stride + c`.
@@ -42,11 +43,36 @@ struct Quantised {
   Axis axis = along_cols;
 };
 
-/// Which product; k is the common extent. Operands are given as they are stored.
+/// Which product; k is the common extent. Operands are given as they are stored. A diagonal form
+/// has m = n and computes the product's diagonal alone, into a C[m,1].
 enum class Form : std::int32_t {
   ab,   ///< C[m,n] += A[m,k] * B[k,n]
   abt,  ///< C[m,n] += A[m,k] * B[n,k]^T
   atb,  ///< C[m,n] += A[k,m]^T * B[k,n]
+  ab_diagonal,
+  abt_diagonal,
+  atb_diagonal,
+};
+
+/// Lines of a matrix.
+enum class Lines : std::int32_t { rows, columns };
+
+/// The functions of exact.hpp as `map` takes them, with the elements that they read and write.
+enum class Function : std::int32_t {
+  exp,  ///< fp32 to fp32, as all down to rsqrt
+  exp2,
+  log,
+  log1p,
+  tanh,
+  sigmoid,
+  erf,
+  rsqrt,
+  sin_turns,  ///< uint64, in units of 2^-64 turn, to fp32
+  cos_turns,
+  to_bf16,  ///< fp32 to 16 bits, to nearest, ties to even
+  to_fp16,
+  from_bf16,  ///< 16 bits to fp32, exact
+  from_fp16,
 };
 
 struct Backend {
@@ -92,6 +118,25 @@ struct Backend {
   /// page may be short. `digests` is host memory of ceil(bytes / 4096) * 32 bytes.
   Status (*page_digests)(Context* context, const Buffer* buffer, std::uint64_t offset_bytes,
                          std::uint64_t bytes, std::uint8_t* digests);
+
+  /// y[i] = function(x[i]) for `count` elements from the offsets on, which count elements of x and
+  /// of y. x and y may not overlap.
+  Status (*map)(Context* context, Function function, const Buffer* x, std::uint64_t x_offset,
+                Buffer* y, std::uint64_t y_offset, std::uint64_t count);
+
+  /// Line i of `to` is line index[i] of `from`; elements are `width` bytes, 1 or 4. `index` is host
+  /// memory, one for each line of `to`.
+  Status (*select)(Context* context, Lines lines, std::uint32_t width, const Matrix& from,
+                   const std::uint64_t* index, const Matrix& to);
+
+  /// Where two runs of bytes first differ; `bytes` where they do not.
+  Status (*compare)(Context* context, const Buffer* a, std::uint64_t a_offset_bytes,
+                    const Buffer* b, std::uint64_t b_offset_bytes, std::uint64_t bytes,
+                    std::uint64_t* first);
+
+  /// From one place on the device to another that does not overlap it.
+  Status (*copy)(Context* context, const Buffer* from, std::uint64_t from_offset_bytes, Buffer* to,
+                 std::uint64_t to_offset_bytes, std::uint64_t bytes);
 };
 
 constexpr std::uint64_t page_bytes = 4096;

@@ -84,6 +84,25 @@ void cpu_page_digests(Context& context, const std::uint8_t* data, std::uint64_t 
             });
 }
 
+void cpu_map(Context& context, const MapJob& job) { reference_engine.map(context, job); }
+
+template <class T>
+void cpu_select(Context& context, const Selection<T>& s) {
+  const bool shared = s.to.rows * s.to.cols >= worth_sharing;
+  const std::uint64_t rows = std::max<std::uint64_t>(1, (1 << 14) / s.to.cols);
+  in_pieces(context, s.to.rows, rows, shared, [&](std::uint64_t first, std::uint64_t count) {
+    for (std::uint64_t r = first; r < first + count; ++r) {
+      T* const to = s.to.data + r * s.to.stride;
+      if (s.lines == Lines::rows) {
+        std::copy_n(s.from.data + s.index[r] * s.from.stride, s.to.cols, to);
+      } else {
+        const T* const from = s.from.data + r * s.from.stride;
+        for (std::uint64_t c = 0; c < s.to.cols; ++c) to[c] = from[s.index[c]];
+      }
+    }
+  });
+}
+
 // ---- products
 
 template <class T>
@@ -158,6 +177,7 @@ void canonical_c(const Job& job) {
 }
 
 bool cpu_f32x(Context& context, const Product<float, float>& job) {
+  if (is_diagonal(job.form)) return reference_engine.matmul_f32x(context, job);
   const Loops& loops = *context.engine.loops;
   if (job.k == 0) {
     canonical_c(job);
@@ -213,6 +233,7 @@ bool allocate(Context& context, std::uint64_t m, std::uint64_t n, std::uint64_t 
 }
 
 bool cpu_i8(Context& context, const Product<std::int8_t, std::int32_t>& job) {
+  if (is_diagonal(job.form)) return reference_engine.matmul_i8(context, job);
   const Loops& loops = *context.engine.loops;
   const std::uint64_t panel_k = panel_words * loops.unit;
   PackedI8 packed = {};
@@ -261,6 +282,7 @@ void pack_scales(float* to, const View<const float>& scales, bool k_contiguous, 
 }
 
 bool cpu_i8x(Context& context, const QuantisedProduct& job) {
+  if (is_diagonal(job.form)) return reference_engine.matmul_i8x(context, job);
   const Loops& loops = *context.engine.loops;
   if (job.k == 0) {
     canonical_c(job);
@@ -342,7 +364,17 @@ bool has_vnni() {
 
 template <const Loops& loops>
 constexpr Engine engine = {
-    &loops, cpu_fill_f32, cpu_fill_i8, cpu_quantise, cpu_f32x, cpu_i8, cpu_i8x, cpu_page_digests,
+    &loops,
+    cpu_fill_f32,
+    cpu_fill_i8,
+    cpu_quantise,
+    cpu_f32x,
+    cpu_i8,
+    cpu_i8x,
+    cpu_page_digests,
+    cpu_map,
+    cpu_select<std::uint32_t>,
+    cpu_select<std::uint8_t>,
 };
 
 template <const Loops& loops>

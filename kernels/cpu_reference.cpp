@@ -14,12 +14,26 @@ namespace {
 // Element (i, p) of A and (p, j) of B as the form stores them; p counts along k.
 template <class T>
 T a_at(Form form, const View<const T>& a, std::uint64_t i, std::uint64_t p) {
-  return form == Form::atb ? a.data[p * a.stride + i] : a.data[i * a.stride + p];
+  return form == Form::atb || form == Form::atb_diagonal ? a.data[p * a.stride + i]
+                                                         : a.data[i * a.stride + p];
 }
 
 template <class T>
 T b_at(Form form, const View<const T>& b, std::uint64_t p, std::uint64_t j) {
-  return form == Form::abt ? b.data[j * b.stride + p] : b.data[p * b.stride + j];
+  return form == Form::abt || form == Form::abt_diagonal ? b.data[j * b.stride + p]
+                                                         : b.data[p * b.stride + j];
+}
+
+// Calls element(i, j, C's element) for each that the form computes.
+template <class Job, class Element>
+void over_c(const Job& p, Element element) {
+  for (std::uint64_t i = 0; i < p.m; ++i) {
+    if (is_diagonal(p.form)) {
+      element(i, i, p.c.data[i * p.c.stride]);
+    } else {
+      for (std::uint64_t j = 0; j < p.n; ++j) element(i, j, p.c.data[i * p.c.stride + j]);
+    }
+  }
 }
 
 void reference_fill_f32(Context&, float* to, const Stream& s) {
@@ -63,50 +77,40 @@ void reference_quantise(Context&, const QuantiseJob& job) {
 }
 
 bool reference_f32x(Context&, const Product<float, float>& p) {
-  for (std::uint64_t i = 0; i < p.m; ++i) {
-    for (std::uint64_t j = 0; j < p.n; ++j) {
-      float& c = p.c.data[i * p.c.stride + j];
-      float acc = c;
-      for (std::uint64_t e = 0; e < p.k; ++e) {
-        acc = fused(a_at(p.form, p.a, i, e), b_at(p.form, p.b, e, j), acc);
-      }
-      c = canonical(acc);
+  over_c(p, [&](std::uint64_t i, std::uint64_t j, float& c) {
+    float acc = c;
+    for (std::uint64_t e = 0; e < p.k; ++e) {
+      acc = fused(a_at(p.form, p.a, i, e), b_at(p.form, p.b, e, j), acc);
     }
-  }
+    c = canonical(acc);
+  });
   return true;
 }
 
 bool reference_i8(Context&, const Product<std::int8_t, std::int32_t>& p) {
-  for (std::uint64_t i = 0; i < p.m; ++i) {
-    for (std::uint64_t j = 0; j < p.n; ++j) {
-      std::int32_t& c = p.c.data[i * p.c.stride + j];
-      std::int32_t sum = 0;
-      for (std::uint64_t e = 0; e < p.k; ++e) {
-        sum += a_at(p.form, p.a, i, e) * b_at(p.form, p.b, e, j);
-      }
-      c = static_cast<std::int32_t>(static_cast<std::uint32_t>(c) +
-                                    static_cast<std::uint32_t>(sum));
+  over_c(p, [&](std::uint64_t i, std::uint64_t j, std::int32_t& c) {
+    std::int32_t sum = 0;
+    for (std::uint64_t e = 0; e < p.k; ++e) {
+      sum += a_at(p.form, p.a, i, e) * b_at(p.form, p.b, e, j);
     }
-  }
+    c = static_cast<std::int32_t>(static_cast<std::uint32_t>(c) + static_cast<std::uint32_t>(sum));
+  });
   return true;
 }
 
 bool reference_i8x(Context&, const QuantisedProduct& p) {
-  for (std::uint64_t i = 0; i < p.m; ++i) {
-    for (std::uint64_t j = 0; j < p.n; ++j) {
-      float& c = p.c.data[i * p.c.stride + j];
-      float acc = c;
-      for (std::uint64_t first = 0; first < p.k; first += group) {
-        std::int32_t sum = 0;
-        for (std::uint64_t e = first; e < std::min(first + group, p.k); ++e) {
-          sum += a_at(p.form, p.a, i, e) * b_at(p.form, p.b, e, j);
-        }
-        acc = i8x_step(acc, sum, a_at(p.form, p.scales_a, i, first / group),
-                       b_at(p.form, p.scales_b, first / group, j));
+  over_c(p, [&](std::uint64_t i, std::uint64_t j, float& c) {
+    float acc = c;
+    for (std::uint64_t first = 0; first < p.k; first += group) {
+      std::int32_t sum = 0;
+      for (std::uint64_t e = first; e < std::min(first + group, p.k); ++e) {
+        sum += a_at(p.form, p.a, i, e) * b_at(p.form, p.b, e, j);
       }
-      c = canonical(acc);
+      acc = i8x_step(acc, sum, a_at(p.form, p.scales_a, i, first / group),
+                     b_at(p.form, p.scales_b, first / group, j));
     }
-  }
+    c = canonical(acc);
+  });
   return true;
 }
 
@@ -119,16 +123,77 @@ void reference_digests(Context&, const std::uint8_t* data, std::uint64_t bytes,
   }
 }
 
-constexpr Engine reference_engine = {
-    nullptr,        reference_fill_f32, reference_fill_i8, reference_quantise,
-    reference_f32x, reference_i8,       reference_i8x,     reference_digests,
-};
+// The function as a value, so that the loop around it is written once.
+template <class In, class Out>
+void map_with(const MapJob& job, Out (*function)(In)) {
+  const auto* x = static_cast<const In*>(job.x);
+  auto* y = static_cast<Out*>(job.y);
+  for (std::uint64_t i = 0; i < job.count; ++i) y[i] = function(x[i]);
+}
+
+void reference_map(Context&, const MapJob& job) {
+  switch (job.function) {
+    case Function::exp:
+      return map_with(job, exp);
+    case Function::exp2:
+      return map_with(job, exp2);
+    case Function::log:
+      return map_with(job, log);
+    case Function::log1p:
+      return map_with(job, log1p);
+    case Function::tanh:
+      return map_with(job, tanh);
+    case Function::sigmoid:
+      return map_with(job, sigmoid);
+    case Function::erf:
+      return map_with(job, erf);
+    case Function::rsqrt:
+      return map_with(job, rsqrt);
+    case Function::sin_turns:
+      return map_with(job, sin_turns);
+    case Function::cos_turns:
+      return map_with(job, cos_turns);
+    case Function::to_bf16:
+      return map_with(job, to_bf16);
+    case Function::to_fp16:
+      return map_with(job, to_fp16);
+    case Function::from_bf16:
+      return map_with(job, from_bf16);
+    case Function::from_fp16:
+      return map_with(job, from_fp16);
+  }
+}
+
+template <class T>
+void reference_select(Context&, const Selection<T>& s) {
+  for (std::uint64_t r = 0; r < s.to.rows; ++r) {
+    for (std::uint64_t c = 0; c < s.to.cols; ++c) {
+      const std::uint64_t row = s.lines == Lines::rows ? s.index[r] : r;
+      const std::uint64_t col = s.lines == Lines::rows ? c : s.index[c];
+      s.to.data[r * s.to.stride + c] = s.from.data[row * s.from.stride + col];
+    }
+  }
+}
 
 Status open_reference(const Options& options, Context** context) {
   return open_context(reference_engine, options, 1, context);
 }
 
 }  // namespace
+
+constinit const Engine reference_engine = {
+    nullptr,
+    reference_fill_f32,
+    reference_fill_i8,
+    reference_quantise,
+    reference_f32x,
+    reference_i8,
+    reference_i8x,
+    reference_digests,
+    reference_map,
+    reference_select<std::uint32_t>,
+    reference_select<std::uint8_t>,
+};
 
 const Backend& cpu_reference() {
   static const Backend table = make_backend("cpu-reference", open_reference);

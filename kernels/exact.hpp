@@ -140,5 +140,25 @@ VOLT_EXACT std::int8_t word_to_i8(std::uint32_t word, unsigned index) {
   return static_cast<std::int8_t>(static_cast<std::uint8_t>(word >> (8 * index)));
 }
 
+// TODO: the elementary functions.
+VOLT_EXACT float exp(float x) { return x; }
+VOLT_EXACT float exp2(float x) { return x; }
+VOLT_EXACT float log(float x) { return x; }
+VOLT_EXACT float log1p(float x) { return x; }
+VOLT_EXACT float tanh(float x) { return x; }
+VOLT_EXACT float sigmoid(float x) { return x; }
+VOLT_EXACT float erf(float x) { return x; }
+VOLT_EXACT float rsqrt(float x) { return x; }
+VOLT_EXACT float sin_turns(std::uint64_t turns) { return static_cast<float>(turns); }
+VOLT_EXACT float cos_turns(std::uint64_t turns) { return static_cast<float>(turns); }
+VOLT_EXACT std::uint16_t to_bf16(float x) {
+  return static_cast<std::uint16_t>(float_bits(x) >> 16);
+}
+VOLT_EXACT std::uint16_t to_fp16(float x) {
+  return static_cast<std::uint16_t>(float_bits(x) >> 16);
+}
+VOLT_EXACT float from_bf16(std::uint16_t x) { return static_cast<float>(x); }
+VOLT_EXACT float from_fp16(std::uint16_t x) { return static_cast<float>(x); }
+
 }  // namespace VOLT_ISA
 }  // namespace volt::kernels

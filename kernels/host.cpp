@@ -79,6 +79,13 @@ class Check {
   /// `count` elements from `offset` on as T. The address of nothing is null.
   template <class T>
   T* range(const char* what, const Buffer* buffer, std::uint64_t offset, std::uint64_t count) {
+    return elements<T>(what, buffer, offset, count, sizeof(T));
+  }
+
+  /// The same where only the call says how many bytes an element has.
+  template <class T>
+  T* elements(const char* what, const Buffer* buffer, std::uint64_t offset, std::uint64_t count,
+              std::uint64_t width) {
     if (failed() || count == 0) return nullptr;
     if (buffer == nullptr) {
       invalid("%s has no buffer", what);
@@ -86,7 +93,7 @@ class Check {
     }
     std::uint64_t end = 0, end_bytes = 0;
     if (__builtin_add_overflow(offset, count, &end) ||
-        __builtin_mul_overflow(end, sizeof(T), &end_bytes)) {
+        __builtin_mul_overflow(end, width, &end_bytes)) {
       invalid("%s: offset %" PRIu64 " and %" PRIu64 " elements overflow 64 bits", what, offset,
               count);
     } else if (end_bytes > buffer->bytes) {
@@ -94,15 +101,14 @@ class Check {
               buffer->bytes);
     } else if (!std::is_const_v<T> && buffer->writable == nullptr) {
       invalid("%s is borrowed memory, which cannot be written", what);
-    } else if (reinterpret_cast<std::uintptr_t>(buffer->data) % alignof(T) != 0) {
-      invalid("%s: the borrowed memory is not aligned to %d bytes", what,
-              static_cast<int>(alignof(T)));
+    } else if (reinterpret_cast<std::uintptr_t>(buffer->data) % width != 0) {
+      invalid("%s: the borrowed memory is not aligned to %d bytes", what, static_cast<int>(width));
     }
     if (failed()) return nullptr;
     if constexpr (std::is_const_v<T>) {
-      return reinterpret_cast<T*>(buffer->data) + offset;
+      return reinterpret_cast<T*>(buffer->data + offset * width);
     } else {
-      return reinterpret_cast<T*>(buffer->writable) + offset;
+      return reinterpret_cast<T*>(buffer->writable + offset * width);
     }
   }
 
@@ -157,6 +163,12 @@ class Check {
 
   Status status_;
 };
+
+// Bytes side by side, as a view.
+template <class T>
+View<T> line(T* data, std::uint64_t bytes) {
+  return {data, 1, bytes, bytes};
+}
 
 // a.rows - 1 times a stride of a single row may overflow above: such a stride is never used.
 template <class T>
@@ -312,14 +324,14 @@ Status quantise(Context* context, const Matrix& x, const Quantised& out) {
   });
 }
 
-bool k_is_rows_of_a(Form form) { return form == Form::atb; }
-bool k_is_rows_of_b(Form form) { return form != Form::abt; }
+bool k_is_rows_of_a(Form form) { return form == Form::atb || form == Form::atb_diagonal; }
+bool k_is_rows_of_b(Form form) { return form != Form::abt && form != Form::abt_diagonal; }
 
 // Everything about a product but the scales.
 template <class Job, class In, class Out>
 void check_product(Check& check, Job& job, Form form, const Matrix& a, const Matrix& b,
                    const Matrix& c) {
-  if (form != Form::ab && form != Form::abt && form != Form::atb) {
+  if (form < Form::ab || form > Form::atb_diagonal) {
     check.invalid("form %d is unknown", static_cast<int>(form));
   }
   const bool ka = k_is_rows_of_a(form), kb = k_is_rows_of_b(form);
@@ -330,7 +342,12 @@ void check_product(Check& check, Job& job, Form form, const Matrix& a, const Mat
   check.equal(kb ? "k of b (its rows)" : "k of b (its columns)", kb ? b.rows : b.cols,
               ka ? "k of a (its rows)" : "k of a (its columns)", job.k);
   check.equal("c.rows", c.rows, ka ? "a.cols" : "a.rows", job.m);
-  check.equal("c.cols", c.cols, kb ? "b.cols" : "b.rows", job.n);
+  if (is_diagonal(form)) {
+    check.equal(kb ? "b.cols" : "b.rows", job.n, "m of a diagonal", job.m);
+    check.equal("c.cols", c.cols, "a diagonal", 1);
+  } else {
+    check.equal("c.cols", c.cols, kb ? "b.cols" : "b.rows", job.n);
+  }
   job.a = plain(check.view<const In>("a", a));
   job.b = plain(check.view<const In>("b", b));
   job.c = plain(check.view<Out>("c", c));
@@ -393,6 +410,120 @@ Status page_digests(Context* context, const Buffer* buffer, std::uint64_t offset
   });
 }
 
+// ---- elements and bytes
+
+struct Widths {
+  std::uint64_t in, out;
+};
+
+// Bytes of an element before and after; none of a function that there is not.
+Widths widths_of(Function function) {
+  switch (function) {
+    case Function::exp:
+    case Function::exp2:
+    case Function::log:
+    case Function::log1p:
+    case Function::tanh:
+    case Function::sigmoid:
+    case Function::erf:
+    case Function::rsqrt:
+      return {4, 4};
+    case Function::sin_turns:
+    case Function::cos_turns:
+      return {8, 4};
+    case Function::to_bf16:
+    case Function::to_fp16:
+      return {4, 2};
+    case Function::from_bf16:
+    case Function::from_fp16:
+      return {2, 4};
+  }
+  return {0, 0};
+}
+
+Status map(Context* context, Function function, const Buffer* x, std::uint64_t x_offset, Buffer* y,
+           std::uint64_t y_offset, std::uint64_t count) {
+  Check check;
+  const Widths widths = widths_of(function);
+  if (widths.in == 0) check.invalid("function %d is unknown", static_cast<int>(function));
+  const std::uint8_t* const from =
+      check.elements<const std::uint8_t>("x", x, x_offset, count, widths.in);
+  std::uint8_t* const to = check.elements<std::uint8_t>("y", y, y_offset, count, widths.out);
+  check.apart("y", line(to, count * widths.out), "x", line(from, count * widths.in));
+  return perform(context, check, count == 0, [&] {
+    context->engine.map(*context, {function, from, to, count});
+    return true;
+  });
+}
+
+template <class T>
+Status select_of(Context* context, void (*Engine::*run)(Context&, const Selection<T>&), Lines lines,
+                 const Matrix& from, const std::uint64_t* index, const Matrix& to) {
+  Check check;
+  if (lines != Lines::rows && lines != Lines::columns) {
+    check.invalid("lines %d are unknown", static_cast<int>(lines));
+  }
+  const bool rows = lines == Lines::rows;
+  if (rows) {
+    check.equal("to.cols", to.cols, "from.cols", from.cols);
+  } else {
+    check.equal("to.rows", to.rows, "from.rows", from.rows);
+  }
+  const Selection<T> job = {lines, plain(check.view<const T>("from", from)), index,
+                            plain(check.view<T>("to", to))};
+  check.apart("to", job.to, "from", job.from);
+  const std::uint64_t count = rows ? to.rows : to.cols, most = rows ? from.rows : from.cols;
+  if (index == nullptr && count != 0) check.invalid("select: there is no index");
+  for (std::uint64_t i = 0; !check.failed() && i < count; ++i) {
+    if (index[i] >= most) {
+      check.invalid("index %" PRIu64 " is %" PRIu64 ", but there are %" PRIu64 " lines", i,
+                    index[i], most);
+    }
+  }
+  return perform(context, check, to.rows == 0 || to.cols == 0, [&] {
+    (context->engine.*run)(*context, job);
+    return true;
+  });
+}
+
+Status select(Context* context, Lines lines, std::uint32_t width, const Matrix& from,
+              const std::uint64_t* index, const Matrix& to) {
+  if (width == 4) return select_of(context, &Engine::select_words, lines, from, index, to);
+  if (width == 1) return select_of(context, &Engine::select_bytes, lines, from, index, to);
+  return say(Status::invalid, "elements of %" PRIu32 " bytes cannot be selected", width);
+}
+
+Status compare(Context* context, const Buffer* a, std::uint64_t a_offset_bytes, const Buffer* b,
+               std::uint64_t b_offset_bytes, std::uint64_t bytes, std::uint64_t* first) {
+  Check check;
+  const auto* x = check.range<const std::uint8_t>("a", a, a_offset_bytes, bytes);
+  const auto* y = check.range<const std::uint8_t>("b", b, b_offset_bytes, bytes);
+  *first = bytes;
+  return perform(context, check, bytes == 0, [&] {
+    constexpr std::uint64_t piece = 1 << 20;
+    for (std::uint64_t done = 0; done < bytes; done += piece) {
+      const std::uint64_t count = std::min(piece, bytes - done);
+      if (std::memcmp(x + done, y + done, count) == 0) continue;
+      *first = done + static_cast<std::uint64_t>(
+                          std::mismatch(x + done, x + done + count, y + done).first - (x + done));
+      break;
+    }
+    return true;
+  });
+}
+
+Status copy(Context* context, const Buffer* from, std::uint64_t from_offset_bytes, Buffer* to,
+            std::uint64_t to_offset_bytes, std::uint64_t bytes) {
+  Check check;
+  const auto* source = check.range<const std::uint8_t>("from", from, from_offset_bytes, bytes);
+  auto* target = check.range<std::uint8_t>("to", to, to_offset_bytes, bytes);
+  check.apart("to", line(target, bytes), "from", line(source, bytes));
+  return perform(context, check, bytes == 0, [&] {
+    std::memcpy(target, source, bytes);
+    return true;
+  });
+}
+
 }  // namespace
 
 Memory::~Memory() { std::free(block_); }
@@ -431,9 +562,9 @@ Status open_context(const Engine& engine, const Options& options, unsigned threa
 }
 
 Backend make_backend(const char* name, Status (*open)(const Options&, Context**)) {
-  return {name,     open,        close_context, create,     borrow,
-          destroy,  upload,      download,      fill_f32,   fill_i8,
-          quantise, matmul_f32x, matmul_i8,     matmul_i8x, page_digests};
+  return {name,         open,     close_context, create,   borrow,      destroy,   upload,
+          download,     fill_f32, fill_i8,       quantise, matmul_f32x, matmul_i8, matmul_i8x,
+          page_digests, map,      select,        compare,  copy};
 }
 
 }  // namespace volt::kernels

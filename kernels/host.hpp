@@ -41,6 +41,8 @@ struct View {
   std::uint64_t rows = 0, cols = 0, stride = 0;
 };
 
+inline bool is_diagonal(Form form) { return form >= Form::ab_diagonal; }
+
 /// A checked product C[m,n] += A B; the axis of k is known from the form.
 template <class In, class Out>
 struct Product {
@@ -52,6 +54,22 @@ struct Product {
 
 struct QuantisedProduct : Product<std::int8_t, float> {
   View<const float> scales_a, scales_b;
+};
+
+/// What `select` does, for elements of 1 or 4 bytes.
+template <class T>
+struct Selection {
+  Lines lines;
+  View<const T> from;
+  const std::uint64_t* index;
+  View<T> to;
+};
+
+struct MapJob {
+  Function function;
+  const void* x;
+  void* y;
+  std::uint64_t count;
 };
 
 struct QuantiseJob {
@@ -78,6 +96,9 @@ struct Engine {
   bool (*matmul_i8x)(Context&, const QuantisedProduct&);
   void (*page_digests)(Context&, const std::uint8_t* data, std::uint64_t bytes,
                        std::uint8_t* digests);
+  void (*map)(Context&, const MapJob&);
+  void (*select_words)(Context&, const Selection<std::uint32_t>&);
+  void (*select_bytes)(Context&, const Selection<std::uint8_t>&);
 };
 
 struct Context {
@@ -91,6 +112,8 @@ struct Context {
   std::mutex busy;  ///< one operation at a time; protects pool and scratch
   Memory scratch;   ///< packed operands, a few MB whatever the shapes
 };
+
+extern const Engine reference_engine;
 
 /// A table whose contexts run on `engine`; only `open` differs between tables.
 Backend make_backend(const char* name, Status (*open)(const Options&, Context**));
