@@ -9,6 +9,9 @@
 namespace volt::kernels {
 inline namespace VOLT_ISA {
 
+// map_cpu.cpp
+void map(Function function, const void* x, void* y, std::uint64_t first, std::uint64_t count);
+
 // A tile of C stays in registers: rows x 2 vectors of sums, 2 of B and one of A.
 constexpr int tile_rows = lanes == 16 ? 12 : lanes == 8 ? 6 : 4;
 constexpr int tile_cols = 2 * lanes;
@@ -407,6 +410,7 @@ const Loops VOLT_JOIN(loops_, VOLT_ISA) = {
     quantise_columns,
     fill_f32,
     fill_i8,
+    map,
 };
 
 }  // namespace volt::kernels
