@@ -26,10 +26,20 @@ constexpr float ln2_low = -0x1.05c61p-29f;  // ln 2 = ln2 + ln2_low
 constexpr float to_integer = 0x1.8p+23f;    // floats of this size are the integers
 constexpr std::uint32_t to_integer_bits = 0x4b400000u;
 
-/// `value` within [low, high]; low where it is NaN.
+/// `value` within [low, high], low < 0 < high; a NaN becomes either. Integers are compared, since
+/// compilers have one instruction for their minimum: as signed ones all negative floats are below
+/// high, as unsigned ones all positive floats are below low.
 VOLT_EXACT float clamped(float value, float low, float high) {
-  value = value > low ? value : low;
-  return value < high ? value : high;
+  const auto bits = static_cast<std::int32_t>(float_bits(value));
+  const auto most = static_cast<std::int32_t>(float_bits(high));
+  const auto capped = static_cast<std::uint32_t>(bits < most ? bits : most);
+  return bits_float(capped < float_bits(low) ? capped : float_bits(low));
+}
+
+/// The smaller of |value| and a positive limit; the limit for NaN.
+VOLT_EXACT float magnitude_within(float value, float limit) {
+  const std::uint32_t bits = magnitude_bits(value);
+  return bits_float(bits < float_bits(limit) ? bits : float_bits(limit));
 }
 
 /// |value| with the sign of `of`.
@@ -85,7 +95,7 @@ VOLT_EXACT float scaled(float value, std::uint32_t exponent) {
   return value * power_of_two(s.half) * power_of_two(s.other);
 }
 
-/// e^x; 0.87. exp(-inf) = +0.
+/// e^x; 1.02. exp(-inf) = +0.
 VOLT_EXACT float exp(float x) {
   const Reduced a = reduce(clamped(x, -104.0f, 89.0f), 254.0f);
   return unless_nan(x, scaled(1.0f + exp_rest(a.rest), a.exponent));
@@ -99,7 +109,7 @@ VOLT_EXACT float exp2(float x) {
   return unless_nan(x, scaled(1.0f + exp_rest(rest * ln2), float_bits(t)));
 }
 
-/// 1 / (1 + e^-x); 2.3. With e^-x = p 2^a 2^b it is 2^-a / (2^-a + p 2^b), where nothing overflows
+/// 1 / (1 + e^-x); 2.49. With e^-x = p 2^a 2^b it is 2^-a / (2^-a + p 2^b), where nothing overflows
 /// and only the quotient may be denormal.
 VOLT_EXACT float sigmoid(float x) {
   const Reduced a = reduce(clamped(-x, -104.0f, 104.0f), 254.0f);
@@ -115,16 +125,16 @@ VOLT_EXACT float exp_minus_one(float x) {
   return fused(exp_rest(a.rest), scale, scale - 1.0f);
 }
 
-/// 2.5; odd, tanh(-0) = -0. With m = e^(-2|x|) - 1 it is -m / (2 + m) for x >= 0.
+/// 2.50; odd, tanh(-0) = -0. With m = e^(-2|x|) - 1 it is -m / (2 + m) for x >= 0.
 VOLT_EXACT float tanh(float x) {
-  const float m = exp_minus_one(-2.0f * clamped(magnitude(x), 0.0f, 9.5f));
+  const float m = exp_minus_one(-2.0f * magnitude_within(x, 9.5f));
   return unless_nan(x, with_sign(m / (2.0f + m), x));
 }
 
-/// 1.7; odd, erf(-0) = -0. It is 1 - e^(-x - x g(x)) for x >= 0, and 1 from 3.93 on; g is minimax
+/// 1.77; odd, erf(-0) = -0. It is 1 - e^(-x - x g(x)) for x >= 0, and 1 from 3.93 on; g is minimax
 /// for the error of erf, to 2^-27.8 of it.
 VOLT_EXACT float erf(float x) {
-  const float a = clamped(magnitude(x), 0.0f, 0x1.f7p+1f);
+  const float a = magnitude_within(x, 0x1.f7p+1f);
   float g = -0x1.3af6dcp-17f;
   g = fused(g, a, 0x1.f27f5cp-14f);
   g = fused(g, a, -0x1.4e259ap-11f);
@@ -139,9 +149,9 @@ VOLT_EXACT float erf(float x) {
 
 // ---- logarithms: 2^e (1 + f) with f in [-1/4, 1/2)
 
-/// e << 23 for a positive, normal float.
-VOLT_EXACT std::uint32_t exponent_of(float value) {
-  return (float_bits(value) - 0x3f400000u) & 0xff800000u;
+/// e << 23 from the bits of a positive float.
+VOLT_EXACT std::uint32_t exponent_of(std::uint32_t bits) {
+  return (bits - 0x3f400000u) & 0xff800000u;
 }
 
 /// -e from e << 23; +0 for 0, so that it keeps the sign of a zero that it is multiplied and added
@@ -173,19 +183,19 @@ VOLT_EXACT float log_domain(float argument, float pole, float result) {
   return argument > pole ? result : outside;
 }
 
-/// ln x; 0.90. log(+-0) = -inf, log(1) = +0.
+/// ln x; 0.90. log(+-0) = -inf, log(1) = +0. A denormal is scaled to a normal float, whose exponent
+/// is then taken back below those that fp32 has.
 VOLT_EXACT float log(float x) {
-  const bool tiny = x < 0x1p-126f;
-  const float normal = tiny ? x * 0x1p+23f : x;
-  const std::uint32_t e = exponent_of(normal);
-  const float f = bits_float(float_bits(normal) - e) - 1.0f;
-  return log_domain(x, 0.0f, log_of(f, minus_exponent(e) + (tiny ? 23.0f : 0.0f)));
+  const std::uint32_t normal = float_bits(x * 0x1p+23f) - (23u << 23);
+  const std::uint32_t bits = x < 0x1p-126f ? normal : float_bits(x);
+  const std::uint32_t e = exponent_of(bits);
+  return log_domain(x, 0.0f, log_of(bits_float(bits - e) - 1.0f, minus_exponent(e)));
 }
 
 /// ln(1 + x); 0.89. log1p(-0) = -0, log1p(-1) = -inf. f = x 2^-e - (1 - 2^-e) without error: either
 /// e = 0, or the two are within a factor of two of each other.
 VOLT_EXACT float log1p(float x) {
-  const std::uint32_t e = exponent_of(1.0f + x);
+  const std::uint32_t e = exponent_of(float_bits(1.0f + x));
   const float four = bits_float(0x40800000u - e);  // 4 2^-e, because 2^-128 is denormal
   const float f = bits_float(float_bits(x) - e) - fused(four, -0.25f, 1.0f);
   return log_domain(x, -1.0f, log_of(f, minus_exponent(e)));
@@ -193,7 +203,7 @@ VOLT_EXACT float log1p(float x) {
 
 // ---- roots and angles
 
-/// 1 / sqrt(x), each rounded; 1.5. rsqrt(+-0) = +-inf, rsqrt(inf) = +0.
+/// 1 / sqrt(x), each rounded; 1.50. rsqrt(+-0) = +-inf, rsqrt(inf) = +0.
 VOLT_EXACT float rsqrt(float x) { return canonical(1.0f / square_root(x)); }
 
 /// sin(2 pi h / 2^32), by polynomials in x = +-1/8 turn around the nearest quarter.

@@ -83,7 +83,5 @@ VOLT_EXACT float canonical(float value) {
 /// Magnitude for amax: orders as an unsigned integer, infinities and NaNs above all numbers.
 VOLT_EXACT std::uint32_t magnitude_bits(float value) { return float_bits(value) & 0x7fffffffu; }
 
-VOLT_EXACT float magnitude(float value) { return bits_float(magnitude_bits(value)); }
-
 }  // namespace VOLT_ISA
 }  // namespace volt::kernels

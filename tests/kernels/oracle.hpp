@@ -19,14 +19,14 @@ struct Elementary {
 };
 
 inline constexpr Elementary elementary[] = {
-    {"exp", Function::exp, 1.03, 1, [](double x) { return std::exp(x); }},
+    {"exp", Function::exp, 1.02, 1, [](double x) { return std::exp(x); }},
     {"exp2", Function::exp2, 1.03, 1, [](double x) { return std::exp2(x); }},
     {"log", Function::log, 0.90, 1, [](double x) { return std::log(x); }},
     {"log1p", Function::log1p, 0.90, 1, [](double x) { return std::log1p(x); }},
     {"tanh", Function::tanh, 2.5, 1, [](double x) { return std::tanh(x); }},
-    {"sigmoid", Function::sigmoid, 2.4, 1,
+    {"sigmoid", Function::sigmoid, 2.49, 1,
      [](double x) { return x < 0 ? std::exp(x) / (1 + std::exp(x)) : 1 / (1 + std::exp(-x)); }},
-    {"erf", Function::erf, 1.7, 1, [](double x) { return std::erf(x); }},
+    {"erf", Function::erf, 1.77, 1, [](double x) { return std::erf(x); }},
     {"rsqrt", Function::rsqrt, 1.5, -1, [](double x) { return 1 / std::sqrt(x); }},
 };
 
