@@ -7,10 +7,10 @@
 /// formats. Straight lines of IEEE operations without a branch or a table, so that compilers make
 /// vectors of a loop around them and a GPU a few dozen instructions.
 ///
-/// Errors are in units of the last place of the exact result (below 2^-126: of 2^-149), the largest
-/// over all 2^32 floats, as tests/kernels/exact_slow.cpp finds them. Every function from exp to
-/// rsqrt is monotone, which the same test sees. A NaN gives 0x7fc00000, and so does an argument for
-/// which there is no result.
+/// The number after each formula is the largest error over all 2^32 floats, in units of the last
+/// place that fp32 has at the exact result (2^-149 for denormals); tests/kernels/exact_slow.cpp
+/// finds it, and that every function from exp to rsqrt is monotone. A NaN gives 0x7fc00000, and so
+/// does an argument for which there is no result.
 ///
 /// The polynomials are minimax: found by Remez' exchange at 40 digits, for the error relative to
 /// the function; coefficients were rounded to fp32 one by one from the lowest degree, each time
@@ -58,12 +58,12 @@ VOLT_EXACT float unless_nan(float argument, float result) {
 VOLT_EXACT float power_of_two(std::uint32_t exponent) { return bits_float(exponent << 23); }
 
 /// x = n ln 2 + rest, |rest| <= ln 2 / 2; the last nine bits of `exponent` are n + bias.
-struct Reduced {
+struct ExpArgument {
   float rest;
   std::uint32_t exponent;
 };
 
-VOLT_EXACT Reduced reduce(float x, float bias) {
+VOLT_EXACT ExpArgument exp_argument(float x, float bias) {
   const float t = fused(x, log2_e, to_integer + bias);  // rounds, n in the last bits of t
   const float n = t - (to_integer + bias);
   return {fused(n, -ln2_low, fused(n, -ln2, x)), float_bits(t)};
@@ -79,26 +79,26 @@ VOLT_EXACT float exp_rest(float r) {
   return fused(q * r, r, r);
 }
 
-/// 2^n in two factors, since n may be anything that gives a denormal or an infinity. `exponent` is
-/// n + 254 in its last nine bits and even in those above.
-struct Scale {
+/// 2^n in two factors, since n may be anything that gives a denormal or an infinity. The last
+/// ten bits of `exponent` are n + 254.
+struct ExpScale {
   std::uint32_t half, other;  ///< exponents for power_of_two
 };
 
-VOLT_EXACT Scale halves(std::uint32_t exponent) {
+VOLT_EXACT ExpScale exp_scale(std::uint32_t exponent) {
   return {exponent >> 1, exponent - (exponent >> 1)};
 }
 
 /// value * 2^n, rounded once.
-VOLT_EXACT float scaled(float value, std::uint32_t exponent) {
-  const Scale s = halves(exponent);
+VOLT_EXACT float exp_scaled(float value, std::uint32_t exponent) {
+  const ExpScale s = exp_scale(exponent);
   return value * power_of_two(s.half) * power_of_two(s.other);
 }
 
 /// e^x; 1.02. exp(-inf) = +0.
 VOLT_EXACT float exp(float x) {
-  const Reduced a = reduce(clamped(x, -104.0f, 89.0f), 254.0f);
-  return unless_nan(x, scaled(1.0f + exp_rest(a.rest), a.exponent));
+  const ExpArgument a = exp_argument(clamped(x, -104.0f, 89.0f), 254.0f);
+  return unless_nan(x, exp_scaled(1.0f + exp_rest(a.rest), a.exponent));
 }
 
 /// 2^x; 1.02, exact for integers.
@@ -106,21 +106,21 @@ VOLT_EXACT float exp2(float x) {
   const float kept = clamped(x, -151.0f, 129.0f);
   const float t = kept + (to_integer + 254.0f);
   const float rest = kept - (t - (to_integer + 254.0f));
-  return unless_nan(x, scaled(1.0f + exp_rest(rest * ln2), float_bits(t)));
+  return unless_nan(x, exp_scaled(1.0f + exp_rest(rest * ln2), float_bits(t)));
 }
 
 /// 1 / (1 + e^-x); 2.49. With e^-x = p 2^a 2^b it is 2^-a / (2^-a + p 2^b), where nothing overflows
 /// and only the quotient may be denormal.
 VOLT_EXACT float sigmoid(float x) {
-  const Reduced a = reduce(clamped(-x, -104.0f, 104.0f), 254.0f);
-  const Scale s = halves(a.exponent);
+  const ExpArgument a = exp_argument(clamped(-x, -104.0f, 104.0f), 254.0f);
+  const ExpScale s = exp_scale(a.exponent);
   const float one = power_of_two(254u - s.half);
   return unless_nan(x, one / fused(1.0f + exp_rest(a.rest), power_of_two(s.other), one));
 }
 
 /// e^x - 1 for -20 <= x <= 0, within about an ulp and without cancellation.
 VOLT_EXACT float exp_minus_one(float x) {
-  const Reduced a = reduce(x, 127.0f);
+  const ExpArgument a = exp_argument(x, 127.0f);
   const float scale = power_of_two(a.exponent);
   return fused(exp_rest(a.rest), scale, scale - 1.0f);
 }
@@ -150,13 +150,13 @@ VOLT_EXACT float erf(float x) {
 // ---- logarithms: 2^e (1 + f) with f in [-1/4, 1/2)
 
 /// e << 23 from the bits of a positive float.
-VOLT_EXACT std::uint32_t exponent_of(std::uint32_t bits) {
+VOLT_EXACT std::uint32_t log_exponent(std::uint32_t bits) {
   return (bits - 0x3f400000u) & 0xff800000u;
 }
 
 /// -e from e << 23; +0 for 0, so that it keeps the sign of a zero that it is multiplied and added
 /// to.
-VOLT_EXACT float minus_exponent(std::uint32_t shifted) {
+VOLT_EXACT float log_minus_e(std::uint32_t shifted) {
   const auto e = static_cast<std::uint32_t>(static_cast<std::int32_t>(shifted) >> 23);
   return to_integer - bits_float(to_integer_bits + e);
 }
@@ -188,17 +188,19 @@ VOLT_EXACT float log_domain(float argument, float pole, float result) {
 VOLT_EXACT float log(float x) {
   const std::uint32_t normal = float_bits(x * 0x1p+23f) - (23u << 23);
   const std::uint32_t bits = x < 0x1p-126f ? normal : float_bits(x);
-  const std::uint32_t e = exponent_of(bits);
-  return log_domain(x, 0.0f, log_of(bits_float(bits - e) - 1.0f, minus_exponent(e)));
+  const std::uint32_t e = log_exponent(bits);
+  return log_domain(x, 0.0f, log_of(bits_float(bits - e) - 1.0f, log_minus_e(e)));
 }
 
-/// ln(1 + x); 0.89. log1p(-0) = -0, log1p(-1) = -inf. f = x 2^-e - (1 - 2^-e) without error: either
-/// e = 0, or the two are within a factor of two of each other.
+/// ln(1 + x); 0.90. log1p(-0) = -0, log1p(-1) = -inf. f = x 2^-e - (1 - 2^-e) without error, as
+/// either e = 0 or the two are within a factor of two of each other. The one exception is the float
+/// below 1/2, since 1 + x rounds up to 3/2: the polynomial was chosen among its neighbours so that
+/// the bound holds there too.
 VOLT_EXACT float log1p(float x) {
-  const std::uint32_t e = exponent_of(float_bits(1.0f + x));
+  const std::uint32_t e = log_exponent(float_bits(1.0f + x));
   const float four = bits_float(0x40800000u - e);  // 4 2^-e, because 2^-128 is denormal
   const float f = bits_float(float_bits(x) - e) - fused(four, -0.25f, 1.0f);
-  return log_domain(x, -1.0f, log_of(f, minus_exponent(e)));
+  return log_domain(x, -1.0f, log_of(f, log_minus_e(e)));
 }
 
 // ---- roots and angles
