@@ -3,6 +3,8 @@
 // Compiled once per instruction set (VOLT_ISA), like loops_cpu.cpp and under its rules. The
 // functions have no branches: the compiler makes vectors of each loop.
 
+#include "map_cpu.hpp"
+
 #include "backend.hpp"
 #include "exact.hpp"
 
