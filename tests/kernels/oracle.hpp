@@ -37,13 +37,11 @@ inline double ulps(float got, double exact) {
   if (std::isnan(exact)) return std::bit_cast<std::uint32_t>(got) == 0x7fc00000 ? 0 : infinity;
   if (std::isnan(got)) return infinity;
   if (std::isinf(exact)) return static_cast<double>(got) == exact ? 0 : infinity;
-  const double most = 0x1p128;
-  const double value = std::isinf(got) ? std::copysign(most, got) : static_cast<double>(got);
-  const double wanted = std::min(std::max(exact, -most), most);
-  int exponent = 0;  // of a fraction in [1/2, 1)
-  std::frexp(wanted, &exponent);
-  exponent = std::min(std::max(wanted == 0 ? -125 : exponent, -125), 128);
-  return std::fabs(value - wanted) * std::ldexp(1.0, 24 - exponent);
+  const double value = std::isinf(got) ? std::copysign(0x1p128, got) : static_cast<double>(got);
+  const double wanted = std::min(std::max(exact, -0x1p128), 0x1p128);
+  const double size = std::min(std::max(std::fabs(wanted), 0x1p-126), 0x1p127);
+  const auto binade = std::bit_cast<std::uint64_t>(size) & 0x7ff0000000000000;  // 2^n <= size
+  return std::fabs(value - wanted) / (std::bit_cast<double>(binade) * 0x1p-23);
 }
 
 /// sin(2 pi phase / 2^64).
