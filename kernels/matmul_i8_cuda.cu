@@ -53,12 +53,6 @@ using Medium = Shape<2, 2, is_joined<T> ? 48 : 64, 64, 3, 2>;  // 96 or 128 x 12
 template <class T>
 using Small = Shape<2, 2, 32, 32, 3, 2>;  // 64 x 64
 
-/// One operand, lanes (rows of A, columns of B) a stride apart.
-struct Operand {
-  const std::int8_t* data;
-  std::uint64_t lanes, stride;
-};
-
 /// Scale of lane l and group g: data[l * lane_step + g * group_step].
 struct Scales {
   Scales from(std::uint64_t lane) const {
@@ -82,7 +76,7 @@ struct Side {
   static constexpr int across = threads / chunks, copies = width / across;
   static_assert(across % chunks == 0 && width % across == 0);
 
-  VOLT_DEVICE Side(const Operand& operand, std::uint64_t first)
+  VOLT_DEVICE Side(const PackedOperand& operand, std::uint64_t first)
       : lane(static_cast<int>(thread_index() / chunks)),
         chunk(static_cast<int>(thread_index() % chunks)),
         last(left_of(operand.lanes, first, width) - 1),
@@ -92,17 +86,17 @@ struct Side {
   VOLT_DEVICE const std::int8_t* source(int j) const {
     const int mine = lane + j * across, there = mine < last ? mine : last;
     return from +
-           (static_cast<std::uint32_t>(there) * stride + chunk * chunk_bytes);  // see max_stride
+           (static_cast<std::uint32_t>(there) * stride + chunk * chunk_bytes);  // see max_packed_k
   }
 
   /// The slab at `from`, of which there are only `left` k; the rest becomes 0.
-  VOLT_DEVICE void copy(Slab<width>& slab, int left) {
+  VOLT_DEVICE void copy(Slab<width>& slab, std::uint64_t left) {
     const SharedAddress to(&slab.at[lane][Slab<width>::place(lane, chunk) * chunk_bytes]);
-    if (left == depth) {
+    if (left >= depth) {
       VOLT_UNROLL
       for (int j = 0; j < copies; ++j) copy_async_16(to.after(j * across * depth), source(j));
     } else {
-      const int mine = left - chunk * chunk_bytes;
+      const int mine = static_cast<int>(left) - chunk * chunk_bytes;
       const std::uint32_t bytes = mine < 0 ? 0 : mine < chunk_bytes ? mine : chunk_bytes;
       VOLT_UNROLL
       for (int j = 0; j < copies; ++j) {
@@ -149,13 +143,11 @@ struct Stage<Shape, true> : Stage<Shape, false> {
 /// What all of a product's blocks know; T is int32, or fp32 where groups are joined.
 template <class T>
 struct Job {
-  Operand a, b;
+  PackedOperand a, b;
   Scales scales_a, scales_b;
   T* c;
-  std::uint64_t stride_c;
-  std::uint32_t slabs;  ///< along k
-  int last_depth;       ///< k of the last slab
-  bool pairs_of_c;      ///< pairs of C's columns are at multiples of 8 bytes
+  std::uint64_t stride_c, k;
+  bool pairs_of_c;  ///< pairs of C's columns are at multiples of 8 bytes
 };
 
 template <class Shape, class T>
@@ -176,17 +168,16 @@ struct MatmulI8 {
           b(job.b, tile.n * Shape::n),
           scales_a(job.scales_a, tile.m * Shape::m),
           scales_b(job.scales_b, tile.n * Shape::n),
-          left(job.slabs) {}
-    VOLT_DEVICE void copy(Stage<Shape, joined>& stage, int last_depth) {
+          left(job.k) {}
+    VOLT_DEVICE void copy(Stage<Shape, joined>& stage) {
       if (left != 0) {
-        const int here = left == 1 ? last_depth : depth;
-        a.copy(stage.a, here);
-        b.copy(stage.b, here);
+        a.copy(stage.a, left);
+        b.copy(stage.b, left);
         if constexpr (joined) {
           scales_a.copy(stage.scales_a);
           scales_b.copy(stage.scales_b);
         }
-        --left;
+        left = left < depth ? 0 : left - depth;
       }
       commit_copies();
     }
@@ -194,15 +185,15 @@ struct MatmulI8 {
     Side<Shape::n, Shape::threads> b;
     ScaleSide<Shape::m, Shape::threads> scales_a;
     ScaleSide<Shape::n, Shape::threads> scales_b;
-    std::uint32_t left;  // slabs
+    std::uint64_t left;  // k not yet copied
   };
 
   /// This warp's part of the tile, and this lane's in fragments (multiply_16x8x32).
   struct Place {
     VOLT_DEVICE explicit Place(std::uint32_t thread)
-        : lane(static_cast<int>(thread % 32)),
-          row(static_cast<int>(thread / 32 / Shape::warps_n * Shape::rows)),
-          col(static_cast<int>(thread / 32 % Shape::warps_n * Shape::cols)) {}
+        : lane(static_cast<int>(thread) % 32),
+          row(static_cast<int>(thread) / 32 / Shape::warps_n * Shape::rows),
+          col(static_cast<int>(thread) / 32 % Shape::warps_n * Shape::cols) {}
     VOLT_DEVICE int row_of(int i, int half) const { return row + 16 * i + 8 * half + lane / 4; }
     VOLT_DEVICE int col_of(int j) const { return col + 8 * j + lane % 4 * 2; }
     int lane, row, col;
@@ -214,13 +205,13 @@ struct MatmulI8 {
     over_c<false>(acc);
     Feed feed(job, tile);
     VOLT_UNROLL
-    for (int s = 0; s < stages - 1; ++s) feed.copy(shared.stage[s], job.last_depth);
+    for (int s = 0; s < stages - 1; ++s) feed.copy(shared.stage[s]);
     int stage = 0, last = stages - 1;
-    for (std::uint32_t slab = 0; slab < job.slabs; ++slab) {
+    for (std::uint64_t done = 0; done < job.k; done += depth) {
       wait_for_copies<stages - 2>();
       sync_block();  // all see this stage, and have read the last
-      feed.copy(shared.stage[last], job.last_depth);
-      walk(shared.stage[stage], Place(anew(thread_index())), acc);
+      feed.copy(shared.stage[last]);
+      walk(shared.stage[stage], Place(thread_index()), acc);
       last = stage;
       stage = stage + 1 < stages ? stage + 1 : 0;
     }
@@ -320,7 +311,7 @@ struct MatmulI8 {
   /// Takes the tile from C, or with `store` gives it back.
   template <bool store>
   VOLT_DEVICE void over_c(T (&acc)[rows][cols][4]) const {
-    const Tiling::Position tile = tiling.at(anew(block_index()));
+    const Tiling::Position tile = tiling.at(block_index());
     const Place place(anew(thread_index()));
     const std::uint64_t row = tile.m * Shape::m + place.row_of(0, 0);
     const std::uint64_t col = tile.n * Shape::n + place.col_of(0);
@@ -404,65 +395,41 @@ Status start(CudaStream stream, const Job<T>& job, Tile tile) {
   }
 }
 
-/// Lanes of an operand that the product takes at a time: all, or as many as scratch memory holds.
-struct Panels {
-  View<const std::int8_t> view;
-  bool k_is_rows, packed;
-  std::uint64_t lanes, each = 0;
-  std::int8_t* scratch = nullptr;
+template <class T>
+Panels panels_of_a(const Product<std::int8_t, T>& p) {
+  return {p.a, k_is_rows_of_a(p.form)};
+}
+template <class T>
+Panels panels_of_b(const Product<std::int8_t, T>& p) {
+  return {p.b, k_is_rows_of_b(p.form)};
+}
 
-  Panels(const View<const std::int8_t>& v, bool rows)
-      : view(v), k_is_rows(rows), packed(needs_packing(v, rows)), lanes(rows ? v.cols : v.rows) {}
-
-  std::uint64_t wanted(std::uint64_t k) const { return packed ? lanes * packed_stride(k) : 0; }
-  /// Takes what it can use of `rows` rows at `at`; returns how many.
-  std::uint64_t take(std::int8_t* at, std::uint64_t rows) {
-    constexpr std::uint64_t whole_tiles = 256;
-    each = lanes;
-    if (!packed) return 0;
-    if (rows < lanes) each = rows < whole_tiles ? rows : rows / whole_tiles * whole_tiles;
-    scratch = at;
-    return each;
-  }
-  /// The panel from `first` on.
-  Operand at(std::uint64_t first, std::uint64_t k) const {
-    const std::uint64_t here = lanes - first < each ? lanes - first : each;
-    if (packed) return {scratch, here, packed_stride(k)};
-    return {view.data + first * view.stride, here, view.stride};
-  }
-  Status pack(CudaStream stream, std::uint64_t first, std::uint64_t k) const {
-    if (!packed) return {};
-    return cuda_pack_i8(stream, view, k_is_rows, first, at(first, k).lanes, scratch);
-  }
-};
 template <class T>
 Status run(CudaStream stream, const Product<std::int8_t, T>& p, const Scales& scales_a,
            const Scales& scales_b, Scratch scratch, Tile tile) {
-  Panels a(p.a, k_is_rows_of_a(p.form)), b(p.b, k_is_rows_of_b(p.form));
-  const std::uint64_t row = packed_stride(p.k), rows = row == 0 ? 0 : scratch.bytes / row;
-  if (rows < std::uint64_t{a.packed} + b.packed) {
+  Panels a = panels_of_a(p), b = panels_of_b(p);
+  const std::uint64_t row = a.row_bytes(), rows = row == 0 ? 0 : scratch.bytes / row;
+  if (rows < std::uint64_t{a.wanted_rows() != 0} + (b.wanted_rows() != 0)) {
     return {Status::out_of_memory, "no memory left for packed operands"};
   }
-  const auto slabs = static_cast<std::uint32_t>((p.k + depth - 1) / depth);
-  const int last_depth = p.k % depth == 0 ? depth : static_cast<int>(p.k % depth);
-  auto* at = reinterpret_cast<std::int8_t*>(scratch.data);
-  const std::uint64_t rows_b = b.packed ? (b.lanes < rows / 2 ? b.lanes : rows / 2) : 0;
-  const std::uint64_t taken = a.take(at, rows - rows_b);
-  b.take(at + taken * row, rows - taken);
-  for (std::uint64_t i = 0; i < a.lanes; i += a.each) {
-    Status status = a.pack(stream, i, p.k);
-    for (std::uint64_t j = 0; j < b.lanes && status.code == Status::ok; j += b.each) {
-      if (i == 0 || b.each < b.lanes) status = b.pack(stream, j, p.k);
-      if (status.code != Status::ok) break;
+  const std::uint64_t rows_b = b.wanted_rows() < rows / 2 ? b.wanted_rows() : rows / 2;
+  const std::uint64_t taken = a.take(scratch.data, rows - rows_b);
+  b.take(scratch.data + taken * row, rows - taken);
+  for (std::uint64_t i = 0; i < p.m; i += a.each()) {
+    for (std::uint64_t j = 0; j < p.n; j += b.each()) {
+      Status status = j == 0 ? a.pack(stream, i) : Status{};
+      const bool packed = i != 0 && b.each() == p.n;  // once is enough
+      if (status.code == Status::ok && !packed) status = b.pack(stream, j);
+      if (status.code != Status::ok) return status;
+      const PackedOperand at = a.panel(i), bt = b.panel(j);
       T* c = p.c.data + i * p.c.stride + j;
-      const bool pairs = reinterpret_cast<std::uintptr_t>(c) % 8 == 0 && p.c.stride % 2 == 0 &&
-                         b.at(j, p.k).lanes % 2 == 0;
+      const bool pairs =
+          reinterpret_cast<std::uintptr_t>(c) % 8 == 0 && p.c.stride % 2 == 0 && bt.lanes % 2 == 0;
       status = start(stream,
-                     Job<T>{a.at(i, p.k), b.at(j, p.k), scales_a.from(i), scales_b.from(j), c,
-                            p.c.stride, slabs, last_depth, pairs},
+                     Job<T>{at, bt, scales_a.from(i), scales_b.from(j), c, p.c.stride, p.k, pairs},
                      tile);
+      if (status.code != Status::ok) return status;
     }
-    if (status.code != Status::ok) return status;
   }
   return {};
 }
@@ -472,11 +439,10 @@ constexpr std::uint64_t max_scratch = std::uint64_t{1} << 30;
 
 template <class T>
 std::uint64_t scratch_for(const Product<std::int8_t, T>& p) {
-  if (is_diagonal(p.form)) return 0;
-  const std::uint64_t wanted = Panels(p.a, k_is_rows_of_a(p.form)).wanted(p.k) +
-                               Panels(p.b, k_is_rows_of_b(p.form)).wanted(p.k);
-  const std::uint64_t least = 2 * packed_stride(p.k);
-  return wanted < max_scratch ? wanted : max_scratch < least ? least : max_scratch;
+  if (is_diagonal(p.form) || p.k > max_packed_k) return 0;
+  const Panels a = panels_of_a(p), b = panels_of_b(p);
+  const std::uint64_t wanted = (a.wanted_rows() + b.wanted_rows()) * a.row_bytes();
+  return wanted < max_scratch ? wanted : max_scratch;
 }
 
 }  // namespace
@@ -488,14 +454,14 @@ std::uint64_t scratch_bytes(const QuantisedProduct& job) { return scratch_for(jo
 
 Status cuda_matmul_i8(CudaStream stream, const Product<std::int8_t, std::int32_t>& job,
                       Scratch scratch, Tile tile) {
-  if (is_diagonal(job.form)) return cuda_matmul_elements(stream, job);
+  if (is_diagonal(job.form) || job.k > max_packed_k) return cuda_matmul_elements(stream, job);
   return run(stream, job, Scales{}, Scales{}, scratch, tile);
 }
 
 Status cuda_matmul_i8x(CudaStream stream, const QuantisedProduct& job, Scratch scratch, Tile tile) {
-  if (is_diagonal(job.form)) return cuda_matmul_elements(stream, job);
-  return run(stream, static_cast<const Product<std::int8_t, float>&>(job),
-             scales_of(job.scales_a, k_is_rows_of_a(job.form)),
+  if (is_diagonal(job.form) || job.k > max_packed_k) return cuda_matmul_elements(stream, job);
+  const Product<std::int8_t, float>& product = job;
+  return run(stream, product, scales_of(job.scales_a, k_is_rows_of_a(job.form)),
              scales_of(job.scales_b, k_is_rows_of_b(job.form)), scratch, tile);
 }
 
