@@ -65,7 +65,7 @@ struct Side {
                    std::uint64_t lanes)
       : from(data + first * (turned ? stride : 1)), stride_k(turned ? 1 : stride) {
     const auto i = static_cast<int>(thread_index());
-    const int left = static_cast<int>(lanes - first < width ? lanes - first : width);
+    const int left = left_of(lanes, first, width);
     k = turned ? i % along_k : i / across;
     lane = turned ? i / along_k : i % across * each;
     VOLT_UNROLL
@@ -153,15 +153,13 @@ struct MatmulF32x {
       row = warp / Shape::warps_n * (4 * rows) + (in_warp / 16 * 2 + in_warp % 2) * 4;
       col = warp % Shape::warps_n * (8 * cols) + in_warp / 2 % 8 * 4;
     }
-    VOLT_DEVICE int row_of(int i) const { return row + i / 4 * 16 + i % 4; }
-    VOLT_DEVICE int col_of(int j) const { return col + j / 4 * 32 + j % 4; }
     int row, col;
   };
 
   VOLT_DEVICE void operator()(Shared& shared) const {
     const Tiling::Position tile = tiling.at(block_index());
     const Place place;
-    float acc[rows][cols];
+    float acc[rows][cols] = {};
     over_c<false>(tile, place, acc);
     Feed feed(*this, tile);
     VOLT_UNROLL
@@ -201,14 +199,15 @@ struct MatmulF32x {
   }
 
   VOLT_DEVICE static void load(Fragment& to, const Stage& stage, int k, const Place& place) {
+    const float* a = &stage.a.at[k][place.row];
+    const float* b = &stage.b.at[k][place.col];
     VOLT_UNROLL
-    for (int i = 0; i < rows; i += 4) take(&to.a[i], &stage.a.at[k][place.row_of(i)]);
+    for (int i = 0; i < rows; i += 4) take(&to.a[i], *reinterpret_cast<const Quad*>(a + i * 4));
     VOLT_UNROLL
-    for (int j = 0; j < cols; j += 4) take(&to.b[j], &stage.b.at[k][place.col_of(j)]);
+    for (int j = 0; j < cols; j += 4) take(&to.b[j], *reinterpret_cast<const Quad*>(b + j * 8));
   }
 
-  VOLT_DEVICE static void take(float* to, const float* from) {
-    const Quad quad = *reinterpret_cast<const Quad*>(from);
+  VOLT_DEVICE static void take(float* to, Quad quad) {
     VOLT_UNROLL
     for (int e = 0; e < 4; ++e) to[e] = quad.at[e];
   }
@@ -225,35 +224,35 @@ struct MatmulF32x {
   template <bool store>
   VOLT_DEVICE void over_c(Tiling::Position tile, const Place& place,
                           float (&acc)[rows][cols]) const {
+    const std::uint64_t row = tile.m * Shape::m + place.row, col = tile.n * Shape::n + place.col;
+    const int rows_left = left_of(m, row, Shape::m), cols_left = left_of(n, col, Shape::n);
+    float* at = c + row * stride_c + col;
     VOLT_UNROLL
     for (int i = 0; i < rows; ++i) {
+      const int down = i / 4 * 16 + i % 4;
       VOLT_UNROLL
       for (int j = 0; j < cols; j += 4) {
-        const std::uint64_t row = tile.m * Shape::m + place.row_of(i);
-        const std::uint64_t col = tile.n * Shape::n + place.col_of(j);
-        if (row < m) quad_of_c<store>(c + row * stride_c + col, col < n ? n - col : 0, &acc[i][j]);
+        const int left = down < rows_left ? cols_left - j * 8 : 0;
+        quad_of_c<store>(at + down * stride_c + j * 8, left, &acc[i][j]);
       }
     }
   }
 
+  /// `left` of the quad's columns are there, or more.
   template <bool store>
-  VOLT_DEVICE void quad_of_c(float* at, std::uint64_t there, float* acc) const {
-    if (store) {
+  VOLT_DEVICE void quad_of_c(float* at, int left, float* acc) const {
+    if (wide_c) {
+      if (left <= 0) return;
+      Quad& quad = *reinterpret_cast<Quad*>(at);
+      if (!store) return take(acc, quad);
+      quad = {canonical(acc[0]), canonical(acc[1]), canonical(acc[2]), canonical(acc[3])};
+    } else {
       VOLT_UNROLL
-      for (int e = 0; e < 4; ++e) acc[e] = canonical(acc[e]);
-    }
-    if (wide_c && there != 0) {
-      if (store) {
-        *reinterpret_cast<Quad*>(at) = {acc[0], acc[1], acc[2], acc[3]};
-      } else {
-        take(acc, at);
+      for (int e = 0; e < 4; ++e) {
+        if (e >= left) continue;
+        if (store) at[e] = canonical(acc[e]);
+        if (!store) acc[e] = at[e];
       }
-      return;
-    }
-    VOLT_UNROLL
-    for (int e = 0; e < 4; ++e) {
-      if (store && static_cast<std::uint64_t>(e) < there) at[e] = acc[e];
-      if (!store) acc[e] = static_cast<std::uint64_t>(e) < there ? at[e] : 0.0f;
     }
   }
 

@@ -74,27 +74,44 @@ struct PackRows {
 
 }  // namespace
 
-bool needs_packing(const View<const std::int8_t>& operand, bool k_is_rows) {
-  if (operand.data == nullptr) return false;         // k is 0
-  constexpr std::uint64_t max_stride = 0xffffffffu;  // what the product's kernel multiplies by
-  return k_is_rows || reinterpret_cast<std::uintptr_t>(operand.data) % 16 != 0 ||
-         (operand.rows > 1 && (operand.stride % 16 != 0 || operand.stride > max_stride));
+Panels::Panels(const View<const std::int8_t>& operand, bool k_is_rows)
+    : operand_(operand),
+      k_is_rows_(k_is_rows),
+      packed_(k_is_rows || reinterpret_cast<std::uintptr_t>(operand.data) % 16 != 0 ||
+              (operand.rows > 1 && (operand.stride % 16 != 0 || operand.stride > max_packed_k))),
+      lanes_(k_is_rows ? operand.cols : operand.rows),
+      k_(k_is_rows ? operand.rows : operand.cols),
+      each_(lanes_) {
+  if (k_ == 0) packed_ = false;
 }
 
-Status cuda_pack_i8(CudaStream stream, const View<const std::int8_t>& operand, bool k_is_rows,
-                    std::uint64_t first, std::uint64_t lanes, std::int8_t* to) {
-  const auto* from = reinterpret_cast<const std::uint8_t*>(operand.data);
-  auto* words = reinterpret_cast<std::uint32_t*>(to);
-  if (k_is_rows) {
-    const Tiling tiling(lanes, operand.rows, 32, 4 * PackTurned::words);
+std::uint64_t Panels::take(std::byte* at, std::uint64_t rows) {
+  if (!packed_) return 0;
+  constexpr std::uint64_t whole_tiles = 256;
+  if (rows < lanes_) each_ = rows < whole_tiles ? rows : rows / whole_tiles * whole_tiles;
+  scratch_ = reinterpret_cast<std::int8_t*>(at);
+  return each_;
+}
+
+PackedOperand Panels::panel(std::uint64_t first) const {
+  const std::uint64_t lanes = lanes_ - first < each_ ? lanes_ - first : each_;
+  if (packed_) return {scratch_, lanes, row_bytes()};
+  return {operand_.data + first * operand_.stride, lanes, operand_.stride};
+}
+
+Status Panels::pack(CudaStream stream, std::uint64_t first) const {
+  if (!packed_) return {};
+  const std::uint64_t lanes = panel(first).lanes, words = row_bytes() / 4;
+  const auto* from = reinterpret_cast<const std::uint8_t*>(operand_.data);
+  auto* to = reinterpret_cast<std::uint32_t*>(scratch_);
+  if (k_is_rows_) {
+    const Tiling tiling(lanes, k_, 32, 4 * PackTurned::words);
     return launch(stream, tiling.count(),
-                  PackTurned{from + first, operand.stride, lanes, operand.rows, words,
-                             packed_stride(operand.rows) / 4, tiling});
+                  PackTurned{from + first, operand_.stride, lanes, k_, to, words, tiling});
   }
-  const Tiling tiling(lanes, operand.cols, 1, 4 * PackRows::threads);
+  const Tiling tiling(lanes, k_, 1, 4 * PackRows::threads);
   return launch(stream, tiling.count(),
-                PackRows{from + first * operand.stride, operand.stride, operand.cols, words,
-                         packed_stride(operand.cols) / 4, tiling});
+                PackRows{from + first * operand_.stride, operand_.stride, k_, to, words, tiling});
 }
 
 }  // namespace VOLT_ISA
