@@ -375,6 +375,8 @@ constexpr Engine engine = {
     cpu_map,
     cpu_select<std::uint32_t>,
     cpu_select<std::uint8_t>,
+    host_compare,
+    &host_store,
 };
 
 template <const Loops& loops>
