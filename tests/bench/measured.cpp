@@ -67,6 +67,11 @@ std::string cpu_name() {
   return "";
 }
 
+std::string commit_json(const std::string& given) {
+  const std::string commit = given.empty() ? VOLT_COMMIT : given;
+  return commit == "unknown" ? "null" : quoted(commit);
+}
+
 std::string machine_json(const Machine& m) {
   return "{\"cpu\": " + quoted_or_null(m.cpu) + ", \"cores\": " + std::to_string(m.cores) +
          ", \"memory_bytes\": " + std::to_string(m.memory_bytes) +
@@ -111,8 +116,7 @@ Machine this_machine() {
 
 std::string to_json(const Report& report) {
   return "{\n  \"schema\": \"volt.measured/1\",\n  \"what\": " + quoted(report.what) +
-         ",\n  \"date\": " + quoted(now()) +
-         ",\n  \"commit\": " + quoted_or_null(report.commit.empty() ? VOLT_COMMIT : report.commit) +
+         ",\n  \"date\": " + quoted(now()) + ",\n  \"commit\": " + commit_json(report.commit) +
          ",\n  \"machine\": " + machine_json(report.machine) +
          ",\n  \"parity\": " + list_json(report.parity, parity_json) +
          ",\n  \"rows\": " + list_json(report.rows, row_json) + "\n}\n";

@@ -115,9 +115,16 @@ std::string why_not(const std::optional<std::uint32_t>& gpu) {
   if (!gpu) return "";
   const kernels::Cuda& cuda = kernels::cuda();
   if (cuda.backend == nullptr) return cuda.absent;
-  if (*gpu < cuda.devices.size()) return "";
-  return "there is no cuda:" + std::to_string(*gpu) + ", CUDA shows " +
-         std::to_string(cuda.devices.size()) + " of them";
+  if (*gpu >= cuda.devices.size()) {
+    return "there is no cuda:" + std::to_string(*gpu) + ", CUDA shows " +
+           std::to_string(cuda.devices.size()) + " of them";
+  }
+  try {
+    Device opened(*cuda.backend, *gpu);
+    return "";
+  } catch (const Refusal& refusal) {
+    return refusal.what();
+  }
 }
 
 // Says on stderr what begins, and when.
@@ -133,28 +140,36 @@ class Progress {
   const Clock::time_point start_ = Clock::now();
 };
 
-void compare(Device& device, Extent extent, const Progress& progress, bench::Report& report) {
+// A part that cannot go on is a difference: the report tells, and has all the rest.
+void compare(const kernels::Backend& backend, const Arguments& arguments, const Progress& progress,
+             bench::Report& report) {
+  const Extent extent = arguments.extent;
+  Device device(backend, arguments.gpu.value_or(0));
   Comparison comparison(device);
-  progress("parity: memory");
-  compare_memory(comparison, extent);
-  progress("parity: page digests");
-  compare_digests(comparison, extent);
-  progress("parity: products");
-  compare_products(comparison, extent);
-  progress("parity: fill, quantise, map");
-  compare_elements(comparison, extent);
-  compare_refusals(comparison);
-  if (extent == Extent::full) compare_far(comparison);
+  const auto part = [&](const char* name, auto work) {
+    progress((std::string("parity: ") + name).c_str());
+    try {
+      work();
+    } catch (const std::exception& error) {
+      comparison.count(name, std::string("stopped: ") + error.what(), false);
+    }
+  };
+  part("memory", [&] { compare_memory(comparison, extent); });
+  part("digests", [&] { compare_digests(comparison, extent); });
+  part("products", [&] { compare_products(comparison, extent); });
+  part("elements", [&] { compare_elements(comparison, extent); });
+  part("refusals", [&] { compare_refusals(comparison); });
+  if (extent == Extent::full) part("beyond 4 GiB", [&] { compare_far(comparison); });
   report.parity = comparison.parity();
 }
 
-void measure(Device& device, const std::optional<std::uint32_t>& gpu, Extent extent,
-             const Progress& progress, bench::Report& report) {
-  Peers peers(gpu);
+void measure(const kernels::Backend& backend, const Arguments& arguments, const Progress& progress,
+             bench::Report& report) {
   progress("speed");
-  report.rows = measure_products(device, peers, extent);
-  const std::vector<bench::Row> streams = measure_streams(device, peers, extent);
-  report.rows.insert(report.rows.end(), streams.begin(), streams.end());
+  Device device(backend, arguments.gpu.value_or(0));
+  Peers peers(arguments.gpu);
+  measure_products(device, peers, arguments.extent, report.rows);
+  measure_streams(device, peers, arguments.extent, report.rows);
 }
 
 bool all_equal(const bench::Report& report) {
@@ -179,9 +194,8 @@ int run(const Arguments& arguments) {
   report.commit = arguments.commit;
   report.machine = machine_of(arguments.gpu);
   const Progress progress;
-  Device device(backend, arguments.gpu.value_or(0));
-  if (arguments.parity) compare(device, arguments.extent, progress, report);
-  if (arguments.speed) measure(device, arguments.gpu, arguments.extent, progress, report);
+  if (arguments.parity) compare(backend, arguments, progress, report);
+  if (arguments.speed) measure(backend, arguments, progress, report);
   progress("done");
   std::fputs(to_table(report).c_str(), stdout);
   std::ofstream file(arguments.json);

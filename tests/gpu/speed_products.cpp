@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 #include <algorithm>
-#include <cstdio>
 
 #include "race.hpp"
 #include "speed.hpp"
@@ -168,6 +167,7 @@ std::unique_ptr<PeerProduct> peer_for(Peers& peers, const Shape& shape, unsigned
 }
 
 bench::Row measure(Device& device, Peers& peers, const Shape& shape, Extent extent) {
+  if (memory_of(shape) > peers.free_bytes()) throw std::runtime_error("too little free memory");
   const unsigned sets = sets_of(shape, peers.cache_bytes());
   bench::Row row;
   row.what = name_of(shape.product);
@@ -201,24 +201,13 @@ std::vector<Shape> shapes_of(Product product, Extent extent) {
 
 }  // namespace
 
-std::vector<bench::Row> measure_products(Device& device, Peers& peers, Extent extent) {
-  std::vector<bench::Row> rows;
+void measure_products(Device& device, Peers& peers, Extent extent, std::vector<bench::Row>& rows) {
   for (const Product product : {Product::f32x, Product::i8, Product::i8x}) {
     for (const Shape& shape : shapes_of(product, extent)) {
-      const std::string what = std::string(name_of(product)) + " " + text_of(shape);
-      if (memory_of(shape) > peers.free_bytes()) {
-        std::fprintf(stderr, "left out: %s, which needs more memory than there is\n", what.c_str());
-        continue;
-      }
-      std::fprintf(stderr, "speed: %s\n", what.c_str());
-      try {
-        rows.push_back(measure(device, peers, shape, extent));
-      } catch (const std::runtime_error& error) {
-        std::fprintf(stderr, "left out: %s: %s\n", what.c_str(), error.what());
-      }
+      add_row(rows, std::string(name_of(product)) + " " + text_of(shape),
+              [&] { return measure(device, peers, shape, extent); });
     }
   }
-  return rows;
 }
 
 }  // namespace volt::gpu
