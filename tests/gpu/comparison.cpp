@@ -39,14 +39,16 @@ Comparison::Comparison(Device& tested)
     : tested_(tested), reference_(kernels::cpu_reference()), cpu_(kernels::cpu()) {}
 
 void Comparison::same(const std::string& operation, const std::string& what, std::uint64_t steps,
-                      const Work& work) {
+                      const Work& work, int repeats) {
   const Bytes expected = run(steps < reference_steps ? reference_ : cpu_, work);
-  try {
-    const Bytes got = run(tested_, work);
-    const bool equal = got == expected;
-    count(operation, equal ? what : what + ": " + difference(got, expected), equal);
-  } catch (const Refusal& refusal) {
-    count(operation, what + ": " + refusal.what(), false);
+  for (int i = 0; i < repeats; ++i) {
+    try {
+      const Bytes got = run(tested_, work);
+      const bool equal = got == expected;
+      count(operation, equal ? what : what + ": " + difference(got, expected), equal);
+    } catch (const Refusal& refusal) {
+      count(operation, what + ": " + refusal.what(), false);
+    }
   }
 }
 

@@ -12,7 +12,7 @@
 namespace volt::gpu {
 
 /// One backend against the CPU, case by case. Differences are counted by operation; the first few
-/// of each are described on stderr.
+/// of each are described on stderr. A backend that refuses where the CPU does not differs, too.
 class Comparison {
  public:
   explicit Comparison(Device& tested);
@@ -23,9 +23,10 @@ class Comparison {
 
   /// `steps` is about how many multiplications (or elements) the work has: the scalar reference
   /// does it where that takes milliseconds, and otherwise cpu(), which has the same bits. Throws
-  /// the Refusal of the CPU, unless it is what is compared: a case must be able to fail.
+  /// the Refusal of the CPU: a case must be able to fail. Each of `repeats` times counts.
   void same(const std::string& operation, const std::string& what, std::uint64_t steps,
-            const Work& work);
+            const Work& work, int repeats = 1);
+  /// The same words must refuse the work on both sides.
   void refused(const std::string& operation, const std::string& what, const Work& work);
 
   /// A case that was compared elsewhere.

@@ -61,14 +61,17 @@ class Case {
     std::fill(int_b_.begin(), int_b_.end(), std::int8_t{-128});
   }
 
-  void compare(Comparison& comparison) const {
+  void compare(Comparison& comparison, int repeats = 1) const {
     const std::string what = text_of(shape_);
     const std::uint64_t steps = shape_.m * shape_.k * (diagonal(shape_.form) ? 1 : shape_.n);
-    comparison.same("matmul_f32x", what, steps, [this](Buffers& b) { return f32x(b); });
+    comparison.same(
+        "matmul_f32x", what, steps, [this](Buffers& b) { return f32x(b); }, repeats);
     if (shape_.k <= kernels::max_k_i8) {
-      comparison.same("matmul_i8", what, steps, [this](Buffers& b) { return i8(b); });
+      comparison.same(
+          "matmul_i8", what, steps, [this](Buffers& b) { return i8(b); }, repeats);
     }
-    comparison.same("matmul_i8x", what, steps, [this](Buffers& b) { return i8x(b); });
+    comparison.same(
+        "matmul_i8x", what, steps, [this](Buffers& b) { return i8x(b); }, repeats);
   }
 
  private:
@@ -164,10 +167,7 @@ void compare_products(Comparison& comparison, Extent extent) {
     limit.compare(comparison);
   }
   if (extent == Extent::quick) return;
-  for (const Shape& shape : large_shapes) {
-    const Case one(random, shape);
-    for (int i = 0; i < large_repeats; ++i) one.compare(comparison);
-  }
+  for (const Shape& shape : large_shapes) Case(random, shape).compare(comparison, large_repeats);
 }
 
 }  // namespace volt::gpu
