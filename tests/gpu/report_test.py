@@ -3,10 +3,14 @@
 """The program of ./dev gpu, with the CPU in the place of a GPU: what it reports, and that it finds
 any one operation that is wrong in a bit.
 
-usage: report_test.py MEASURE_GPU
+usage: report_test.py MEASURE_GPU MODULE
+
+MODULE is a libvolt_cuda.so that has GPUs where there are none (tests/libvolt/device/fake_cuda.cpp).
 """
 import json
+import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,11 +22,11 @@ ROWS = ['create', 'borrow', 'upload', 'download', 'fill_f32', 'fill_i8', 'quanti
 TRANSPORT = ['create', 'upload', 'download']
 
 
-def measure(program, folder, *options):
+def measure(program, folder, *options, **environment):
     file = folder / 'report.json'
     file.unlink(missing_ok=True)
     run = subprocess.run([program, '--quick', '--json', file, *options], capture_output=True,
-                         text=True, timeout=300)
+                         text=True, timeout=300, env={**os.environ, **environment})
     return run, json.loads(file.read_text()) if file.exists() else None
 
 
@@ -55,14 +59,34 @@ def check_wrong(program, folder):
         assert wrong == {broken} or broken in TRANSPORT and broken in wrong, (broken, wrong)
 
 
+def check_absent(run, report, sentence):
+    assert run.returncode == 13 and report is None and run.stdout == '', (run, report)
+    assert run.stderr.startswith('error: ') and run.stderr.count('\n') == 1, run.stderr
+    assert sentence in run.stderr, run.stderr
+
+
 def check_device(program, folder):
     """Without a GPU one sentence; with one, its bits."""
     run, report = measure(program, folder)
     if run.returncode == 13:
-        assert report is None and run.stderr.startswith('error: '), run.stderr
-        assert run.stderr.count('\n') == 1 and run.stdout == '', run.stderr
+        check_absent(run, report, '')
     else:
         assert run.returncode == 0 and report['machine']['gpu'], run.stderr
+
+
+def check_module(program, folder):
+    """A module beside the program is the one that is used."""
+    beside = shutil.copy(program, folder)
+    shutil.copy(sys.argv[2], folder)
+    run, report = measure(beside, folder)
+    assert run.returncode == 0, run.stderr
+    machine = report['machine']
+    assert machine['gpu'] == 'NVIDIA Fake' and machine['capability'] == '9.0', machine
+    assert machine['driver'].endswith('CUDA 13.0') and machine['cuda_runtime'] == '13.0', machine
+    check_absent(*measure(beside, folder, '--device', 'cuda:1'), 'no cuda:1, CUDA shows 1')
+    check_absent(*measure(beside, folder, FAKE_CUDA_BROKEN='1'), 'no kernel image')
+    check_absent(*measure(beside, folder, FAKE_CUDA_DRIVER='0'), 'no NVIDIA driver')
+    check_absent(*measure(beside, folder, FAKE_CUDA_BUILD='other'), 'of another build')
 
 
 def check_mistakes(program, folder):
@@ -73,6 +97,6 @@ def check_mistakes(program, folder):
 
 
 with tempfile.TemporaryDirectory() as name:
-    for check in (check_equal, check_wrong, check_device, check_mistakes):
+    for check in (check_equal, check_wrong, check_device, check_module, check_mistakes):
         check(sys.argv[1], pathlib.Path(name))
 print('gpu: ok')
