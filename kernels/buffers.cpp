@@ -24,6 +24,8 @@ Figure figure(std::uint64_t bytes, bool up) {
     scale *= 1000;
     value = bytes / scale + (up && bytes % scale != 0 ? 1 : 0);
   }
+  // 2000 kB reads better as 2 MB, but only where nothing is lost
+  while (unit < 3 && unit > 0 && value >= 1000 && value % 1000 == 0) value /= 1000, ++unit;
   Figure result;
   std::snprintf(result.text, sizeof result.text, "%" PRIu64 " %s", value, units[unit]);
   return result;

@@ -59,6 +59,10 @@ class Product {
   void tile(std::uint64_t row, std::uint64_t rows, std::uint64_t col, std::uint64_t cols,
             std::uint8_t* out);
 
+  /// Rows of C that make about a twentieth of a second of work on a fast device of this kind, so
+  /// that progress, checkpoints and cancelling stay fine.
+  std::uint64_t rows_per_step() const;
+
  private:
   kernels::Matrix part_of_a(std::uint64_t row, std::uint64_t rows) const;
   kernels::Matrix part_of_b(std::uint64_t col, std::uint64_t cols) const;
@@ -76,10 +80,6 @@ class Product {
   device::Buffer a_, b_;
   Int8 b_int8_;  ///< all of B for i8x, kept from one tile of full width to the next
 };
-
-/// Rows of C that make about a twentieth of a second of work on a fast CPU, so that progress,
-/// checkpoints and cancelling stay fine.
-std::uint64_t rows_per_step(const Geometry& geometry);
 
 /// C as a binary portable graymap: rintf, clamped to 0..255, NaN black.
 std::string graymap(const Geometry& geometry, ByteView c);

@@ -4,3 +4,10 @@
 // would take a .cu for CUDA.
 
 #include "kernels/device_cuda.cuh"
+#include "kernels/compare_cuda.cu"
+#include "kernels/engine_cuda.cu"
+#include "kernels/map_cuda.cu"
+#include "kernels/quantise_cuda.cu"
+#include "kernels/random_cuda.cu"
+#include "kernels/select_cuda.cu"
+#include "kernels/sha256_cuda.cu"
