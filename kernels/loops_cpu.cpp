@@ -4,117 +4,36 @@
 // standard library may be used here: the linker could pick this file's copy for all others.
 
 #include "loops.hpp"
-#include "vector_cpu.hpp"
+#include "pack_cpu.hpp"
 
 namespace volt::kernels {
 inline namespace VOLT_ISA {
 
-// A tile of C stays in registers: rows x 2 vectors of sums, 2 of B and one of A.
-constexpr int tile_rows = lanes == 16 ? 12 : lanes == 8 ? 6 : 4;
-constexpr int tile_cols = 2 * lanes;
 constexpr int group_size = 128;
 constexpr std::uint64_t group_words = group_size / unit;
 
-static std::uint64_t least(std::uint64_t a, std::uint64_t b) { return a < b ? a : b; }
-
-// ---- packing
-
-static void pack_f32(float* to, const Side& side, std::uint64_t count, std::uint64_t width,
-                     std::uint64_t k) {
-  const float* from = static_cast<const float*>(side.data);
-  if (count < width) __builtin_memset(to, 0, width * k * sizeof(float));
-  if (!side.k_contiguous) {
-    for (std::uint64_t p = 0; p < k; ++p) {
-      __builtin_memcpy(to + p * width, from + p * side.stride, count * sizeof(float));
-    }
-    return;
-  }
-  for (std::uint64_t p = 0; p < k; p += 16) {  // whole cache lines of each lane
-    const std::uint64_t end = least(p + 16, k);
-    for (std::uint64_t lane = 0; lane < count; ++lane) {
-      for (std::uint64_t i = p; i < end; ++i) to[i * width + lane] = from[lane * side.stride + i];
-    }
-  }
-}
-
-static std::uint32_t word_of(std::uint32_t word, int index, std::int8_t value) {
-  const std::uint32_t narrow = unit == 4 ? static_cast<std::uint8_t>(value)
-                                         : static_cast<std::uint16_t>(std::int16_t{value});
-  return word | narrow << (index * (32 / unit));
-}
-
-static void pack_i8(std::uint32_t* to, const Side& side, std::uint64_t count, std::uint64_t width,
-                    std::uint64_t k) {
-  const std::int8_t* from = static_cast<const std::int8_t*>(side.data);
-  const std::uint64_t words = (k + unit - 1) / unit;
-  if (count < width || k % unit != 0) __builtin_memset(to, 0, width * words * sizeof *to);
-  if (side.k_contiguous) {
-    for (std::uint64_t lane = 0; lane < count; ++lane) {
-      const std::int8_t* row = from + lane * side.stride;
-      for (std::uint64_t w = 0; w < words; ++w) {
-        std::uint32_t word = 0;
-        const std::uint64_t left = k - w * unit;
-        if (left >= unit) {
-          for (int i = 0; i < unit; ++i) word = word_of(word, i, row[w * unit + i]);
-        } else {
-          for (int i = 0; i < static_cast<int>(left); ++i) {
-            word = word_of(word, i, row[w * unit + i]);
-          }
-        }
-        to[w * width + lane] = word;
-      }
-    }
-    return;
-  }
-  for (std::uint64_t w = 0; w < words; ++w) {
-    const std::int8_t* rows = from + w * unit * side.stride;
-    std::uint32_t* word = to + w * width;
-    if (k - w * unit >= unit) {
-      for (std::uint64_t lane = 0; lane < count; ++lane) {
-        std::uint32_t value = 0;
-        for (int i = 0; i < unit; ++i) {
-          value = word_of(value, i, rows[static_cast<std::uint64_t>(i) * side.stride + lane]);
-        }
-        word[lane] = value;
-      }
-    } else {
-      for (int i = 0; i < static_cast<int>(k - w * unit); ++i) {
-        for (std::uint64_t lane = 0; lane < count; ++lane) {
-          word[lane] =
-              word_of(word[lane], i, rows[static_cast<std::uint64_t>(i) * side.stride + lane]);
-        }
-      }
-    }
-  }
-}
-
-static void pack_i8_a(std::uint32_t* to, const Side& side, std::uint64_t count, std::uint64_t k) {
-  pack_i8(to, side, count, tile_rows, k);
-  if (bias != 0) {
-    const std::uint64_t words = (k + unit - 1) / unit;
-    for (std::uint64_t i = 0; i < words * tile_rows; ++i) to[i] ^= bias;
-  }
-}
-
-static void pack_i8_b(std::uint32_t* to, std::int32_t* start, const Side& side, std::uint64_t count,
-                      std::uint64_t k, std::uint64_t words_per_group) {
-  pack_i8(to, side, count, tile_cols, k);
-  const std::uint64_t words = (k + unit - 1) / unit;
-  for (std::uint64_t first = 0; first < words; first += words_per_group, start += tile_cols) {
-    const std::uint64_t end = least(first + words_per_group, words);
-    Words sum[2] = {};
-    if (bias != 0) {
-      for (std::uint64_t w = first; w < end; ++w) {
-        sum[0] = dot(sum[0], spread(bias), load<Words>(to + w * tile_cols));
-        sum[1] = dot(sum[1], spread(bias), load<Words>(to + w * tile_cols + lanes));
-      }
-    }
-    store(start, -sum[0]);
-    store(start + lanes, -sum[1]);
-  }
-}
-
 // ---- tiles
+
+// Fetches row `row` of the tile of C that comes next, the one below. Its address may lie beyond the
+// matrix; nothing is read there. All rows at once would hold up the reads of A and B.
+template <int rows, class T>
+VOLT_VECTOR void prefetch_next(const T* c, std::uint64_t stride, std::uint64_t row) {
+  if (row >= rows) return;
+  const auto next = reinterpret_cast<std::uintptr_t>(c) + (rows + row) * stride * sizeof(T);
+  __builtin_prefetch(reinterpret_cast<const void*>(next), 1);
+  __builtin_prefetch(reinterpret_cast<const void*>(next + 4 * lanes), 1);
+}
+
+// Calls step() `count` times, and now and then fetches a row of what comes next.
+template <int rows, class T, class Step>
+VOLT_VECTOR void steps(std::uint64_t count, const T* c, std::uint64_t stride, Step step) {
+  constexpr std::uint64_t apart = 16;
+  for (std::uint64_t p = 0; p < count;) {
+    prefetch_next<rows>(c, stride, p / apart);
+    const std::uint64_t end = least(p + apart, count);
+    for (; p < end; ++p) step();
+  }
+}
 
 template <int rows>
 static void tile_f32(const float* a, const float* b, std::uint64_t k, float* c,
@@ -124,14 +43,15 @@ static void tile_f32(const float* a, const float* b, std::uint64_t k, float* c,
     sum[r][0] = load<Floats>(c + r * stride);
     sum[r][1] = load<Floats>(c + r * stride + lanes);
   }
-  for (std::uint64_t p = 0; p < k; ++p, a += tile_rows, b += tile_cols) {
+  steps<rows>(k, c, stride, [&] {
     const Floats b0 = load<Floats>(b), b1 = load<Floats>(b + lanes);
     for (int r = 0; r < rows; ++r) {
       const Floats x = spread(a[r]);
       sum[r][0] = fused(x, b0, sum[r][0]);
       sum[r][1] = fused(x, b1, sum[r][1]);
     }
-  }
+    a += tile_rows, b += tile_cols;
+  });
   for (int r = 0; r < rows; ++r) {
     store(c + r * stride, canonical(sum[r][0]));
     store(c + r * stride + lanes, canonical(sum[r][1]));
@@ -139,16 +59,14 @@ static void tile_f32(const float* a, const float* b, std::uint64_t k, float* c,
 }
 
 template <int rows>
-VOLT_VECTOR void dots(Words (&sum)[rows][2], const std::uint32_t* a, const std::uint32_t* b,
-                      std::uint64_t words) {
-  for (std::uint64_t w = 0; w < words; ++w, a += tile_rows, b += tile_cols) {
-    const Words b0 = load<Words>(b), b1 = load<Words>(b + lanes);
-    for (int r = 0; r < rows; ++r) {
-      const Words x = spread(a[r]);
-      sum[r][0] = dot(sum[r][0], x, b0);
-      sum[r][1] = dot(sum[r][1], x, b1);
-    }
+VOLT_VECTOR void dots(Words (&sum)[rows][2], const std::uint32_t*& a, const std::uint32_t*& b) {
+  const Words b0 = load<Words>(b), b1 = load<Words>(b + lanes);
+  for (int r = 0; r < rows; ++r) {
+    const Words x = spread(a[r]);
+    sum[r][0] = dot(sum[r][0], x, b0);
+    sum[r][1] = dot(sum[r][1], x, b1);
   }
+  a += tile_rows, b += tile_cols;
 }
 
 template <int rows>
@@ -159,7 +77,7 @@ static void tile_i8(const std::uint32_t* a, const std::uint32_t* b, const std::i
     sum[r][0] = load<Words>(c + r * stride) + load<Words>(start);
     sum[r][1] = load<Words>(c + r * stride + lanes) + load<Words>(start + lanes);
   }
-  dots<rows>(sum, a, b, words);
+  steps<rows>(words, c, stride, [&] { dots<rows>(sum, a, b); });
   for (int r = 0; r < rows; ++r) {
     store(c + r * stride, sum[r][0]);
     store(c + r * stride + lanes, sum[r][1]);
@@ -176,29 +94,31 @@ struct Groups {
 template <int rows>
 static void tile_i8x(const std::uint32_t* a, const std::uint32_t* b, Groups groups, float* c,
                      std::uint64_t stride) {
+  std::uint64_t next = 0;
   for (std::uint64_t left = groups.words; left != 0;) {
     const std::uint64_t words = least(left, group_words);
+    left -= words;
     Words sum[rows][2];
     for (int r = 0; r < rows; ++r) {
       sum[r][0] = load<Words>(groups.start);
       sum[r][1] = load<Words>(groups.start + lanes);
     }
-    dots<rows>(sum, a, b, words);
+    for (std::uint64_t w = 0; w < words; ++w) dots<rows>(sum, a, b);
+    for (int i = 0; i < 2; ++i) prefetch_next<rows>(c, stride, next++);
     const Floats scale_b0 = load<Floats>(groups.scales_b);
     const Floats scale_b1 = load<Floats>(groups.scales_b + lanes);
     for (int r = 0; r < rows; ++r) {
       const Floats scale_a = spread(groups.scales_a[r]);
-      float* to = c + r * stride;
-      store(to, canonical(fused(to_floats(sum[r][0]), scale_a * scale_b0, load<Floats>(to))));
-      to += lanes;
-      store(to, canonical(fused(to_floats(sum[r][1]), scale_a * scale_b1, load<Floats>(to))));
+      float* const to = c + r * stride;
+      const Floats c0 = fused(to_floats(sum[r][0]), scale_a * scale_b0, load<Floats>(to));
+      const Floats c1 = fused(to_floats(sum[r][1]), scale_a * scale_b1, load<Floats>(to + lanes));
+      // NaNs stay NaNs, so that the last group is time enough to make them the one.
+      store(to, left == 0 ? canonical(c0) : c0);
+      store(to + lanes, left == 0 ? canonical(c1) : c1);
     }
-    a += words * tile_rows;
-    b += words * tile_cols;
     groups.start += tile_cols;
     groups.scales_a += tile_rows;
     groups.scales_b += tile_cols;
-    left -= words;
   }
 }
 

@@ -105,10 +105,10 @@ TEST_CASE("an asynchronous copy is there after its wait and not before") {
   VOLT_OK((run<Words, 32>(1, [&](Words& shared) {
     if (thread_index() != 0) return;
     shared.word[0] = 9;
-    copy_async_16(&shared.word[0], from, 16);
+    copy_async_16(SharedAddress(&shared.word[0]), from, 16);
     commit_copies();
-    copy_async_16(&shared.word[4], from + 4, 6);
-    copy_async_4(&shared.word[8], from + 3);
+    copy_async_16(SharedAddress(&shared.word[0]).after(16), from + 4, 6);
+    copy_async_4(SharedAddress(&shared.word[8]), from + 3);
     commit_copies();
     std::copy_n(&shared.word[0], 4, got[0]);
     wait_for_copies<1>();
@@ -130,7 +130,7 @@ TEST_CASE("copies to wrong places, or that nobody waits for, are reported") {
   alignas(16) static const std::uint32_t from[8] = {};
   const auto copy = [](std::uint32_t to, std::uint32_t at) {
     return run<Words, 32>(1, [=](Words& shared) {
-      if (thread_index() == 5) copy_async_16(&shared.word[to], from + at, 16);
+      if (thread_index() == 5) copy_async_16(SharedAddress(&shared.word[to]), from + at, 16);
     });
   };
   VOLT_REFUSED(failed, "block 0: thread 5 returns before its copies arrive", copy(0, 0));
@@ -217,7 +217,7 @@ TEST_CASE("matrices are loaded in the fragments of products") {
     for (std::uint32_t i = 0; i < 4; ++i) shared.word[lane][i] = 4 * lane + i;
     sync_warp();
     std::uint32_t got[4];
-    load_matrices(got, shared.word[31 - lane]);  // row 31 is the first of matrix 0
+    load_matrices(got, SharedAddress(shared.word[31 - lane]));  // row 31 is the first of matrix 0
     for (std::uint32_t i = 0; i < 4; ++i) {
       wrong += got[i] != 4 * (31 - (8 * i + lane / 4)) + lane % 4;
     }
@@ -226,7 +226,7 @@ TEST_CASE("matrices are loaded in the fragments of products") {
   VOLT_REFUSED(failed, "block 0: thread 0: load_matrices not aligned to 16 bytes",
                (run<Rows, 32>(1, [&](Rows& shared) {
                  std::uint32_t got[4];
-                 if (thread_index() == 0) load_matrices(got, &shared.word[0][1]);
+                 if (thread_index() == 0) load_matrices(got, SharedAddress(&shared.word[0][1]));
                })));
 }
 

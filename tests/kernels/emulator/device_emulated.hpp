@@ -19,7 +19,7 @@ template <class Kernel>
 Status launch(CudaStream, std::uint64_t blocks, const Kernel& kernel) {
   using Shared = typename Kernel::Shared;
   static_assert(Kernel::threads % 32 == 0 && Kernel::threads <= 1024);
-  static_assert(alignof(Shared) <= 16);
+  static_assert(alignof(Shared) <= 128);
   return emulator::run({blocks, Kernel::threads, capability,
                         std::is_empty_v<Shared> ? 0 : static_cast<std::uint32_t>(sizeof(Shared)),
                         [](const void* k, void* shared) {
@@ -72,15 +72,27 @@ inline void multiply_16x8x32(std::int32_t (&d)[4], const std::uint32_t (&a)[4],
   }
 }
 
-inline void load_matrices(std::uint32_t (&to)[4], const void* row) {
-  emulator::load_matrices(to, row);
+inline std::uint32_t anew(std::uint32_t value) { return value; }
+
+inline SharedAddress::SharedAddress(const void* shared)
+    : address(static_cast<const std::byte*>(shared)) {}
+inline SharedAddress SharedAddress::after(std::uint32_t bytes) const {
+  return SharedAddress(address + bytes);
+}
+inline SharedAddress SharedAddress::flip(std::uint32_t bits) const {
+  return SharedAddress(reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(address) ^ bits));
 }
 
-inline void copy_async_16(void* shared, const void* global, std::uint32_t bytes) {
-  emulator::copy(shared, global, 16, bytes, capability >= 80);
+inline void load_matrices(std::uint32_t (&to)[4], SharedAddress row) {
+  emulator::load_matrices(to, row.address);
 }
-inline void copy_async_4(void* shared, const void* global) {
-  emulator::copy(shared, global, 4, 4, capability >= 80);
+
+inline void copy_async_16(SharedAddress to, const void* from, std::uint32_t bytes) {
+  emulator::copy(to.address, from, 16, bytes, capability >= 80);
+}
+inline void copy_async_16(SharedAddress to, const void* from) { copy_async_16(to, from, 16); }
+inline void copy_async_4(SharedAddress to, const void* from) {
+  emulator::copy(to.address, from, 4, 4, capability >= 80);
 }
 inline void commit_copies() { emulator::commit_copies(); }
 template <int newest>

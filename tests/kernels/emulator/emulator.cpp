@@ -2,9 +2,6 @@
 
 #include "emulator.hpp"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdarg>
 #include <cstdio>
@@ -13,6 +10,8 @@
 #include <numeric>
 #include <random>
 #include <vector>
+
+#include "guarded.hpp"
 
 // Saves the registers that a function must keep on the stack, leaves the stack pointer in *from and
 // goes on where the stack `to` was left.
@@ -45,7 +44,7 @@ namespace volt::kernels::emulator {
 namespace {
 
 constexpr std::uint32_t warp_size = 32;
-constexpr std::size_t page = 4096, stack_bytes = 64 * 1024;
+constexpr std::size_t stack_bytes = 64 * 1024;
 
 // As fp32 -2.6e36 and as int8 -5: both spoil a sum for good.
 constexpr int garbage = 0xfb;
@@ -72,27 +71,6 @@ struct Warp {
   const char* what = "";
 };
 
-// Memory between two pages that nobody may touch; what is asked for ends where the last one begins.
-class Guarded {
- public:
-  explicit Guarded(std::size_t bytes) : size_((bytes + page - 1) / page * page) {
-    void* mapped = mmap(nullptr, size_ + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (mapped == MAP_FAILED) throw std::bad_alloc();
-    base_ = static_cast<std::byte*>(mapped);
-    if (size_ != 0 && mprotect(base_ + page, size_, PROT_READ | PROT_WRITE) != 0) {
-      throw std::bad_alloc();
-    }
-  }
-  ~Guarded() { munmap(base_, size_ + 2 * page); }
-  Guarded(const Guarded&) = delete;
-  Guarded& operator=(const Guarded&) = delete;
-  std::byte* end() const { return base_ + page + size_; }
-
- private:
-  std::size_t size_;
-  std::byte* base_ = nullptr;
-};
-
 struct Block {
   explicit Block(const Launch& l)
       : launch(l),
@@ -103,11 +81,11 @@ struct Block {
     std::iota(order.begin(), order.end(), 0u);
   }
 
-  static constexpr std::uint32_t canary = 64;
+  static constexpr std::uint32_t alignment = 128, canary = 128;
 
   std::byte* shared_begin() const { return shared.end() - whole_shared() - canary; }
   std::byte* shared_end() const { return shared_begin() + launch.shared_bytes; }
-  std::uint32_t whole_shared() const { return (launch.shared_bytes + 15) / 16 * 16; }
+  std::uint32_t whole_shared() const { return (launch.shared_bytes + alignment - 1) / alignment * alignment; }
 
   const Launch launch;
   std::vector<Thread> threads;
@@ -323,17 +301,19 @@ Slot* meet(const char* what, const void* own, std::uint32_t bytes, void (*act)(S
   return slots;
 }
 
-void copy(void* shared, const void* global, std::uint32_t size, std::uint32_t bytes, bool later) {
+void copy(const void* shared, const void* global, std::uint32_t size, std::uint32_t bytes,
+          bool later) {
   check_shared("copies", shared, size, size);
   if (reinterpret_cast<std::uintptr_t>(global) % size != 0 || bytes > size) {
     say("thread %u copies %u of %u bytes from an address that is not aligned to them",
         block->current, bytes, size);
     leave_for_good();
   }
-  const Copy made = {static_cast<std::byte*>(shared), static_cast<const std::byte*>(global), size,
-                     bytes, self().batches};
+  std::byte* to =
+      block->shared_begin() + (static_cast<const std::byte*>(shared) - block->shared_begin());
+  const Copy made = {to, static_cast<const std::byte*>(global), size, bytes, self().batches};
   if (!later) return arrive(made);
-  std::memset(shared, garbage, size);  // who still reads what was here before shall notice
+  std::memset(to, garbage, size);  // who still reads what was here before shall notice
   self().copies.push_back(made);
 }
 

@@ -52,7 +52,8 @@ void load_matrices(std::uint32_t* to, const void* row);
 
 /// `size` bytes, of which `bytes` are read and the rest is 0; with `later`, garbage until waited
 /// for.
-void copy(void* shared, const void* global, std::uint32_t size, std::uint32_t bytes, bool later);
+void copy(const void* shared, const void* global, std::uint32_t size, std::uint32_t bytes,
+          bool later);
 void commit_copies();
 void wait_for_copies(std::uint32_t newest);
 
