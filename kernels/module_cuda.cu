@@ -36,8 +36,10 @@ struct Gpu : CudaContext {
 
   Status open();
   bool did(cudaError_t error) {
+    if (error == cudaSuccess) return true;
     keep(status_of(error));
-    return error == cudaSuccess;
+    cudaGetLastError();  // or the next launch would tell it again
+    return false;
   }
   bool need_staging();
   void copy(void* to, const void* from, std::uint64_t bytes);

@@ -188,6 +188,28 @@ TEST_CASE("borrowed memory is not written, and in place has to be aligned for wh
   }
 }
 
+TEST_CASE("borrowed memory counts towards the limit where it is copied") {
+  const std::vector<std::uint8_t> bytes(600);
+  for (const Backend& backend : all_backends()) {
+    CAPTURE(std::string(backend.name));
+    Session s(backend, 1, 1000);
+    Buffer* first = nullptr;
+    Buffer* second = nullptr;
+    VOLT_OK(backend.borrow(s.context, bytes.data(), 600, &first));
+    if (std::string_view(backend.name).starts_with("cpu")) {
+      VOLT_OK(backend.borrow(s.context, bytes.data(), 600, &second));
+    } else {
+      VOLT_REFUSED(out_of_memory,
+                   "needs 600 B more, the limit is 1000 B, of which 600 B are in use",
+                   backend.borrow(s.context, bytes.data(), 600, &second));
+    }
+    backend.destroy(s.context, second);
+    backend.destroy(s.context, first);
+    VOLT_OK(backend.borrow(s.context, bytes.data(), 600, &first));
+    backend.destroy(s.context, first);
+  }
+}
+
 TEST_CASE("a result that overlaps an operand is refused") {
   for (const Backend& backend : all_backends()) {
     Session s(backend);

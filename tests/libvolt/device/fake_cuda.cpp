@@ -5,6 +5,7 @@
 //   FAKE_CUDA_GPUS=2        how many GPUs CUDA shows (1); GPU i has the UUID of fake_nvml.cpp's
 //   FAKE_CUDA_FIRST=1       the UUID that the first of them has, as CUDA_VISIBLE_DEVICES would (0)
 //   FAKE_CUDA_BROKEN=1      as many of them, from the first on, cannot be opened (0)
+//   FAKE_CUDA_TRAP=1        opening any of them ends the process
 //   FAKE_CUDA_DRIVER=12040  the CUDA version that the driver serves (13000); 0: no driver
 //   FAKE_CUDA_BUILD=text    another build than the program's
 #include <algorithm>
@@ -42,6 +43,7 @@ const Engine engine = [] {
 
 Status open(const Options& options, Context** context) {
   *context = nullptr;
+  if (number("FAKE_CUDA_TRAP", 0) != 0) std::_Exit(1);
   if (options.device >= count()) {
     return say(Status::invalid, "GPU %u is asked for, CUDA shows %u", options.device, count());
   }
