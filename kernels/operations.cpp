@@ -182,6 +182,7 @@ Widths widths_of(Function function) {
     case Function::sigmoid:
     case Function::erf:
     case Function::rsqrt:
+    case Function::limbs:
       return {4, 4};
     case Function::sin_turns:
     case Function::cos_turns:
