@@ -34,7 +34,7 @@ def die(message, hint=''):
 def output(*command):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        die(f'{" ".join(map(str, command))}: {done.stderr.strip()}')
+        die(f'{" ".join(map(str, command))}:\n{done.stdout}{done.stderr}'.rstrip())
     return done.stdout
 
 
@@ -139,12 +139,16 @@ def last_change():
 
 
 def make(build, folder, root):
-    (root / 'bin').mkdir(parents=True)
     libraries = root / 'lib' / 'volt'
     executables, modules, data = installed(build, folder)
-    programs = sorted(executables.iterdir())
+    programs = [path for path in sorted((build / 'release').iterdir())
+                if path.is_file() and os.access(path, os.X_OK)]
+    tools = {path.name for path in executables.iterdir()}
+    if not tools <= {program.name for program in programs}:
+        die(f'{build}/release lacks a tool', f'ninja -C {build} release_programs')
     for program in programs:
-        copy(build / 'release' / program.name, root / 'bin' / program.name, 0o755)
+        place = 'bin' if program.name in tools else 'libexec'
+        copy(program, root / place / program.name, 0o755)
     for module in sorted(modules.rglob('*.so') if modules.exists() else []):
         copy(module, libraries / module.name, 0o644)
         programs.append(module)

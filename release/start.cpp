@@ -10,7 +10,7 @@
 // Nothing is relocated yet when this runs: no libc, no global pointers, no exceptions.
 #include <elf.h>
 #include <fcntl.h>
-#include <limits.h>
+#include <linux/limits.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/mman.h>
