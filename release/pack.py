@@ -45,12 +45,13 @@ def copy(source, target, mode):
 
 
 def installed(build, folder):
-    """Where `meson install` puts executables, libraries and all else."""
+    """What `meson install` puts into `folder`: programs, modules, and the folder of all data."""
     output('meson', 'install', '-C', build, '--no-rebuild', '--quiet', '--destdir', folder)
     options = json.loads(output('meson', 'introspect', build, '--buildoptions'))
     place = {option['name']: option['value'] for option in options}
-    return [folder / place['prefix'].lstrip('/') / place[name]
-            for name in ('bindir', 'libdir', 'datadir')]
+    prefix = folder / place['prefix'].lstrip('/')
+    return (sorted((prefix / place['bindir']).iterdir()), sorted(prefix.rglob('lib*/**/*.so')),
+            prefix / place['datadir'])
 
 
 def needed(programs):
@@ -140,16 +141,16 @@ def last_change():
 
 def make(build, folder, root):
     libraries = root / 'lib' / 'volt'
-    executables, modules, data = installed(build, folder)
+    tools, modules, data = installed(build, folder)
     programs = [path for path in sorted((build / 'release').iterdir())
                 if path.is_file() and os.access(path, os.X_OK)]
-    tools = {path.name for path in executables.iterdir()}
+    tools = {tool.name for tool in tools}
     if not tools <= {program.name for program in programs}:
         die(f'{build}/release lacks a tool', f'ninja -C {build} release_programs')
     for program in programs:
         place = 'bin' if program.name in tools else 'libexec'
         copy(program, root / place / program.name, 0o755)
-    for module in sorted(modules.rglob('*.so') if modules.exists() else []):
+    for module in modules:
         copy(module, libraries / module.name, 0o644)
         programs.append(module)
     foreign = []
