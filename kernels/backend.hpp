@@ -73,6 +73,7 @@ enum class Function : std::int32_t {
   to_fp16,
   from_bf16,  ///< 16 bits to fp32, exact
   from_fp16,
+  limbs,  ///< int32 to four int8, lowest first: their sum by powers of 256, plus 0x808080
 };
 
 struct Backend {

@@ -161,6 +161,8 @@ void reference_map(Context&, const MapJob& job) {
       return map_with(job, from_bf16);
     case Function::from_fp16:
       return map_with(job, from_fp16);
+    case Function::limbs:
+      return map_with(job, limbs);
   }
 }
 

@@ -160,5 +160,9 @@ VOLT_EXACT std::uint16_t to_fp16(float x) {
 VOLT_EXACT float from_bf16(std::uint16_t x) { return static_cast<float>(x); }
 VOLT_EXACT float from_fp16(std::uint16_t x) { return static_cast<float>(x); }
 
+/// An int32 as four int8: its bytes, the lower three less 128. They are the digits of
+/// value - 0x808080 to the base of 256.
+VOLT_EXACT std::uint32_t limbs(std::uint32_t value) { return value ^ 0x00808080u; }
+
 }  // namespace VOLT_ISA
 }  // namespace volt::kernels

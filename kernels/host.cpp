@@ -12,6 +12,10 @@
 #include <new>
 #include <system_error>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 namespace volt::kernels {
 
 struct Buffer {
@@ -427,6 +431,7 @@ Widths widths_of(Function function) {
     case Function::sigmoid:
     case Function::erf:
     case Function::rsqrt:
+    case Function::limbs:
       return {4, 4};
     case Function::sin_turns:
     case Function::cos_turns:
@@ -526,6 +531,22 @@ Status copy(Context* context, const Buffer* from, std::uint64_t from_offset_byte
 
 }  // namespace
 
+namespace {
+
+// Products walk down columns, a page a step: with pages of 4 KiB that costs them 2 to 3 percent.
+void huge_pages([[maybe_unused]] void* block, [[maybe_unused]] std::uint64_t bytes) {
+#if defined(__linux__)
+  constexpr std::uint64_t page = 4096, worth = 4 << 20;
+  if (bytes < worth) return;
+  const auto address = reinterpret_cast<std::uintptr_t>(block);
+  const std::uint64_t ahead = (page - address % page) % page;
+  // A hint: where it is refused, nothing is lost but speed.
+  madvise(static_cast<std::byte*>(block) + ahead, (bytes - ahead) / page * page, MADV_HUGEPAGE);
+#endif
+}
+
+}  // namespace
+
 Memory::~Memory() { std::free(block_); }
 
 bool Memory::take(std::uint64_t bytes) {
@@ -535,6 +556,7 @@ bool Memory::take(std::uint64_t bytes) {
   if (bytes > PTRDIFF_MAX - alignment) return false;
   block_ = std::calloc(bytes + alignment, 1);
   if (block_ == nullptr) return false;
+  huge_pages(block_, bytes);
   const auto address = reinterpret_cast<std::uintptr_t>(block_);
   data_ = static_cast<std::byte*>(block_) + (alignment - address % alignment);
   bytes_ = bytes;

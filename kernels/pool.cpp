@@ -41,7 +41,31 @@ ExactFloat::~ExactFloat() {
 
 #endif
 
-Pool::Pool(unsigned threads) {
+namespace {
+
+// How often a thread looks before it sleeps: some 50 us, longer than the pause between two loops
+// of one operation and shorter than waking up costs elsewhere.
+constexpr int looks = 1000;
+
+void pause() {
+#if defined(__x86_64__)
+  _mm_pause();
+#endif
+}
+
+template <class Done>
+bool seen_soon(int most, Done done) {
+  for (int i = 0; i < most; ++i) {
+    if (done()) return true;
+    pause();
+  }
+  return done();
+}
+
+}  // namespace
+
+// With more threads than cores, one that looks would keep another from working.
+Pool::Pool(unsigned threads) : looks_(threads <= std::thread::hardware_concurrency() ? looks : 0) {
   try {
     workers_.reserve(threads);
     for (unsigned i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
@@ -73,19 +97,19 @@ void Pool::drain(Call call, void* body, std::uint64_t count) {
 
 void Pool::work() {
   const ExactFloat exact;  // a new thread starts with its creator's state
-  std::uint64_t seen = 0;
-  std::unique_lock lock(mutex_);
-  for (;;) {
-    start_.wait(lock, [&] { return stopping_ || turn_ != seen; });
+  for (std::uint64_t seen = 0;;) {
+    const auto called = [&] { return stopping_ || turn_ != seen; };
+    if (!seen_soon(looks_, called)) {
+      std::unique_lock lock(mutex_);
+      start_.wait(lock, called);
+    }
     if (stopping_) return;
     seen = turn_;
-    const Call call = call_;
-    void* const body = body_;
-    const std::uint64_t count = count_;
-    lock.unlock();
-    drain(call, body, count);
-    lock.lock();
-    if (--busy_ == 0) done_.notify_one();
+    drain(call_, body_, count_);
+    if (--busy_ == 0) {
+      const std::lock_guard lock(mutex_);  // so that the caller is either before its look or waits
+      done_.notify_one();
+    }
   }
 }
 
@@ -101,12 +125,15 @@ void Pool::run(std::uint64_t count, bool shared, Call call, void* body) {
     count_ = count;
     next_.store(0, std::memory_order_relaxed);
     busy_ = static_cast<unsigned>(workers_.size());
-    ++turn_;
+    ++turn_;  // what is above is seen by whoever sees this
   }
   start_.notify_all();
   drain(call, body, count);
-  std::unique_lock lock(mutex_);
-  done_.wait(lock, [&] { return busy_ == 0; });
+  const auto finished = [&] { return busy_ == 0; };
+  if (!seen_soon(looks_, finished)) {
+    std::unique_lock lock(mutex_);
+    done_.wait(lock, finished);
+  }
 }
 
 }  // namespace volt::kernels

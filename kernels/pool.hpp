@@ -56,9 +56,10 @@ class Pool {
 
   std::mutex mutex_;
   std::condition_variable start_, done_;
-  std::uint64_t turn_ = 0;  // one per loop
-  unsigned busy_ = 0;
-  bool stopping_ = false;
+  std::atomic<std::uint64_t> turn_{0};  // one per loop
+  std::atomic<unsigned> busy_{0};
+  std::atomic<bool> stopping_{false};
+  const int looks_;
   Call call_ = nullptr;
   void* body_ = nullptr;
   std::uint64_t count_ = 0;

@@ -177,8 +177,8 @@ Value::Object do_replay(const Request& request, Sink& sink, const Say& say) {
   if (how == "all") {
     mismatch = proof::replay_all(geometry, product, c.elements(), sink, {});
   } else if (how == "algebra") {
-    const auto row =
-        proof::freivalds(geometry, a.elements(), b.elements(), c.elements(), seed, sink, {});
+    const auto row = proof::freivalds(geometry, a.elements(), b.elements(), c.elements(), seed,
+                                      bench.device(), sink, {});
     cost = proof::freivalds_multiply_adds(geometry);
     if (row) {
       // The algebra names a row; replaying it names the element.
