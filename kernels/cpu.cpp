@@ -68,7 +68,12 @@ void cpu_page_digests(Context& context, const std::uint8_t* data, std::uint64_t 
             });
 }
 
-void cpu_map(Context& context, const MapJob& job) { reference_engine.map(context, job); }
+void cpu_map(Context& context, const MapJob& job) {
+  in_pieces(context, job.count, 1 << 14, job.count >= worth_sharing,
+            [&](std::uint64_t first, std::uint64_t count) {
+              context.engine.loops->map(job.function, job.x, job.y, first, count);
+            });
+}
 
 template <class T>
 void cpu_select(Context& context, const Selection<T>& s) {
@@ -134,6 +139,8 @@ constexpr Engine engine = {
     cpu_map,
     cpu_select<std::uint32_t>,
     cpu_select<std::uint8_t>,
+    host_compare,
+    &host_store,
 };
 
 template <const Loops& loops>

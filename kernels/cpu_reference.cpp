@@ -6,6 +6,7 @@
 
 #include "exact.hpp"
 #include "host.hpp"
+#include "loops.hpp"
 #include "sha256_cpu.hpp"
 
 namespace volt::kernels {
@@ -123,47 +124,9 @@ void reference_digests(Context&, const std::uint8_t* data, std::uint64_t bytes,
   }
 }
 
-// The function as a value, so that the loop around it is written once.
-template <class In, class Out>
-void map_with(const MapJob& job, Out (*function)(In)) {
-  const auto* x = static_cast<const In*>(job.x);
-  auto* y = static_cast<Out*>(job.y);
-  for (std::uint64_t i = 0; i < job.count; ++i) y[i] = function(x[i]);
-}
-
+// The one loop that is the same for all: without an instruction set of its own it is as plain.
 void reference_map(Context&, const MapJob& job) {
-  switch (job.function) {
-    case Function::exp:
-      return map_with(job, exp);
-    case Function::exp2:
-      return map_with(job, exp2);
-    case Function::log:
-      return map_with(job, log);
-    case Function::log1p:
-      return map_with(job, log1p);
-    case Function::tanh:
-      return map_with(job, tanh);
-    case Function::sigmoid:
-      return map_with(job, sigmoid);
-    case Function::erf:
-      return map_with(job, erf);
-    case Function::rsqrt:
-      return map_with(job, rsqrt);
-    case Function::sin_turns:
-      return map_with(job, sin_turns);
-    case Function::cos_turns:
-      return map_with(job, cos_turns);
-    case Function::to_bf16:
-      return map_with(job, to_bf16);
-    case Function::to_fp16:
-      return map_with(job, to_fp16);
-    case Function::from_bf16:
-      return map_with(job, from_bf16);
-    case Function::from_fp16:
-      return map_with(job, from_fp16);
-    case Function::limbs:
-      return map_with(job, limbs);
-  }
+  loops_baseline.map(job.function, job.x, job.y, 0, job.count);
 }
 
 template <class T>
@@ -195,6 +158,8 @@ constinit const Engine reference_engine = {
     reference_map,
     reference_select<std::uint32_t>,
     reference_select<std::uint8_t>,
+    host_compare,
+    &host_store,
 };
 
 const Backend& cpu_reference() {

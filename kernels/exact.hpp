@@ -1,80 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cstdint>
+#include "elementary.hpp"
+#include "ieee.hpp"
 
 /// The arithmetic of the numerics contract, element by element: what every loop and every GPU
-/// kernel is made of. Includes nothing that a device lacks; of libm only fmaf and rintf, both of
-/// which IEEE 754 defines to the bit.
-///
-/// Every function is static and lives in a namespace of its instruction set (VOLT_ISA, given by the
-/// build). Otherwise the linker would keep one copy of several, and it might be the one compiled
-/// for AVX-512, on a CPU that has none.
-
-#ifndef VOLT_ISA
-#define VOLT_ISA baseline
-#endif
-
-#if defined(__CUDACC__)
-#define VOLT_HOST_DEVICE __host__ __device__
-#else
-#define VOLT_HOST_DEVICE
-static_assert(__FLT_EVAL_METHOD__ == 0, "fp32 expressions must be evaluated in fp32");
-#endif
-
-#define VOLT_EXACT VOLT_HOST_DEVICE static inline
+/// kernel is made of. Here quantising and random numbers; the functions of analysis are in
+/// elementary.hpp, the operations under both in ieee.hpp.
 
 namespace volt::kernels {
 inline namespace VOLT_ISA {
 
-constexpr std::uint32_t canonical_nan_bits = 0x7fc00000u;
-constexpr std::uint32_t infinity_bits = 0x7f800000u;
 constexpr std::uint32_t smallest_amax_bits = 0x0d800000u;  // 2^-100
-
-VOLT_EXACT std::uint32_t float_bits(float value) {
-#if defined(__CUDA_ARCH__)
-  return __float_as_uint(value);
-#else
-  std::uint32_t bits;
-  __builtin_memcpy(&bits, &value, sizeof bits);
-  return bits;
-#endif
-}
-
-VOLT_EXACT float bits_float(std::uint32_t bits) {
-#if defined(__CUDA_ARCH__)
-  return __uint_as_float(bits);
-#else
-  float value;
-  __builtin_memcpy(&value, &bits, sizeof value);
-  return value;
-#endif
-}
-
-VOLT_EXACT float fused(float a, float b, float c) {
-#if defined(__CUDA_ARCH__)
-  return __fmaf_rn(a, b, c);
-#else
-  return __builtin_fmaf(a, b, c);
-#endif
-}
-
-/// Round to the nearest integer, ties to even (the rounding mode is the contract's).
-VOLT_EXACT float round_even(float value) {
-#if defined(__CUDA_ARCH__)
-  return rintf(value);
-#else
-  return __builtin_rintf(value);
-#endif
-}
-
-/// `value`, or the one NaN that computed tensors hold.
-VOLT_EXACT float canonical(float value) {
-  return value == value ? value : bits_float(canonical_nan_bits);
-}
-
-/// Magnitude for amax: orders as an unsigned integer, infinities and NaNs above all numbers.
-VOLT_EXACT std::uint32_t magnitude_bits(float value) { return float_bits(value) & 0x7fffffffu; }
 
 /// What becomes of a group: with `keep` false every q is 0, whatever the elements are.
 struct GroupScale {
@@ -139,26 +76,6 @@ VOLT_EXACT float word_to_f32(std::uint32_t word) {
 VOLT_EXACT std::int8_t word_to_i8(std::uint32_t word, unsigned index) {
   return static_cast<std::int8_t>(static_cast<std::uint8_t>(word >> (8 * index)));
 }
-
-// TODO: the elementary functions.
-VOLT_EXACT float exp(float x) { return x; }
-VOLT_EXACT float exp2(float x) { return x; }
-VOLT_EXACT float log(float x) { return x; }
-VOLT_EXACT float log1p(float x) { return x; }
-VOLT_EXACT float tanh(float x) { return x; }
-VOLT_EXACT float sigmoid(float x) { return x; }
-VOLT_EXACT float erf(float x) { return x; }
-VOLT_EXACT float rsqrt(float x) { return x; }
-VOLT_EXACT float sin_turns(std::uint64_t turns) { return static_cast<float>(turns); }
-VOLT_EXACT float cos_turns(std::uint64_t turns) { return static_cast<float>(turns); }
-VOLT_EXACT std::uint16_t to_bf16(float x) {
-  return static_cast<std::uint16_t>(float_bits(x) >> 16);
-}
-VOLT_EXACT std::uint16_t to_fp16(float x) {
-  return static_cast<std::uint16_t>(float_bits(x) >> 16);
-}
-VOLT_EXACT float from_bf16(std::uint16_t x) { return static_cast<float>(x); }
-VOLT_EXACT float from_fp16(std::uint16_t x) { return static_cast<float>(x); }
 
 /// An int32 as four int8: its bytes, the lower three less 128. They are the digits of
 /// value - 0x808080 to the base of 256.

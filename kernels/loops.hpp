@@ -3,9 +3,12 @@
 
 #include <cstdint>
 
-/// The inner loops of the CPU backend, compiled once per instruction set from loops_cpu.cpp.
-/// Plain pointers: everything has been checked before. Nothing here may be an inline function.
+/// The inner loops of the CPU backend, compiled once per instruction set from loops_cpu.cpp and
+/// map_cpu.cpp. Plain pointers: everything has been checked before. Nothing here may be an inline
+/// function.
 namespace volt::kernels {
+
+enum class Function : std::int32_t;
 
 /// One side of a product, cut into tiles of `width` lanes (rows of A or columns of B).
 struct Side {
@@ -69,6 +72,9 @@ struct Loops {
                    std::uint64_t first);
   void (*fill_i8)(std::int8_t* to, std::uint64_t count, std::uint64_t seed, std::uint32_t stream,
                   std::uint64_t first);
+
+  /// Elements [first, first + count) of y from those of x, in the types that the function takes.
+  void (*map)(Function function, const void* x, void* y, std::uint64_t first, std::uint64_t count);
 };
 
 extern const Loops loops_baseline;

@@ -5,6 +5,7 @@
 
 #include "diagonal_cpu.hpp"
 #include "loops.hpp"
+#include "map_cpu.hpp"
 #include "pack_cpu.hpp"
 
 namespace volt::kernels {
@@ -449,6 +450,7 @@ const Loops VOLT_JOIN(loops_, VOLT_ISA) = {
     quantise_columns,
     fill_f32,
     fill_i8,
+    map,
 };
 
 }  // namespace volt::kernels

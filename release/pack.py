@@ -150,6 +150,8 @@ def make(build, folder, root):
     for program in programs:
         place = 'bin' if program.name in tools else 'libexec'
         copy(program, root / place / program.name, 0o755)
+    if not modules:
+        print('pack.py: no CUDA module: nvcc was not there', file=sys.stderr)
     for module in modules:
         copy(module, libraries / module.name, 0o644)
         programs.append(module)

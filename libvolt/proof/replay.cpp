@@ -69,7 +69,7 @@ std::optional<Mismatch> replay_units(const workload::Geometry& geometry, workloa
 std::optional<Mismatch> replay_all(const workload::Geometry& geometry, workload::Product& product,
                                    ByteView c, Sink& sink, std::stop_token stop) {
   if (geometry.units() == 0) return std::nullopt;  // there may be 2^60 empty rows
-  const std::uint64_t step = workload::rows_per_step(geometry);
+  const std::uint64_t step = product.rows_per_step();
   for (std::uint64_t row = 0; row < geometry.m; row += step) {
     stop_if_asked(stop);
     sink.send(Progress{"replay", row, geometry.m, "rows"});

@@ -126,11 +126,11 @@ Bytes generate(const schema::Seeded& seeded, tensor::Dtype dtype, std::string_vi
                device::Device& device) {
   const tensor::Description description{dtype, seeded.shape};
   tensor::check(description, operand);
-  // The elements live in the host's memory, which here is the device's.
-  if (device.memory_limit() != 0 && description.bytes() > device.memory_limit()) {
+  // The elements live in the host's memory, whatever makes them.
+  if (description.bytes() > device.host_memory_limit()) {
     throw Error(Exit::no_device,
                 "input " + std::string(operand) + " takes " + format_memory(description.bytes()) +
-                    ", the limit is " + format_memory(device.memory_limit()),
+                    ", the limit is " + format_memory(device.host_memory_limit()),
                 "give the job more with [limits] memory, or use a device with more");
   }
   const auto stream =
@@ -167,6 +167,18 @@ Matrix Product::part_of_b(std::uint64_t col, std::uint64_t cols) const {
   const auto& g = geometry_;
   return g.transpose_b ? part(whole(b_, g.n, g.k), col, cols, 0, g.k)
                        : part(whole(b_, g.k, g.n), 0, g.k, col, cols);
+}
+
+std::uint64_t Product::rows_per_step() const {
+  const double multiply_adds = device_.facts().backend == "cuda" ? 4e11 : 2e9;
+  const double per_row =
+      std::max(1.0, static_cast<double>(geometry_.n) * static_cast<double>(geometry_.k));
+  // Below 32 rows the packing of B would cost more than the product.
+  const auto rows = static_cast<std::uint64_t>(std::clamp(multiply_adds / per_row, 32.0, 65'536.0));
+  // Rows that are very long are few at a time: a step is held in memory.
+  constexpr std::uint64_t step_bytes = std::uint64_t{64} << 20;
+  const std::uint64_t fitting = step_bytes / std::max<std::uint64_t>(1, 4 * geometry_.n);
+  return std::clamp<std::uint64_t>(fitting, 1, rows);
 }
 
 void Product::tile(std::uint64_t row, std::uint64_t rows, std::uint64_t col, std::uint64_t cols,
@@ -314,18 +326,6 @@ std::vector<std::int32_t> narrow_limb_product(device::Device& device, ByteView m
   std::vector<std::int32_t> out(rows * width);
   device.download(result, reinterpret_cast<std::uint8_t*>(out.data()), 4 * out.size());
   return out;
-}
-
-std::uint64_t rows_per_step(const Geometry& geometry) {
-  constexpr double multiply_adds = 2e9;
-  const double per_row =
-      std::max(1.0, static_cast<double>(geometry.n) * static_cast<double>(geometry.k));
-  // Below 32 rows the packing of B would cost more than the product.
-  const auto rows = static_cast<std::uint64_t>(std::clamp(multiply_adds / per_row, 32.0, 65'536.0));
-  // Rows that are very long are few at a time: a step is held in memory.
-  constexpr std::uint64_t step_bytes = std::uint64_t{64} << 20;
-  const std::uint64_t fitting = step_bytes / std::max<std::uint64_t>(1, 4 * geometry.n);
-  return std::clamp<std::uint64_t>(fitting, 1, rows);
 }
 
 std::string graymap(const Geometry& geometry, ByteView c) {

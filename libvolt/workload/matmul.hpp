@@ -65,6 +65,10 @@ class Product {
   /// of A and their columns of B.
   void elements(std::span<const std::uint64_t> units, std::uint8_t* out);
 
+  /// Rows of C that make about a twentieth of a second of work on a fast device of this kind, so
+  /// that progress, checkpoints and cancelling stay fine.
+  std::uint64_t rows_per_step() const;
+
  private:
   kernels::Matrix part_of_a(std::uint64_t row, std::uint64_t rows) const;
   kernels::Matrix part_of_b(std::uint64_t col, std::uint64_t cols) const;
@@ -98,10 +102,6 @@ std::vector<std::int32_t> narrow_limb_product(device::Device& device, ByteView m
                                               std::uint64_t rows, std::uint64_t cols,
                                               std::uint64_t first, std::uint64_t count,
                                               std::span<const std::int8_t> d, std::uint64_t width);
-
-/// Rows of C that make about a twentieth of a second of work on a fast CPU, so that progress,
-/// checkpoints and cancelling stay fine.
-std::uint64_t rows_per_step(const Geometry& geometry);
 
 /// C as a binary portable graymap: rintf, clamped to 0..255, NaN black.
 std::string graymap(const Geometry& geometry, ByteView c);

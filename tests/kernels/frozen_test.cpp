@@ -73,4 +73,53 @@ TEST_CASE("fixed products have the digests that they have always had") {
   }
 }
 
+TEST_CASE("the elementary functions of fixed arguments have the digests that they always had") {
+  struct Frozen {
+    Function function;
+    std::uint64_t in_bytes, out_bytes;
+    std::string digest;
+  };
+  const Frozen frozen[] = {
+      {Function::exp, 4, 4, "cc2742ed4fef0bbfe97454c4100c552a38468a4dd03c91e4a863019a7c9b851f"},
+      {Function::exp2, 4, 4, "d55599e85c62625cd859e8b3895a3d426a959e9fd69dbeb0597fb42110adca5c"},
+      {Function::log, 4, 4, "12c594c92dfe425adf565e605b452b2e9689f357520e25c40a37747ca81253bb"},
+      {Function::log1p, 4, 4, "c74c0793e775625ef37462e9a1ff8db905fdac97828584793030a92d9045a43a"},
+      {Function::tanh, 4, 4, "e48daa99145bba41095b761e253cdcd811f6d9629b9d9180eab314d6273bff5e"},
+      {Function::sigmoid, 4, 4, "81fbc65c6c5ea958802b5335da9188eb582b5895f82608540d4036462224091b"},
+      {Function::erf, 4, 4, "acd5b853ad4d9a531c1f737e315df5710210723ef82128c1a40f9d1350e3d177"},
+      {Function::rsqrt, 4, 4, "81a941986b820ac3a00beeea4f03ef1ec707f928faf4c97ec77193b58fbbaac7"},
+      {Function::sin_turns, 8, 4,
+       "e79795a93916afc3374e385f12bde194da97826e85efdb15ce4b6e478eef851c"},
+      {Function::cos_turns, 8, 4,
+       "92de8f4d1e9f3f2917f36a4581240d87fe15ded56253dc0e377e05ef71c06d30"},
+      {Function::to_bf16, 4, 2, "dee18f1abf74573a646ae32206e7a3b10dea36fa7ceb119dd2b9e81339a332cc"},
+      {Function::to_fp16, 4, 2, "9340b7c6e5cc7abbc5c6a7db0362c9abac7a07b1f8de9a6fe49caba795de7c0d"},
+      {Function::from_bf16, 2, 4,
+       "59221472415157740e4b1735d1fb4b07788135e5ac784bf72c01f47dea0c6e34"},
+      {Function::from_fp16, 2, 4,
+       "bf571be3399fa239038a5b6748a101061e2e46a441dc9cc63ee3cd56d04ab1c8"},
+  };
+  // From 0 in equal steps through the whole of the type.
+  constexpr std::uint64_t count = 65'536;
+  std::vector<std::uint16_t> halves;
+  std::vector<std::uint32_t> floats;
+  std::vector<std::uint64_t> phases;
+  for (std::uint64_t i = 0; i < count; ++i) {
+    halves.push_back(static_cast<std::uint16_t>(i));
+    floats.push_back(static_cast<std::uint32_t>(i * 0x1'0001));
+    phases.push_back(i * 0x1'0001'0001'0001);
+  }
+  for (const Backend& backend : all_backends()) {
+    CAPTURE(std::string(backend.name));
+    Session s(backend, 2);
+    Buffer* const x[] = {s.put(halves), s.put(floats), s.put(phases)};
+    Buffer* const y = s.room(count * 4);
+    for (const Frozen& f : frozen) {
+      CAPTURE(static_cast<int>(f.function));
+      VOLT_OK(backend.map(s.context, f.function, x[f.in_bytes / 4], 0, y, 0, count));
+      CHECK(digest_of(s, y, count * f.out_bytes) == f.digest);
+    }
+  }
+}
+
 }  // namespace volt::kernels::test

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "kernels/variants.hpp"
 #include "support.hpp"
 
 namespace volt::kernels::test {

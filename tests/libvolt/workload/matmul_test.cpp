@@ -227,11 +227,11 @@ TEST_CASE("a step of work is neither tiny nor the whole of a large product") {
   Geometry g;
   for (const std::uint64_t n : {0, 1, 4096, 100'000}) {
     g.n = g.k = n;
-    const auto rows = rows_per_step(g);
+    const auto rows = Product(g, {}, {}, Small::device()).rows_per_step();
     CHECK(rows >= 32);
     CHECK(rows <= 65'536);
   }
   // What is held in memory stays small however long a row is.
   g.n = std::uint64_t{1} << 31;
-  CHECK(rows_per_step(g) == 1);
+  CHECK(Product(g, {}, {}, Small::device()).rows_per_step() == 1);
 }
