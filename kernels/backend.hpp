@@ -19,7 +19,7 @@ struct Context;  ///< one device with its threads and its memory limit
 struct Buffer;   ///< device memory
 
 struct Options {
-  std::uint32_t threads = 0;       ///< 0: one per core; changes no bit; a GPU does not ask
+  std::uint32_t threads = 0;       ///< 0: one per core; changes no bit; a GPU has its own
   std::uint64_t memory_limit = 0;  ///< bytes of device memory, 0: no limit
   std::uint32_t device = 0;        ///< which GPU, as the module counts them; a CPU does not ask
 };
@@ -73,8 +73,11 @@ enum class Function : std::int32_t {
   to_fp16,
   from_bf16,  ///< 16 bits to fp32, exact
   from_fp16,
+  limbs,  ///< int32 to four int8, lowest first: their sum by powers of 256, plus 0x808080
 };
 
+/// A GPU may work on after a call has returned: what goes wrong then, a later call on the context
+/// tells. Only download, page_digests and compare wait for all that was asked before.
 struct Backend {
   const char* name;  ///< "cpu", "cpu-reference", "cuda"
 

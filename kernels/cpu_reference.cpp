@@ -158,6 +158,8 @@ constinit const Engine reference_engine = {
     reference_map,
     reference_select<std::uint32_t>,
     reference_select<std::uint8_t>,
+    host_compare,
+    &host_store,
 };
 
 const Backend& cpu_reference() {

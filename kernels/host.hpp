@@ -7,15 +7,17 @@
 #include <mutex>
 
 #include "backend.hpp"
+#include "operands.hpp"
 #include "pool.hpp"
 
-/// What the two CPU backends share: contexts, memory, and the checks before each operation. They
-/// differ in an Engine, the arithmetic on operands that are known to be good.
+/// What all backends share: contexts, buffers, and the checks before each operation. They differ in
+/// an Engine, the arithmetic on operands that are known to be good, and in its Store, the memory
+/// that these lie in.
 namespace volt::kernels {
 
 struct Loops;
 
-/// Bytes with an alignment of 64, zeroed. Pages that are never touched cost nothing.
+/// Host memory with an alignment of 64, zeroed. Pages that are never touched cost nothing.
 class Memory {
  public:
   Memory() = default;
@@ -29,65 +31,29 @@ class Memory {
   std::uint64_t bytes() const { return bytes_; }
 
  private:
-  void* block_ = nullptr;
   std::byte* data_ = nullptr;
   std::uint64_t bytes_ = 0;
 };
 
-/// A checked matrix: T is const where it is only read.
-template <class T>
-struct View {
-  T* data = nullptr;
-  std::uint64_t rows = 0, cols = 0, stride = 0;
-};
+/// Memory of a device, and the way there. Nothing here reports: `end` does.
+struct Store {
+  const char* owner;  ///< "the system": who does not have what is asked for
+  bool is_host;       ///< borrowed memory is used in place
 
-inline bool is_diagonal(Form form) { return form >= Form::ab_diagonal; }
+  std::byte* (*take)(Context&, std::uint64_t bytes);  ///< zeroed, aligned to 64; null: see `end`
+  void (*release)(Context&, std::byte* data);
+  /// `host` may change as soon as the call returns.
+  void (*upload)(Context&, std::byte* to, const void* host, std::uint64_t bytes);
+  void (*download)(Context&, const std::byte* from, void* host, std::uint64_t bytes);
+  void (*copy)(Context&, const std::byte* from, std::byte* to, std::uint64_t bytes);
 
-/// A checked product C[m,n] += A B; the axis of k is known from the form.
-template <class In, class Out>
-struct Product {
-  Form form;
-  std::uint64_t m, n, k;
-  View<const In> a, b;
-  View<Out> c;
-};
-
-struct QuantisedProduct : Product<std::int8_t, float> {
-  View<const float> scales_a, scales_b;
-};
-
-/// What `select` does, for elements of 1 or 4 bytes.
-template <class T>
-struct Selection {
-  Lines lines;
-  View<const T> from;
-  const std::uint64_t* index;
-  View<T> to;
-};
-
-struct MapJob {
-  Function function;
-  const void* x;
-  void* y;
-  std::uint64_t count;
-};
-
-struct QuantiseJob {
-  View<const float> x;
-  View<std::int8_t> q;
-  View<float> scales;
-  Quantised::Axis axis;
-};
-
-/// Elements [first, first + count) of a random stream.
-struct Stream {
-  std::uint64_t count, seed, first;
-  std::uint32_t stream;
+  void (*begin)(Context&);  ///< before each call on a context, by whatever thread
+  Status (*end)(Context&);  ///< after it: what went wrong, now or in what earlier calls left to do
 };
 
 /// Operations without checks. No extent of C (or of x) is 0; k may be. False: out of memory.
 struct Engine {
-  const Loops* loops;  ///< null: the reference
+  const Loops* loops;  ///< null: none of the CPU's
   void (*fill_f32)(Context&, float* to, const Stream&);
   void (*fill_i8)(Context&, std::int8_t* to, const Stream&);
   void (*quantise)(Context&, const QuantiseJob&);
@@ -99,26 +65,44 @@ struct Engine {
   void (*map)(Context&, const MapJob&);
   void (*select_words)(Context&, const Selection<std::uint32_t>&);
   void (*select_bytes)(Context&, const Selection<std::uint8_t>&);
+  std::uint64_t (*compare)(Context&, const std::uint8_t* a, const std::uint8_t* b,
+                           std::uint64_t bytes);
+  const Store* store;
 };
 
 struct Context {
+  /// Throws std::system_error when a thread cannot be started.
   Context(const Engine& e, unsigned threads, std::uint64_t memory_limit)
       : engine(e), pool(threads), limit(memory_limit) {}
+  virtual ~Context() = default;
 
   const Engine& engine;
   Pool pool;
   const std::uint64_t limit;
   std::atomic<std::uint64_t> used{0};
-  std::mutex busy;  ///< one operation at a time; protects pool and scratch
+  std::mutex busy;  ///< one call at a time; protects pool and scratch
   Memory scratch;   ///< packed operands, a few MB whatever the shapes
 };
 
+struct Buffer {
+  const std::byte* data = nullptr;
+  std::byte* writable = nullptr;  ///< null when borrowed
+  std::byte* taken = nullptr;     ///< from the store
+  std::uint64_t bytes = 0;
+  std::uint64_t counted = 0;  ///< towards the limit
+};
+
 extern const Engine reference_engine;
+extern const Store host_store;
+std::uint64_t host_compare(Context&, const std::uint8_t* a, const std::uint8_t* b,
+                           std::uint64_t bytes);
 
-/// A table whose contexts run on `engine`; only `open` differs between tables.
+/// A table whose contexts run on an engine; only `open` differs between tables.
 Backend make_backend(const char* name, Status (*open)(const Options&, Context**));
+void add_buffers(Backend& backend);
+void add_operations(Backend& backend);
 
-/// `threads` 0 is one per core. Never throws.
+/// For the CPU; `threads` 0 is one per core. Never throws.
 Status open_context(const Engine& engine, const Options& options, unsigned threads,
                     Context** context);
 

@@ -32,16 +32,34 @@ struct Loops {
   void (*pack_i8_b)(std::uint32_t* to, std::int32_t* start, const Side& side, std::uint64_t lanes,
                     std::uint64_t k, std::uint64_t group_words);
 
+  /// Side B for rows_i8, in words of four elements, each plus 128.
+  void (*pack_i8_biased)(std::uint32_t* to, const Side& side, std::uint64_t lanes, std::uint64_t k);
+
   /// rows x cols elements of C from packed tiles, each `k` (or `words`) long.
   void (*block_f32)(const float* a, const float* b, std::uint64_t k, float* c, std::uint64_t stride,
                     std::uint64_t rows, std::uint64_t cols);
+  /// The same with A as it is stored, k along its rows: for so few columns that packing A would
+  /// take longer than multiplying.
+  void (*rows_f32)(const float* a, std::uint64_t stride_a, const float* b, std::uint64_t k,
+                   float* c, std::uint64_t stride, std::uint64_t rows, std::uint64_t cols);
   void (*block_i8)(const std::uint32_t* a, const std::uint32_t* b, const std::int32_t* start,
                    std::uint64_t words, std::int32_t* c, std::uint64_t stride, std::uint64_t rows,
                    std::uint64_t cols);
+  /// As rows_f32, with B from pack_i8_biased. Null where the instruction set has no product of int8
+  /// as they are stored.
+  void (*rows_i8)(const std::int8_t* a, std::uint64_t stride_a, const std::uint32_t* b,
+                  std::uint64_t k, std::int32_t* c, std::uint64_t stride, std::uint64_t rows,
+                  std::uint64_t cols);
   /// Scales are packed as the tiles are: per tile, group x lane; likewise `start`.
   void (*block_i8x)(const std::uint32_t* a, const std::uint32_t* b, const std::int32_t* start,
                     const float* scales_a, const float* scales_b, std::uint64_t words, float* c,
                     std::uint64_t stride, std::uint64_t rows, std::uint64_t cols);
+
+  /// c[i * stride] += the product of lane i of A with lane i of B, `count` lanes.
+  void (*diagonal_f32)(const Side& a, const Side& b, std::uint64_t count, std::uint64_t k, float* c,
+                       std::uint64_t stride);
+  void (*diagonal_i8)(const Side& a, const Side& b, std::uint64_t count, std::uint64_t k,
+                      std::int32_t* c, std::uint64_t stride);
 
   /// One row in groups along it; `cols` elements.
   void (*quantise_row)(const float* x, std::uint64_t cols, std::int8_t* q, float* scales);

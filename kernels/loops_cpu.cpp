@@ -3,6 +3,7 @@
 // Compiled once per instruction set (VOLT_ISA). No function template or inline function of the
 // standard library may be used here: the linker could pick this file's copy for all others.
 
+#include "diagonal_cpu.hpp"
 #include "loops.hpp"
 #include "map_cpu.hpp"
 #include "pack_cpu.hpp"
@@ -13,7 +14,37 @@ inline namespace VOLT_ISA {
 constexpr int group_size = 128;
 constexpr std::uint64_t group_words = group_size / unit;
 
-// ---- tiles
+// ---- where a tile takes A from: one element (or word) of each of its rows at a time
+
+template <class Word>
+struct Packed {
+  const Word* a;
+  VOLT_MEMBER Word at(int row) const { return a[row]; }
+  VOLT_MEMBER void next() { a += tile_rows; }
+};
+
+/// The rows of the matrix itself. Three share an address, for want of registers.
+template <class Word>
+struct Direct {
+  const char* rows[(tile_rows + 2) / 3];
+  std::uint64_t stride;  // bytes
+  VOLT_MEMBER Direct(const void* a, std::uint64_t stride_bytes) : stride(stride_bytes) {
+    for (int i = 0; i < (tile_rows + 2) / 3; ++i) {
+      rows[i] = static_cast<const char*>(a) + static_cast<std::uint64_t>(3 * i) * stride;
+    }
+  }
+  VOLT_MEMBER Word at(int row) const {
+    Word word;
+    __builtin_memcpy(&word, rows[row / 3] + static_cast<std::uint64_t>(row % 3) * stride,
+                     sizeof word);
+    return word;
+  }
+  VOLT_MEMBER void next() {
+    for (const char*& row : rows) row += sizeof(Word);
+  }
+};
+
+// ---- tiles: `rows` by `vectors` vectors of C
 
 // Fetches row `row` of the tile of C that comes next, the one below. Its address may lie beyond the
 // matrix; nothing is read there. All rows at once would hold up the reads of A and B.
@@ -36,54 +67,107 @@ VOLT_VECTOR void steps(std::uint64_t count, const T* c, std::uint64_t stride, St
   }
 }
 
-template <int rows>
-static void tile_f32(const float* a, const float* b, std::uint64_t k, float* c,
-                     std::uint64_t stride) {
-  Floats sum[rows][2];
+template <int rows, int vectors, class A>
+static void tile_f32(A a, const float* b, std::uint64_t k, float* c, std::uint64_t stride) {
+  Floats sum[rows][vectors];
   for (int r = 0; r < rows; ++r) {
-    sum[r][0] = load<Floats>(c + r * stride);
-    sum[r][1] = load<Floats>(c + r * stride + lanes);
+    for (int v = 0; v < vectors; ++v) sum[r][v] = load<Floats>(c + r * stride + v * lanes);
   }
   steps<rows>(k, c, stride, [&] {
-    const Floats b0 = load<Floats>(b), b1 = load<Floats>(b + lanes);
+    Floats y[vectors];
+    for (int v = 0; v < vectors; ++v) y[v] = load<Floats>(b + v * lanes);
     for (int r = 0; r < rows; ++r) {
-      const Floats x = spread(a[r]);
-      sum[r][0] = fused(x, b0, sum[r][0]);
-      sum[r][1] = fused(x, b1, sum[r][1]);
+      const Floats x = spread(a.at(r));
+      for (int v = 0; v < vectors; ++v) sum[r][v] = fused(x, y[v], sum[r][v]);
     }
-    a += tile_rows, b += tile_cols;
+    a.next();
+    b += tile_cols;
   });
   for (int r = 0; r < rows; ++r) {
-    store(c + r * stride, canonical(sum[r][0]));
-    store(c + r * stride + lanes, canonical(sum[r][1]));
+    for (int v = 0; v < vectors; ++v) store(c + r * stride + v * lanes, canonical(sum[r][v]));
   }
 }
 
-template <int rows>
-VOLT_VECTOR void dots(Words (&sum)[rows][2], const std::uint32_t*& a, const std::uint32_t*& b) {
-  const Words b0 = load<Words>(b), b1 = load<Words>(b + lanes);
+template <int rows, int vectors, class A>
+VOLT_VECTOR void dots(Words (&sum)[rows][vectors], A& a, const std::uint32_t*& b) {
+  Words y[vectors];
+  for (int v = 0; v < vectors; ++v) y[v] = load<Words>(b + v * lanes);
   for (int r = 0; r < rows; ++r) {
-    const Words x = spread(a[r]);
-    sum[r][0] = dot(sum[r][0], x, b0);
-    sum[r][1] = dot(sum[r][1], x, b1);
+    const Words x = spread(a.at(r));
+    for (int v = 0; v < vectors; ++v) sum[r][v] = dot(sum[r][v], x, y[v]);
   }
-  a += tile_rows, b += tile_cols;
+  a.next();
+  b += tile_cols;
 }
 
-template <int rows>
-static void tile_i8(const std::uint32_t* a, const std::uint32_t* b, const std::int32_t* start,
+template <int rows, int vectors>
+static void tile_i8(Packed<std::uint32_t> a, const std::uint32_t* b, const std::int32_t* start,
                     std::uint64_t words, std::int32_t* c, std::uint64_t stride) {
-  Words sum[rows][2];
+  Words sum[rows][vectors];
   for (int r = 0; r < rows; ++r) {
-    sum[r][0] = load<Words>(c + r * stride) + load<Words>(start);
-    sum[r][1] = load<Words>(c + r * stride + lanes) + load<Words>(start + lanes);
+    for (int v = 0; v < vectors; ++v) {
+      sum[r][v] = load<Words>(c + r * stride + v * lanes) + load<Words>(start + v * lanes);
+    }
   }
-  steps<rows>(words, c, stride, [&] { dots<rows>(sum, a, b); });
+  steps<rows>(words, c, stride, [&] { dots(sum, a, b); });
   for (int r = 0; r < rows; ++r) {
-    store(c + r * stride, sum[r][0]);
-    store(c + r * stride + lanes, sum[r][1]);
+    for (int v = 0; v < vectors; ++v) store(c + r * stride + v * lanes, sum[r][v]);
   }
 }
+
+#if defined(__AVX512VNNI__)
+
+// The sum of `k` int8.
+static std::uint32_t sum_i8(const std::int8_t* from, std::uint64_t k) {
+  const Words ones = spread(0x01010101u);
+  Words sum = {};
+  std::uint64_t p = 0;
+  for (; p + sizeof sum <= k; p += sizeof sum) sum = dot(sum, ones, load<Words>(from + p));
+  std::int8_t rest[sizeof sum] = {};
+  __builtin_memcpy(rest, from + p, k - p);
+  sum = dot(sum, ones, load<Words>(rest));
+  std::uint32_t total = 0;
+  for (int i = 0; i < lanes; ++i) total += sum[i];
+  return total;
+}
+
+// A as it is stored: it is the signed operand, and B, packed with the bias, the unsigned one.
+template <int rows, int vectors>
+static void tile_i8_rows(const std::int8_t* a, std::uint64_t stride_a, const std::uint32_t* b,
+                         std::uint64_t k, std::int32_t* c, std::uint64_t stride) {
+  Words sum[rows][vectors];
+  for (int r = 0; r < rows; ++r) {
+    const Words correction = spread(0u - 128 * sum_i8(a + r * stride_a, k));
+    for (int v = 0; v < vectors; ++v) {
+      sum[r][v] = load<Words>(c + r * stride + v * lanes) + correction;
+    }
+  }
+  const auto step = [&](auto at) {
+    Words y[vectors];
+    for (int v = 0; v < vectors; ++v) y[v] = load<Words>(b + v * lanes);
+    for (int r = 0; r < rows; ++r) {
+      const Words x = spread(at(r));
+      for (int v = 0; v < vectors; ++v) sum[r][v] = dot(sum[r][v], y[v], x);
+    }
+    b += tile_cols;
+  };
+  Direct<std::uint32_t> words(a, stride_a);
+  for (std::uint64_t w = 0; w < k / unit; ++w, words.next()) {
+    step([&](int r) { return words.at(r); });
+  }
+  if (k % unit != 0) {
+    step([&](int r) {
+      std::uint32_t word = 0;
+      __builtin_memcpy(&word, a + r * stride_a + k / unit * unit, k % unit);
+      return word;
+    });
+  }
+  for (int r = 0; r < rows; ++r) {
+    for (int v = 0; v < vectors; ++v) store(c + r * stride + v * lanes, sum[r][v]);
+  }
+}
+
+#endif
 
 struct Groups {
   const std::int32_t* start;
@@ -92,122 +176,155 @@ struct Groups {
   std::uint64_t words;
 };
 
-template <int rows>
-static void tile_i8x(const std::uint32_t* a, const std::uint32_t* b, Groups groups, float* c,
+template <int rows, int vectors>
+static void tile_i8x(Packed<std::uint32_t> a, const std::uint32_t* b, Groups groups, float* c,
                      std::uint64_t stride) {
+  // Side by side, where the rows of C would compete for the same places in the cache.
+  float accumulator[rows * vectors * lanes];
+  for (int r = 0; r < rows; ++r) {
+    __builtin_memcpy(accumulator + r * vectors * lanes, c + r * stride,
+                     vectors * lanes * sizeof *c);
+  }
   std::uint64_t next = 0;
   for (std::uint64_t left = groups.words; left != 0;) {
     const std::uint64_t words = least(left, group_words);
     left -= words;
-    Words sum[rows][2];
+    Words sum[rows][vectors];
     for (int r = 0; r < rows; ++r) {
-      sum[r][0] = load<Words>(groups.start);
-      sum[r][1] = load<Words>(groups.start + lanes);
+      for (int v = 0; v < vectors; ++v) sum[r][v] = load<Words>(groups.start + v * lanes);
     }
-    for (std::uint64_t w = 0; w < words; ++w) dots<rows>(sum, a, b);
-    for (int i = 0; i < 2; ++i) prefetch_next<rows>(c, stride, next++);
-    const Floats scale_b0 = load<Floats>(groups.scales_b);
-    const Floats scale_b1 = load<Floats>(groups.scales_b + lanes);
+    for (std::uint64_t w = 0; w < words; ++w) dots(sum, a, b);
+    prefetch_next<rows>(c, stride, next++);
     for (int r = 0; r < rows; ++r) {
       const Floats scale_a = spread(groups.scales_a[r]);
-      float* const to = c + r * stride;
-      const Floats c0 = fused(to_floats(sum[r][0]), scale_a * scale_b0, load<Floats>(to));
-      const Floats c1 = fused(to_floats(sum[r][1]), scale_a * scale_b1, load<Floats>(to + lanes));
-      // NaNs stay NaNs, so that the last group is time enough to make them the one.
-      store(to, left == 0 ? canonical(c0) : c0);
-      store(to + lanes, left == 0 ? canonical(c1) : c1);
+      for (int v = 0; v < vectors; ++v) {
+        float* const to = accumulator + (r * vectors + v) * lanes;
+        const Floats scale = scale_a * load<Floats>(groups.scales_b + v * lanes);
+        store(to, fused(to_floats(sum[r][v]), scale, load<Floats>(to)));
+      }
     }
     groups.start += tile_cols;
     groups.scales_a += tile_rows;
     groups.scales_b += tile_cols;
   }
-}
-
-// ---- blocks of tiles
-
-// Calls `run` with the tile of C at (row, col); where it hangs over the edge, with a copy of it.
-template <class T, class Run>
-VOLT_VECTOR void on_tile(T* c, std::uint64_t stride, std::uint64_t rows, std::uint64_t cols,
-                         Run run) {
-  const std::uint64_t height = rows > 4 ? tile_rows : rows > 2 ? 4 : rows;
-  if (rows == height && cols == tile_cols) {
-    run(height, c, stride);
-    return;
-  }
-  T edge[tile_rows * tile_cols] = {};
-  for (std::uint64_t r = 0; r < rows; ++r) {
-    __builtin_memcpy(edge + r * tile_cols, c + r * stride, cols * sizeof(T));
-  }
-  run(height, edge, std::uint64_t{tile_cols});
-  for (std::uint64_t r = 0; r < rows; ++r) {
-    __builtin_memcpy(c + r * stride, edge + r * tile_cols, cols * sizeof(T));
-  }
-}
-
-// B's tile stays in the first-level cache while A's tiles go by.
-template <class T, class Run>
-VOLT_VECTOR void on_block(T* c, std::uint64_t stride, std::uint64_t rows, std::uint64_t cols,
-                          Run run) {
-  for (std::uint64_t col = 0; col < cols; col += tile_cols) {
-    for (std::uint64_t row = 0; row < rows; row += tile_rows) {
-      on_tile(c + row * stride + col, stride, least(rows - row, tile_rows),
-              least(cols - col, tile_cols),
-              [&](std::uint64_t height, T* tile, std::uint64_t tile_stride) {
-                run(row / tile_rows, col / tile_cols, height, tile, tile_stride);
-              });
+  for (int r = 0; r < rows; ++r) {
+    for (int v = 0; v < vectors; ++v) {
+      store(c + r * stride + v * lanes,
+            canonical(load<Floats>(accumulator + (r * vectors + v) * lanes)));
     }
   }
 }
 
-#define VOLT_BY_HEIGHT(height, function, ...) \
-  switch (height) {                           \
-    case 1:                                   \
-      function<1>(__VA_ARGS__);               \
-      break;                                  \
-    case 2:                                   \
-      function<2>(__VA_ARGS__);               \
-      break;                                  \
-    case 4:                                   \
-      function<4>(__VA_ARGS__);               \
-      break;                                  \
-    default:                                  \
-      function<tile_rows>(__VA_ARGS__);       \
-      break;                                  \
+// ---- blocks of tiles
+
+template <int n>
+struct Constant {
+  static constexpr int value = n;
+};
+
+// Calls run(Constant<height>) where `height` is known only now.
+template <int most, class Run>
+VOLT_VECTOR void with_height(std::uint64_t height, Run run) {
+  if (height == most) {
+    run(Constant<most>{});
+  } else if constexpr (most > 1) {
+    with_height<most - 1>(height, run);
   }
+}
+
+// Calls run(rows, vectors, i, j, c, stride) for each tile of C: the i-th down and j-th across.
+// Where it hangs over the edge it gets a copy. B's tile stays in the first-level cache while A's go
+// by.
+template <class T, class Run>
+VOLT_VECTOR void on_tiles(T* c, std::uint64_t stride, std::uint64_t rows, std::uint64_t cols,
+                          Run run) {
+  for (std::uint64_t col = 0; col < cols; col += tile_cols) {
+    const std::uint64_t width = least(cols - col, tile_cols);
+    for (std::uint64_t row = 0; row < rows; row += tile_rows) {
+      const std::uint64_t i = row / tile_rows, j = col / tile_cols;
+      with_height<tile_rows>(least(rows - row, tile_rows), [&](auto height) {
+        T* const tile = c + row * stride + col;
+        if (width == tile_cols) return run(height, Constant<2>{}, i, j, tile, stride);
+        T edge[tile_rows * tile_cols] = {};
+        for (std::uint64_t r = 0; r < height.value; ++r) {
+          __builtin_memcpy(edge + r * tile_cols, tile + r * stride, width * sizeof(T));
+        }
+        if (width <= lanes) {
+          run(height, Constant<1>{}, i, j, edge, std::uint64_t{tile_cols});
+        } else {
+          run(height, Constant<2>{}, i, j, edge, std::uint64_t{tile_cols});
+        }
+        for (std::uint64_t r = 0; r < height.value; ++r) {
+          __builtin_memcpy(tile + r * stride, edge + r * tile_cols, width * sizeof(T));
+        }
+      });
+    }
+  }
+}
 
 static void block_f32(const float* a, const float* b, std::uint64_t k, float* c,
                       std::uint64_t stride, std::uint64_t rows, std::uint64_t cols) {
-  on_block(c, stride, rows, cols,
-           [&](std::uint64_t i, std::uint64_t j, std::uint64_t height, float* tile,
+  on_tiles(c, stride, rows, cols,
+           [&](auto height, auto vectors, std::uint64_t i, std::uint64_t j, float* tile,
                std::uint64_t tile_stride) {
-             VOLT_BY_HEIGHT(height, tile_f32, a + i * k * tile_rows, b + j * k * tile_cols, k, tile,
-                            tile_stride)
+             tile_f32<height.value, vectors.value>(Packed<float>{a + i * k * tile_rows},
+                                                   b + j * k * tile_cols, k, tile, tile_stride);
+           });
+}
+
+static void rows_f32(const float* a, std::uint64_t stride_a, const float* b, std::uint64_t k,
+                     float* c, std::uint64_t stride, std::uint64_t rows, std::uint64_t cols) {
+  on_tiles(c, stride, rows, cols,
+           [&](auto height, auto vectors, std::uint64_t i, std::uint64_t j, float* tile,
+               std::uint64_t tile_stride) {
+             tile_f32<height.value, vectors.value>(
+                 Direct<float>(a + i * tile_rows * stride_a, stride_a * sizeof *a),
+                 b + j * k * tile_cols, k, tile, tile_stride);
            });
 }
 
 static void block_i8(const std::uint32_t* a, const std::uint32_t* b, const std::int32_t* start,
                      std::uint64_t words, std::int32_t* c, std::uint64_t stride, std::uint64_t rows,
                      std::uint64_t cols) {
-  on_block(c, stride, rows, cols,
-           [&](std::uint64_t i, std::uint64_t j, std::uint64_t height, std::int32_t* tile,
+  on_tiles(c, stride, rows, cols,
+           [&](auto height, auto vectors, std::uint64_t i, std::uint64_t j, std::int32_t* tile,
                std::uint64_t tile_stride) {
-             VOLT_BY_HEIGHT(height, tile_i8, a + i * words * tile_rows, b + j * words * tile_cols,
-                            start + j * tile_cols, words, tile, tile_stride)
+             tile_i8<height.value, vectors.value>(Packed<std::uint32_t>{a + i * words * tile_rows},
+                                                  b + j * words * tile_cols, start + j * tile_cols,
+                                                  words, tile, tile_stride);
            });
 }
+
+#if defined(__AVX512VNNI__)
+static void rows_i8(const std::int8_t* a, std::uint64_t stride_a, const std::uint32_t* b,
+                    std::uint64_t k, std::int32_t* c, std::uint64_t stride, std::uint64_t rows,
+                    std::uint64_t cols) {
+  const std::uint64_t words = (k + unit - 1) / unit;
+  on_tiles(c, stride, rows, cols,
+           [&](auto height, auto vectors, std::uint64_t i, std::uint64_t j, std::int32_t* tile,
+               std::uint64_t tile_stride) {
+             tile_i8_rows<height.value, vectors.value>(a + i * tile_rows * stride_a, stride_a,
+                                                       b + j * words * tile_cols, k, tile,
+                                                       tile_stride);
+           });
+}
+#else
+constexpr decltype(Loops::rows_i8) rows_i8 = nullptr;
+#endif
 
 static void block_i8x(const std::uint32_t* a, const std::uint32_t* b, const std::int32_t* start,
                       const float* scales_a, const float* scales_b, std::uint64_t words, float* c,
                       std::uint64_t stride, std::uint64_t rows, std::uint64_t cols) {
   const std::uint64_t groups = (words + group_words - 1) / group_words;
-  on_block(c, stride, rows, cols,
-           [&](std::uint64_t i, std::uint64_t j, std::uint64_t height, float* tile,
+  on_tiles(c, stride, rows, cols,
+           [&](auto height, auto vectors, std::uint64_t i, std::uint64_t j, float* tile,
                std::uint64_t tile_stride) {
              const Groups of_tile = {start + j * groups * tile_cols,
                                      scales_a + i * groups * tile_rows,
                                      scales_b + j * groups * tile_cols, words};
-             VOLT_BY_HEIGHT(height, tile_i8x, a + i * words * tile_rows, b + j * words * tile_cols,
-                            of_tile, tile, tile_stride)
+             tile_i8x<height.value, vectors.value>(Packed<std::uint32_t>{a + i * words * tile_rows},
+                                                   b + j * words * tile_cols, of_tile, tile,
+                                                   tile_stride);
            });
 }
 
@@ -321,9 +438,14 @@ const Loops VOLT_JOIN(loops_, VOLT_ISA) = {
     pack_f32,
     pack_i8_a,
     pack_i8_b,
+    pack_i8_biased,
     block_f32,
+    rows_f32,
     block_i8,
+    rows_i8,
     block_i8x,
+    diagonal_f32,
+    diagonal_i8,
     quantise_row,
     quantise_columns,
     fill_f32,

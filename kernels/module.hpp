@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "backend.hpp"
 
-/// What a backend in a shared module exports, and how it is entered. The module lies beside the
-/// tools (or in ../lib) and is loaded when a GPU is first asked for; nothing else knows CUDA.
+/// What a backend in a shared module exports, and how it is entered. The module is loaded when a GPU
+/// is first asked for; nothing else knows CUDA.
 namespace volt::kernels {
 
 struct DeviceInfo {
@@ -33,5 +36,20 @@ constexpr const char* module_file = "libvolt_cuda.so";
 /// Names the layout of Backend and the arithmetic behind it: a digest of the kernels' sources, made
 /// by the build.
 const char* build_id();
+
+/// CUDA as this program finds it.
+struct Cuda {
+  const Backend* backend = nullptr;  ///< null when it cannot be used: `absent` says why
+  std::vector<DeviceInfo> devices;   ///< Options::device is a place in this list
+  std::uint32_t driver = 0;          ///< as in Module; 0 without a module
+  std::uint32_t runtime = 0;
+  /// A sentence: no module (this volt was built without CUDA), a module that does not load or is of
+  /// another build, no driver or one that is too old, no GPU. Empty when there is a backend.
+  std::string absent;
+};
+
+/// Looked for once, when first called: the module of the folder that this program lies in, else of
+/// ../lib/volt or ../kernels (a build tree) from there. It stays loaded.
+const Cuda& cuda();
 
 }  // namespace volt::kernels

@@ -176,7 +176,6 @@ static void pack_columns(std::uint32_t* to, const T* from, std::uint64_t stride,
   }
 }
 
-// Every word is xored with `flip`, those that stand for nothing as well.
 template <class T>
 static void pack(std::uint32_t* to, const Side& side, std::uint64_t count, std::uint64_t width,
                  std::uint64_t k, std::uint32_t flip) {
@@ -193,13 +192,22 @@ void pack_f32(float* to, const Side& side, std::uint64_t count, std::uint64_t wi
   pack<float>(reinterpret_cast<std::uint32_t*>(to), side, count, width, k, 0);
 }
 
+void pack_i8(std::uint32_t* to, const Side& side, std::uint64_t count, std::uint64_t width,
+             std::uint64_t k, std::uint32_t flip) {
+  pack<std::int8_t>(to, side, count, width, k, flip);
+}
+
 void pack_i8_a(std::uint32_t* to, const Side& side, std::uint64_t count, std::uint64_t k) {
-  pack<std::int8_t>(to, side, count, tile_rows, k, bias);
+  pack_i8(to, side, count, tile_rows, k, bias);
+}
+
+void pack_i8_biased(std::uint32_t* to, const Side& side, std::uint64_t count, std::uint64_t k) {
+  pack_i8(to, side, count, tile_cols, k, bias);
 }
 
 void pack_i8_b(std::uint32_t* to, std::int32_t* start, const Side& side, std::uint64_t count,
                std::uint64_t k, std::uint64_t words_per_group) {
-  pack<std::int8_t>(to, side, count, tile_cols, k, 0);
+  pack_i8(to, side, count, tile_cols, k, 0);
   const std::uint64_t words = (k + unit - 1) / unit;
   for (std::uint64_t first = 0; first < words; first += words_per_group, start += tile_cols) {
     const std::uint64_t end = least(first + words_per_group, words);

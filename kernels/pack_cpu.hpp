@@ -18,9 +18,13 @@ static inline std::uint64_t least(std::uint64_t a, std::uint64_t b) { return a <
 // The contracts are those of the rows of Loops with the same names.
 void pack_f32(float* to, const Side& side, std::uint64_t count, std::uint64_t width,
               std::uint64_t k);
+// Every word is xored with `flip`, those that stand for nothing as well.
+void pack_i8(std::uint32_t* to, const Side& side, std::uint64_t count, std::uint64_t width,
+             std::uint64_t k, std::uint32_t flip);
 void pack_i8_a(std::uint32_t* to, const Side& side, std::uint64_t count, std::uint64_t k);
 void pack_i8_b(std::uint32_t* to, std::int32_t* start, const Side& side, std::uint64_t count,
                std::uint64_t k, std::uint64_t words_per_group);
+void pack_i8_biased(std::uint32_t* to, const Side& side, std::uint64_t count, std::uint64_t k);
 
 }  // namespace VOLT_ISA
 }  // namespace volt::kernels

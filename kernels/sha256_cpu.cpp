@@ -3,8 +3,9 @@
 #include "sha256_cpu.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
+
+#include "sha256.hpp"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -14,18 +15,10 @@
 namespace volt::kernels {
 namespace {
 
-alignas(16) constexpr std::uint32_t constants[64] = {
-    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
-    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
-    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
-    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
-    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
-    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
-    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
-    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
-
 std::uint32_t big_endian(const std::uint8_t* p) {
-  return std::uint32_t{p[0]} << 24 | std::uint32_t{p[1]} << 16 | std::uint32_t{p[2]} << 8 | p[3];
+  std::uint32_t word;
+  std::memcpy(&word, p, sizeof word);
+  return swapped_bytes(word);
 }
 
 void put_big_endian(std::uint8_t* p, std::uint32_t value) {
@@ -57,7 +50,7 @@ __attribute__((target("sha,sse4.1,ssse3"))) void compress_sha_ni(std::uint32_t s
         now = _mm_sha256msg1_epu32(now, w[(i + 1) % 4]);
         now = _mm_sha256msg2_epu32(_mm_add_epi32(now, minus7), w[(i + 3) % 4]);
       }
-      const __m128i k = _mm_load_si128(reinterpret_cast<const __m128i*>(constants + 4 * i));
+      const __m128i k = _mm_load_si128(reinterpret_cast<const __m128i*>(sha256_constants + 4 * i));
       const __m128i sum = _mm_add_epi32(now, k);
       cdgh = _mm_sha256rnds2_epu32(cdgh, abef, sum);
       abef = _mm_sha256rnds2_epu32(abef, cdgh, _mm_shuffle_epi32(sum, 0x0e));
@@ -81,26 +74,14 @@ bool has_sha_ni() {
 }  // namespace
 
 void sha256_compress_scalar(std::uint32_t state[8], const std::uint8_t* data, std::size_t blocks) {
+  Sha256State s;
+  std::copy_n(state, 8, s.word);
   for (; blocks != 0; --blocks, data += 64) {
-    std::uint32_t w[64];
+    std::uint32_t w[16];
     for (int i = 0; i < 16; ++i) w[i] = big_endian(data + 4 * i);
-    for (int i = 16; i < 64; ++i) {
-      const std::uint32_t x = w[i - 15], y = w[i - 2];
-      w[i] = w[i - 16] + (std::rotr(x, 7) ^ std::rotr(x, 18) ^ x >> 3) + w[i - 7] +
-             (std::rotr(y, 17) ^ std::rotr(y, 19) ^ y >> 10);
-    }
-    std::uint32_t a = state[0], b = state[1], c = state[2], d = state[3];
-    std::uint32_t e = state[4], f = state[5], g = state[6], h = state[7];
-    for (int i = 0; i < 64; ++i) {
-      const std::uint32_t t1 = h + (std::rotr(e, 6) ^ std::rotr(e, 11) ^ std::rotr(e, 25)) +
-                               ((e & f) ^ (~e & g)) + constants[i] + w[i];
-      const std::uint32_t t2 =
-          (std::rotr(a, 2) ^ std::rotr(a, 13) ^ std::rotr(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
-      h = g, g = f, f = e, e = d + t1, d = c, c = b, b = a, a = t1 + t2;
-    }
-    state[0] += a, state[1] += b, state[2] += c, state[3] += d;
-    state[4] += e, state[5] += f, state[6] += g, state[7] += h;
+    sha256_block(s, w);
   }
+  std::copy_n(s.word, 8, state);
 }
 
 Sha256Compress sha256_compress_best() {
@@ -113,8 +94,7 @@ Sha256Compress sha256_compress_best() {
 
 void sha256(Sha256Compress compress, const std::uint8_t* prefix, std::size_t prefix_size,
             const std::uint8_t* data, std::size_t size, std::uint8_t digest[32]) {
-  std::uint32_t state[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
-                            0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+  Sha256State state;
   const std::uint64_t bits = (std::uint64_t{prefix_size} + size) * 8;
   std::uint8_t block[128] = {};  // what does not come as whole blocks of `data`
   std::size_t held = prefix_size;
@@ -124,12 +104,12 @@ void sha256(Sha256Compress compress, const std::uint8_t* prefix, std::size_t pre
     if (take != 0) std::memcpy(block + held, data, take);
     held += take, data += take, size -= take;
     if (held == 64) {
-      compress(state, block, 1);
+      compress(state.word, block, 1);
       held = 0;
     }
   }
   if (held == 0) {
-    compress(state, data, size / 64);
+    compress(state.word, data, size / 64);
     data += size / 64 * 64;
     held = size % 64;
     if (held != 0) std::memcpy(block, data, held);
@@ -139,8 +119,8 @@ void sha256(Sha256Compress compress, const std::uint8_t* prefix, std::size_t pre
   std::memset(block + held + 1, 0, padded - held - 1);
   put_big_endian(block + padded - 8, static_cast<std::uint32_t>(bits >> 32));
   put_big_endian(block + padded - 4, static_cast<std::uint32_t>(bits));
-  compress(state, block, padded / 64);
-  for (int i = 0; i < 8; ++i) put_big_endian(digest + 4 * i, state[i]);
+  compress(state.word, block, padded / 64);
+  for (int i = 0; i < 8; ++i) put_big_endian(digest + 4 * i, state.word[i]);
 }
 
 }  // namespace volt::kernels

@@ -25,6 +25,7 @@ typedef std::int32_t Ints __attribute__((vector_size(4 * lanes)));
 typedef std::uint32_t Words __attribute__((vector_size(4 * lanes)));  // sums wrap around
 
 #define VOLT_VECTOR __attribute__((always_inline)) static inline
+#define VOLT_MEMBER __attribute__((always_inline))
 
 template <class V>
 VOLT_VECTOR V load(const void* from) {

@@ -148,7 +148,7 @@ int main(int argc, char** argv) {
                   {"--challenge", &a.challenge, "FILE",
                    "your challenge, when the outputs are elsewhere"},
                   {"--proof", &a.proof, "FILE", "the prover's answer to it"},
-                  {"--device", &a.device, "NAME", "where to compute: auto or cpu", "device"},
+                  {"--device", &a.device, "NAME", "where to compute: auto, cpu, cuda:N or GPU-uuid", "device"},
                   {"--threads", &a.threads, "N",
                    "threads to compute with; changes no bit of any result", "threads"}},
       .verbs = {{"challenge",

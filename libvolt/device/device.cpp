@@ -10,6 +10,7 @@
 
 #include "libvolt/base/error.hpp"
 #include "libvolt/base/text.hpp"
+#include "libvolt/device/cuda.hpp"
 
 namespace volt::device {
 namespace {
@@ -36,15 +37,28 @@ unsigned usable_cores() {
   return static_cast<unsigned>(CPU_COUNT(&set));
 }
 
+bool is_gpu(std::string_view name) {
+  return name.starts_with("GPU-") ||
+         (name.starts_with("cuda:") && parse_unsigned(name.substr(5)).has_value());
+}
+
 void check_name(std::string_view name) {
-  if (name == "auto" || name == "cpu") return;
-  if (name.starts_with("cuda:") || name.starts_with("GPU-") || name == "cuda") {
-    throw Error(Exit::no_device,
-                "no device " + printable(name) + ": this volt computes on CPUs only",
-                "use --device cpu");
-  }
+  if (name == "auto" || name == "cpu" || is_gpu(name)) return;
   throw Error(Exit::usage, "no device is called \"" + printable(name) + "\"",
-              "devices are auto and cpu; gpu-run devices lists them");
+              "devices are auto, cpu, cuda:N and GPU-uuid; gpu-run devices lists them");
+}
+
+std::uint64_t most_of_memory() { return cpu_facts().memory_bytes / 10 * 9; }
+
+Facts gpu_facts(const CudaGpu& one, const std::string& driver, std::uint32_t version) {
+  Facts facts;
+  facts.backend = "cuda";
+  facts.name = one.gpu.name;
+  facts.driver = (driver.empty() ? "" : "nvidia " + driver + ", ") + "cuda " +
+                 std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+  facts.memory_bytes = one.gpu.memory_bytes;
+  facts.cores = one.multiprocessors;
+  return facts;
 }
 
 }  // namespace
@@ -86,14 +100,53 @@ Buffer::~Buffer() {
   if (buffer_ != nullptr) backend_->destroy(context_, buffer_);
 }
 
-Device::Device(const Wanted& wanted)
-    : backend_(&kernels::cpu()), memory_limit_(wanted.memory_bytes) {
+Device::Device(const Wanted& wanted) {
   check_name(wanted.device);
+  if (wanted.device == "auto") {
+    if (!open_any_gpu(wanted)) open_cpu(wanted);
+  } else if (wanted.device == "cpu") {
+    open_cpu(wanted);
+  } else {
+    open_named_gpu(wanted);
+  }
+}
+
+void Device::open_cpu(const Wanted& wanted) {
+  backend_ = &kernels::cpu();
   facts_ = cpu_facts();
   kernels::Options options;
   options.threads = wanted.threads != 0 ? wanted.threads : facts_.cores;
-  options.memory_limit = wanted.memory_bytes;
+  options.memory_limit = wanted.memory_bytes != 0 ? wanted.memory_bytes : most_of_memory();
+  host_memory_limit_ = options.memory_limit;
   check(backend_->open(options, &context_));
+}
+
+kernels::Status Device::open_gpu(const Wanted& wanted, const kernels::Cuda& cuda,
+                                 const CudaGpu& gpu, const std::string& driver) {
+  backend_ = cuda.backend;
+  facts_ = gpu_facts(gpu, driver, cuda.driver);
+  host_memory_limit_ = most_of_memory();
+  return backend_->open({wanted.threads, wanted.memory_bytes, *gpu.place}, &context_);
+}
+
+bool Device::open_any_gpu(const Wanted& wanted) {
+  const auto& cuda = kernels::cuda();
+  if (cuda.backend == nullptr) return false;
+  const auto listed = gpus();
+  for (const auto& gpu : by_use(cuda_gpus(cuda, listed))) {
+    if (open_gpu(wanted, cuda, gpu, listed.driver).code == kernels::Status::ok) return true;
+  }
+  return false;
+}
+
+void Device::open_named_gpu(const Wanted& wanted) {
+  const auto& cuda = kernels::cuda();
+  const auto listed = gpus();
+  const auto list = cuda_gpus(cuda, listed);
+  const auto status = open_gpu(wanted, cuda, find(list, wanted.device), listed.driver);
+  if (status.code != kernels::Status::ok) {
+    throw Error(Exit::no_device, wanted.device + " does not work: " + printable(status.text));
+  }
 }
 
 Device::~Device() { backend_->close(context_); }

@@ -8,24 +8,31 @@
 #include "kernels/backend.hpp"
 #include "libvolt/base/hex.hpp"
 
+namespace volt::kernels {
+struct Cuda;
+}
+
 namespace volt::device {
 
+struct CudaGpu;
+
 struct Facts {
-  std::string backend;  ///< "cpu"
-  std::string name;     ///< "AMD EPYC 9354P"
-  std::string driver;   ///< what runs it: "linux 6.1.0"
+  std::string backend;  ///< "cpu", "cuda"
+  std::string name;     ///< "AMD EPYC 9354P", "NVIDIA H200"
+  std::string driver;   ///< what runs it: "linux 6.1.0", "nvidia 580.65.06, cuda 13.0"
   std::uint64_t memory_bytes = 0;
-  unsigned cores = 0;
+  unsigned cores = 0;  ///< that this process may use; of a GPU its multiprocessors
 };
 
 struct Wanted {
-  std::string device = "auto";     ///< auto, cpu
+  std::string device = "auto";     ///< auto, cpu, cuda:N, GPU-uuid
   unsigned threads = 0;            ///< 0: one per core this process may use
-  std::uint64_t memory_bytes = 0;  ///< limit of the arena, 0: none
+  std::uint64_t memory_bytes = 0;  ///< limit of the device's memory, 0: what is usual for it
 };
 
-/// What a person asked for. Throws Error: usage when `name` is no device's name at all or `threads`
-/// passes 1024, no_device when there is no such device.
+/// What a person asked for. Throws Error (usage) when `name` is no device's name at all or
+/// `threads` passes 1024. That there is no such device, only opening it tells: CUDA is not for the
+/// process that holds keys.
 Wanted wanted(std::string_view name, std::uint64_t threads);
 
 /// What this machine has.
@@ -54,14 +61,16 @@ class Buffer {
 /// before it.
 class Device {
  public:
-  /// Throws Error (usage, no_device).
+  /// `auto` is the GPU with the least memory in use of those that work, else the CPU, which by
+  /// itself limits memory to nine tenths of the machine's. Throws Error (usage, no_device).
   explicit Device(const Wanted& wanted);
   ~Device();
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
 
   const Facts& facts() const { return facts_; }
-  std::uint64_t memory_limit() const { return memory_limit_; }  ///< bytes, 0: none
+  /// Bytes of the host's memory that a workload may fill; on a CPU this is the device's, too.
+  std::uint64_t host_memory_limit() const { return host_memory_limit_; }
   Buffer create(std::uint64_t bytes);
   Buffer borrow(ByteView host);  ///< the memory must outlive the buffer
   void download(const Buffer& buffer, std::uint8_t* host, std::uint64_t bytes);
@@ -76,10 +85,16 @@ class Device {
 
  private:
   static void check(kernels::Status status);
-  const kernels::Backend* backend_;
+  void open_cpu(const Wanted& wanted);
+  kernels::Status open_gpu(const Wanted& wanted, const kernels::Cuda& cuda, const CudaGpu& gpu,
+                           const std::string& driver);
+  bool open_any_gpu(const Wanted& wanted);
+  void open_named_gpu(const Wanted& wanted);
+
+  const kernels::Backend* backend_ = nullptr;
   kernels::Context* context_ = nullptr;
   Facts facts_;
-  std::uint64_t memory_limit_;
+  std::uint64_t host_memory_limit_ = 0;
 };
 
 }  // namespace volt::device

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "libvolt/proof/algebra.hpp"
 
-#include <cstring>
+#include <algorithm>
+#include <array>
 #include <vector>
 
 #include "libvolt/base/error.hpp"
@@ -10,70 +11,143 @@
 namespace volt::proof {
 namespace {
 
-__extension__ using Wide = __int128;
-using Vector = std::vector<std::uint64_t>;  ///< canonical field elements, below p
+__extension__ using Wide = unsigned __int128;
+__extension__ using SignedWide = __int128;
 
-constexpr std::uint64_t p = 0xffff'ffff'0000'0001;
+constexpr std::uint64_t p = 0xffff'ffff'0000'0001;  // 2^64 = 2^32 - 1 modulo p
+constexpr std::uint64_t vectors = 2;
+constexpr std::uint64_t digits = 8;                // to the base of 256, from -128 to 127
+constexpr std::uint64_t width = vectors * digits;  // of the narrow products
 
-/// Sums of up to 2^31 products of a 32-bit integer and a field element stay within a Wide, so that
-/// each sum is reduced once.
-std::uint64_t reduced(Wide sum) {
-  const Wide rest = sum % static_cast<Wide>(p);
-  return static_cast<std::uint64_t>(rest < 0 ? rest + static_cast<Wide>(p) : rest);
+/// A field element for each vector, canonical.
+using Pair = std::array<std::uint64_t, vectors>;
+using Pairs = std::vector<Pair>;
+
+/// For any value below 2^96.
+std::uint64_t reduced(Wide value) {
+  constexpr std::uint64_t fold = 0xffff'ffff;
+  Wide sum = static_cast<std::uint64_t>(value) + (value >> 64) * fold;
+  while (sum >> 64 != 0) sum = static_cast<std::uint64_t>(sum) + (sum >> 64) * fold;
+  const auto rest = static_cast<std::uint64_t>(sum);
+  return rest >= p ? rest - p : rest;
 }
 
-template <class Integer>
-Integer element(ByteView matrix, std::uint64_t index) {
-  Integer value;
-  std::memcpy(&value, matrix.data() + index * sizeof value, sizeof value);
-  return value;
+std::uint64_t times(std::uint64_t element, std::uint64_t factor) {
+  const Wide product = static_cast<Wide>(element) * factor;
+  const Wide high = product >> 64;  // 2^64 = 2^32 - 1 twice: once here, once in `reduced`
+  return reduced(static_cast<std::uint64_t>(product) + high * 0xffff'ffff);
 }
 
-/// The product of a stored rows x cols matrix, or of its transpose, and a vector.
-template <class Integer>
-Vector times(ByteView matrix, std::uint64_t rows, std::uint64_t cols, bool transposed,
-             const Vector& vector) {
-  std::vector<Wide> sums(transposed ? cols : rows);
-  for (std::uint64_t r = 0; r < rows; ++r) {
-    for (std::uint64_t c = 0; c < cols; ++c) {
-      const Wide value = element<Integer>(matrix, r * cols + c);
-      if (transposed) {
-        sums[c] += value * static_cast<Wide>(vector[r]);
-      } else {
-        sums[r] += value * static_cast<Wide>(vector[c]);
+/// Digits of an integer that is `element` modulo p. Those of a number above 0x7f7f... would need a
+/// ninth: there it is element - p, whose ninth is lost with 2^64.
+void put_digits(std::uint64_t element, std::int8_t* to) {
+  constexpr std::uint64_t most = 0x7f7f'7f7f'7f7f'7f7f;
+  std::uint64_t rest = element <= most ? element : element - p;
+  for (std::uint64_t i = 0; i < digits; ++i) {
+    to[i] = static_cast<std::int8_t>(static_cast<std::uint8_t>(rest));
+    rest = (rest >> 8) + (to[i] < 0 ? 1 : 0);
+  }
+}
+
+/// Rows of digits of elements times 1, 256, ... `weights` of them each.
+std::vector<std::int8_t> digits_of(const Pairs& elements, std::uint64_t weights) {
+  std::vector<std::int8_t> rows(elements.size() * weights * width);
+  std::int8_t* to = rows.data();
+  for (Pair element : elements) {
+    for (std::uint64_t w = 0; w < weights; ++w) {
+      for (auto& e : element) {
+        put_digits(e, to);
+        e = times(e, 256);
+        to += digits;
       }
     }
   }
-  Vector result;
-  result.reserve(sums.size());
-  for (const Wide sum : sums) result.push_back(reduced(sum));
+  return rows;
+}
+
+/// Adds rows of sums, one for each digit, to the elements that they belong to.
+void add(Pairs& to, const std::vector<std::int32_t>& sums) {
+  for (std::size_t i = 0; i < to.size(); ++i) {
+    for (std::uint64_t v = 0; v < vectors; ++v) {
+      const std::int32_t* const row = sums.data() + i * width + v * digits;
+      Wide value = static_cast<Wide>(p) << 24;  // above 2^87, so that nothing falls below 0
+      for (std::uint64_t d = digits; d-- > 0;) {
+        value += static_cast<Wide>(static_cast<SignedWide>(row[d]) * (SignedWide{1} << (8 * d)));
+      }
+      to[i][v] = reduced(value + to[i][v]);
+    }
+  }
+}
+
+/// The longest part of a sum at a time that int32 holds.
+template <class Part>
+void in_parts(std::uint64_t count, std::uint64_t most, Part part) {
+  for (std::uint64_t first = 0; first < count; first += most) {
+    part(first, std::min(most, count - first));
+  }
+}
+
+constexpr std::uint64_t most_summed = std::uint64_t{1} << 16;
+
+/// The product of a stored rows x cols int8 matrix, or of its transpose, and the vectors.
+Pairs product(device::Device& device, ByteView matrix, std::uint64_t rows, std::uint64_t cols,
+              bool transposed, const Pairs& r) {
+  const auto rows_of_digits = digits_of(r, 1);
+  Pairs result(transposed ? cols : rows);
+  in_parts(r.size(), most_summed, [&](std::uint64_t first, std::uint64_t count) {
+    add(result, workload::narrow_product(device, matrix, rows, cols, transposed, first, count,
+                                         rows_of_digits, width));
+  });
+  return result;
+}
+
+/// The product of a rows x cols int32 matrix and the vectors.
+Pairs product_i32(device::Device& device, ByteView matrix, std::uint64_t rows, std::uint64_t cols,
+                  const Pairs& r) {
+  const auto rows_of_digits = digits_of(r, 4);
+  Pair offset = {};  // what the limbs leave out: 0x808080 of every element
+  for (const auto& element : r) {
+    for (std::uint64_t v = 0; v < vectors; ++v) {
+      offset[v] = reduced(static_cast<Wide>(offset[v]) + times(element[v], 0x808080));
+    }
+  }
+  Pairs result(rows, offset);
+  in_parts(cols, most_summed / 4, [&](std::uint64_t first, std::uint64_t count) {
+    add(result, workload::narrow_limb_product(device, matrix, rows, cols, first, count,
+                                              rows_of_digits, width));
+  });
   return result;
 }
 
 }  // namespace
 
 std::optional<std::uint64_t> freivalds(const workload::Geometry& geometry, ByteView a, ByteView b,
-                                       ByteView c, const Digest& seed, Sink& sink,
-                                       std::stop_token stop) {
+                                       ByteView c, const Digest& seed, device::Device& device,
+                                       Sink& sink, std::stop_token stop) {
   const auto& g = geometry;
-  constexpr std::uint64_t vectors = 2;
   if (g.units() == 0) return std::nullopt;  // there may be 2^60 empty rows
-  crypto::Expansion expansion(seed);
-  for (std::uint64_t v = 0; v < vectors; ++v) {
-    sink.send(Progress{"algebra", v, vectors, "vectors"});
-    Vector r(g.n);
-    for (auto& entry : r) entry = expansion.below(p);
-    const Vector br = g.transpose_b ? times<std::int8_t>(b, g.n, g.k, true, r)
-                                    : times<std::int8_t>(b, g.k, g.n, false, r);
-    const Vector abr = g.transpose_a ? times<std::int8_t>(a, g.k, g.m, true, br)
-                                     : times<std::int8_t>(a, g.m, g.k, false, br);
-    const Vector cr = times<std::int32_t>(c, g.m, g.n, false, r);
-    for (std::uint64_t i = 0; i < g.m; ++i) {
-      if (abr[i] != cr[i]) return i;
-    }
+  std::uint64_t done = 0;
+  const auto step = [&] {
     if (stop.stop_requested()) throw Error(Exit::interrupted, "interrupted");
+    sink.send(Progress{"algebra", done++, 3, "products"});
+  };
+  crypto::Expansion expansion(seed);
+  Pairs r(g.n);
+  for (std::uint64_t v = 0; v < vectors; ++v) {
+    for (auto& entry : r) entry[v] = expansion.below(p);
   }
-  sink.send(Progress{"algebra", vectors, vectors, "vectors"});
+  step();
+  const Pairs br = g.transpose_b ? product(device, b, g.n, g.k, true, r)
+                                 : product(device, b, g.k, g.n, false, r);
+  step();
+  const Pairs abr = g.transpose_a ? product(device, a, g.k, g.m, true, br)
+                                  : product(device, a, g.m, g.k, false, br);
+  step();
+  const Pairs cr = product_i32(device, c, g.m, g.n, r);
+  step();
+  for (std::uint64_t i = 0; i < g.m; ++i) {
+    if (abr[i] != cr[i]) return i;
+  }
   return std::nullopt;
 }
 

@@ -84,8 +84,9 @@ class CommandRun {
       const auto& most = job_.limits.disk_bytes;
       if (most && scratch.disk_bytes(*most) > *most) {
         host::remove_tree(scratch.folder());
-        attempt_.sink().send(Log{Log::Level::warning, "the program's files are removed: they take "
-                                                      "more than [limits] disk"});
+        attempt_.sink().send(Log{Log::Level::warning,
+                                 "the program's files are removed: they take "
+                                 "more than [limits] disk"});
       }
       throw;
     }

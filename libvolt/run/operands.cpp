@@ -129,14 +129,15 @@ std::vector<Digest> Bench::leaves(ByteView bytes, std::string_view what) {
   constexpr std::uint64_t piece = std::uint64_t{64} << 20;  // whole pages, a moment's work
   std::vector<Digest> leaves(tensor::page_count(bytes.size()));
   static_assert(sizeof(Digest) == 32);
-  const auto buffer = device_.borrow(bytes);
   for (std::uint64_t offset = 0; offset < bytes.size(); offset += piece) {
     if (bytes.size() > piece) {
       sink_.send(Progress{"digest of " + std::string(what), offset, bytes.size(), "bytes"});
     }
+    const std::uint64_t size = std::min<std::uint64_t>(piece, bytes.size() - offset);
+    // A piece at a time: a device with memory of its own copies what it borrows.
+    const auto buffer = device_.borrow(bytes.subspan(offset, size));
     device_.call(&kernels::Backend::page_digests, static_cast<const kernels::Buffer*>(buffer.get()),
-                 offset, std::min<std::uint64_t>(piece, bytes.size() - offset),
-                 leaves[offset / tensor::page_bytes].bytes.data());
+                 std::uint64_t{0}, size, leaves[offset / tensor::page_bytes].bytes.data());
   }
   return leaves;
 }

@@ -47,8 +47,8 @@ void link(const std::string& target, const host::Path& path) {
 
 }  // namespace
 
-Scratch::Scratch(const host::Path& folder, const schema::Job& job, const std::vector<inputs::Found>& found,
-                 std::stop_token stop)
+Scratch::Scratch(const host::Path& folder, const schema::Job& job,
+                 const std::vector<inputs::Found>& found, std::stop_token stop)
     : folder_(std::filesystem::absolute(folder).lexically_normal()) {
   if (!is_utf8(folder_.string())) {
     throw Error(Exit::usage, host::shown(folder_) + " is not UTF-8",

@@ -116,7 +116,7 @@ Value::Object do_run(const Request& request, Sink& sink, const Say& say) {
   workload::Product product(geometry, a.elements(), b.elements(), bench.device());
   PageTeller teller(bench, say);
   const std::uint64_t row_bytes = 4 * geometry.n;
-  const std::uint64_t step = workload::rows_per_step(geometry);
+  const std::uint64_t step = product.rows_per_step();
   // Pages end within rows: the row of the first page not yet told is computed once more.
   std::uint64_t row = row_bytes == 0 ? geometry.m : done_bytes / row_bytes;
   std::uint64_t skip = done_bytes - row * row_bytes;
@@ -177,8 +177,8 @@ Value::Object do_replay(const Request& request, Sink& sink, const Say& say) {
   if (how == "all") {
     mismatch = proof::replay_all(geometry, product, c.elements(), sink, {});
   } else if (how == "algebra") {
-    const auto row =
-        proof::freivalds(geometry, a.elements(), b.elements(), c.elements(), seed, sink, {});
+    const auto row = proof::freivalds(geometry, a.elements(), b.elements(), c.elements(), seed,
+                                      bench.device(), sink, {});
     cost = proof::freivalds_multiply_adds(geometry);
     if (row) {
       // The algebra names a row; replaying it names the element.

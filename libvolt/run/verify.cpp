@@ -265,7 +265,7 @@ class Verification {
       how = How::all;
     const Digest seed = proof::challenge_seed(receipt(), crypto::random_digest());
 
-    Task task = task_for("replay", job_, options_.device);
+    Task task = task_for("replay", job_, how == How::all ? options_.device : for_a_few());
     task.request.emplace_back("how", how == How::all       ? "all"
                                      : how == How::algebra ? "algebra"
                                                            : "sample");
@@ -284,6 +284,13 @@ class Verification {
       if (error.code() != Exit::verification_failed && error.code() != Exit::usage) throw;
       verdict_.set("output", Answer::fails, reason(error));
     }
+  }
+
+  /// Where to compute a few elements: to take the operands to a GPU costs more than that.
+  device::Wanted for_a_few() const {
+    device::Wanted wanted = options_.device;
+    if (wanted.device == "auto") wanted.device = "cpu";
+    return wanted;
   }
 
   void run_again(const InputFiles& files) {
@@ -338,7 +345,7 @@ class Verification {
     const host::Fd proof_file = host::open_file(options_.proof);
     try {
       const auto [challenge, digest, asker] = own_challenge();
-      Task task = task_for("openings", job_, options_.device);
+      Task task = task_for("openings", job_, for_a_few());
       task.request.emplace_back("receipt", loaded_->receipt.payload);
       task.request.emplace_back("challenge", digest.hex());
       task.request.emplace_back("seed", challenge.seed.hex());

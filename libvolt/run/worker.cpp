@@ -72,8 +72,7 @@ int wait_ms(const std::optional<Clock::time_point>& deadline) {
 
 }  // namespace
 
-Task task_for(std::string_view name, const schema::Job& job, device::Wanted device) {
-  if (device.memory_bytes == 0) device.memory_bytes = device::cpu_facts().memory_bytes / 10 * 9;
+Task task_for(std::string_view name, const schema::Job& job, const device::Wanted& device) {
   return {{{"task", name},
            {"job", schema::to_value(job)},
            {"device", doc::Value::Object{{"name", device.device},

@@ -35,7 +35,7 @@ struct Task {
 
 /// A task with the job and the device in it, whose memory is limited to nine tenths of the
 /// machine's unless `device` says otherwise.
-Task task_for(std::string_view name, const schema::Job& job, device::Wanted device);
+Task task_for(std::string_view name, const schema::Job& job, const device::Wanted& device);
 
 /// How the caller wants to be interrupted.
 struct Interrupt {

@@ -14,6 +14,7 @@ namespace {
 
 using kernels::Backend;
 using kernels::Form;
+using kernels::Lines;
 using kernels::Matrix;
 using kernels::Quantised;
 
@@ -125,11 +126,11 @@ Bytes generate(const schema::Seeded& seeded, tensor::Dtype dtype, std::string_vi
                device::Device& device) {
   const tensor::Description description{dtype, seeded.shape};
   tensor::check(description, operand);
-  // The elements live in the host's memory, which here is the device's.
-  if (device.memory_limit() != 0 && description.bytes() > device.memory_limit()) {
+  // The elements live in the host's memory, whatever makes them.
+  if (description.bytes() > device.host_memory_limit()) {
     throw Error(Exit::no_device,
                 "input " + std::string(operand) + " takes " + format_memory(description.bytes()) +
-                    ", the limit is " + format_memory(device.memory_limit()),
+                    ", the limit is " + format_memory(device.host_memory_limit()),
                 "give the job more with [limits] memory, or use a device with more");
   }
   const auto stream =
@@ -166,6 +167,18 @@ Matrix Product::part_of_b(std::uint64_t col, std::uint64_t cols) const {
   const auto& g = geometry_;
   return g.transpose_b ? part(whole(b_, g.n, g.k), col, cols, 0, g.k)
                        : part(whole(b_, g.k, g.n), 0, g.k, col, cols);
+}
+
+std::uint64_t Product::rows_per_step() const {
+  const double multiply_adds = device_.facts().backend == "cuda" ? 4e11 : 2e9;
+  const double per_row =
+      std::max(1.0, static_cast<double>(geometry_.n) * static_cast<double>(geometry_.k));
+  // Below 32 rows the packing of B would cost more than the product.
+  const auto rows = static_cast<std::uint64_t>(std::clamp(multiply_adds / per_row, 32.0, 65'536.0));
+  // Rows that are very long are few at a time: a step is held in memory.
+  constexpr std::uint64_t step_bytes = std::uint64_t{64} << 20;
+  const std::uint64_t fitting = step_bytes / std::max<std::uint64_t>(1, 4 * geometry_.n);
+  return std::clamp<std::uint64_t>(fitting, 1, rows);
 }
 
 void Product::tile(std::uint64_t row, std::uint64_t rows, std::uint64_t col, std::uint64_t cols,
@@ -219,16 +232,100 @@ void Product::tile_i8x(std::uint64_t row, std::uint64_t rows, std::uint64_t col,
   device_.call(&Backend::matmul_i8x, form_, a, b, c);
 }
 
-std::uint64_t rows_per_step(const Geometry& geometry) {
-  constexpr double multiply_adds = 2e9;
-  const double per_row =
-      std::max(1.0, static_cast<double>(geometry.n) * static_cast<double>(geometry.k));
-  // Below 32 rows the packing of B would cost more than the product.
-  const auto rows = static_cast<std::uint64_t>(std::clamp(multiply_adds / per_row, 32.0, 65'536.0));
-  // Rows that are very long are few at a time: a step is held in memory.
-  constexpr std::uint64_t step_bytes = std::uint64_t{64} << 20;
-  const std::uint64_t fitting = step_bytes / std::max<std::uint64_t>(1, 4 * geometry.n);
-  return std::clamp<std::uint64_t>(fitting, 1, rows);
+void Product::elements(std::span<const std::uint64_t> units, std::uint8_t* out) {
+  constexpr std::uint64_t most_bytes = std::uint64_t{32} << 20;  // of rows of A, and as many of B
+  const std::uint64_t size = tensor::size_of(geometry_.input_dtype());
+  const std::uint64_t most =
+      std::max<std::uint64_t>(1, most_bytes / std::max<std::uint64_t>(1, size * geometry_.k));
+  for (std::uint64_t first = 0; first < units.size(); first += most) {
+    diagonal(units.subspan(first, std::min(most, units.size() - first)), out + 4 * first);
+  }
+}
+
+void Product::diagonal(std::span<const std::uint64_t> units, std::uint8_t* out) {
+  const auto& g = geometry_;
+  const std::uint64_t count = units.size();
+  const auto width = static_cast<std::uint32_t>(tensor::size_of(g.input_dtype()));
+  std::vector<std::uint64_t> rows, cols;
+  for (const std::uint64_t unit : units) {
+    rows.push_back(unit / g.n);
+    cols.push_back(unit % g.n);
+  }
+  // Lines keep the direction in which they are stored.
+  const auto select = [&](const Matrix& from, bool as_rows, const std::vector<std::uint64_t>& index,
+                          device::Buffer& memory) {
+    memory = device_.create(width * count * g.k);
+    const Matrix to = as_rows ? whole(memory, count, g.k) : whole(memory, g.k, count);
+    device_.call(&Backend::select, as_rows ? Lines::rows : Lines::columns, width, from,
+                 index.data(), to);
+    return to;
+  };
+  device::Buffer a_memory, b_memory;
+  const Matrix a = select(part_of_a(0, g.m), !g.transpose_a, rows, a_memory);
+  const Matrix b = select(part_of_b(0, g.n), g.transpose_b, cols, b_memory);
+  const Form form = form_ == Form::atb   ? Form::atb_diagonal
+                    : form_ == Form::abt ? Form::abt_diagonal
+                                         : Form::ab_diagonal;
+  const auto result = device_.create(4 * count);
+  const Matrix c = whole(result, count, 1);
+  if (g.profile == "i8x") {
+    Int8 a_int8, b_int8;
+    const Quantised x = quantise(a, g.transpose_a, a_int8);
+    const Quantised y = quantise(b, !g.transpose_b, b_int8);
+    device_.call(&Backend::matmul_i8x, form, x, y, c);
+  } else {
+    device_.call(g.profile == "i8" ? &Backend::matmul_i8 : &Backend::matmul_f32x, form, a, b, c);
+  }
+  device_.download(result, out, 4 * count);
+}
+
+namespace {
+
+ByteView bytes_of(std::span<const std::int8_t> values) {
+  return {reinterpret_cast<const std::uint8_t*>(values.data()), values.size()};
+}
+
+}  // namespace
+
+std::vector<std::int32_t> narrow_product(device::Device& device, ByteView m, std::uint64_t rows,
+                                         std::uint64_t cols, bool transposed, std::uint64_t first,
+                                         std::uint64_t count, std::span<const std::int8_t> d,
+                                         std::uint64_t width) {
+  const std::uint64_t lines = transposed ? cols : rows;
+  const auto left = device.borrow(m), right = device.borrow(bytes_of(d));
+  const auto result = device.create(4 * lines * width);
+  const Matrix all = whole(left, rows, cols);
+  device.call(&Backend::matmul_i8, transposed ? Form::atb : Form::ab,
+              transposed ? part(all, first, count, 0, cols) : part(all, 0, rows, first, count),
+              part(whole(right, d.size() / width, width), first, count, 0, width),
+              whole(result, lines, width));
+  std::vector<std::int32_t> out(lines * width);
+  device.download(result, reinterpret_cast<std::uint8_t*>(out.data()), 4 * out.size());
+  return out;
+}
+
+std::vector<std::int32_t> narrow_limb_product(device::Device& device, ByteView m,
+                                              std::uint64_t rows, std::uint64_t cols,
+                                              std::uint64_t first, std::uint64_t count,
+                                              std::span<const std::int8_t> d, std::uint64_t width) {
+  constexpr std::uint64_t block_bytes = std::uint64_t{1} << 20;  // stays in a cache in between
+  const std::uint64_t step =
+      std::clamp<std::uint64_t>(block_bytes / std::max<std::uint64_t>(1, 4 * cols), 1, rows);
+  const auto from = device.borrow(m), right = device.borrow(bytes_of(d));
+  const auto limbs = device.create(4 * step * cols), result = device.create(4 * rows * width);
+  const Matrix digits = part(whole(right, d.size() / width, width), 4 * first, 4 * count, 0, width);
+  for (std::uint64_t row = 0; row < rows; row += step) {
+    const std::uint64_t these = std::min(step, rows - row);
+    device.call(&Backend::map, kernels::Function::limbs,
+                static_cast<const kernels::Buffer*>(from.get()), row * cols, limbs.get(),
+                std::uint64_t{0}, these * cols);
+    device.call(&Backend::matmul_i8, Form::ab,
+                part(whole(limbs, these, 4 * cols), 0, these, 4 * first, 4 * count), digits,
+                part(whole(result, rows, width), row, these, 0, width));
+  }
+  std::vector<std::int32_t> out(rows * width);
+  device.download(result, reinterpret_cast<std::uint8_t*>(out.data()), 4 * out.size());
+  return out;
 }
 
 std::string graymap(const Geometry& geometry, ByteView c) {

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "libvolt/base/hex.hpp"
 #include "libvolt/device/device.hpp"
@@ -59,6 +61,14 @@ class Product {
   void tile(std::uint64_t row, std::uint64_t rows, std::uint64_t col, std::uint64_t cols,
             std::uint8_t* out);
 
+  /// Computes single elements, 4 bytes each into `out`: the diagonal of the product of their rows
+  /// of A and their columns of B.
+  void elements(std::span<const std::uint64_t> units, std::uint8_t* out);
+
+  /// Rows of C that make about a twentieth of a second of work on a fast device of this kind, so
+  /// that progress, checkpoints and cancelling stay fine.
+  std::uint64_t rows_per_step() const;
+
  private:
   kernels::Matrix part_of_a(std::uint64_t row, std::uint64_t rows) const;
   kernels::Matrix part_of_b(std::uint64_t col, std::uint64_t cols) const;
@@ -67,6 +77,7 @@ class Product {
     device::Buffer quants, scales;
   };
   kernels::Quantised quantise(const kernels::Matrix& x, bool k_is_rows, Int8& memory);
+  void diagonal(std::span<const std::uint64_t> units, std::uint8_t* out);
   void tile_i8x(std::uint64_t row, std::uint64_t rows, std::uint64_t col, std::uint64_t cols,
                 const kernels::Matrix& c);
 
@@ -77,9 +88,20 @@ class Product {
   Int8 b_int8_;  ///< all of B for i8x, kept from one tile of full width to the next
 };
 
-/// Rows of C that make about a twentieth of a second of work on a fast CPU, so that progress,
-/// checkpoints and cancelling stay fine.
-std::uint64_t rows_per_step(const Geometry& geometry);
+/// M * D, or M^T * D, row-major, over part of the summed extent: elements [first, first + count),
+/// at most 131,071, of each row (or column) of the int8 matrix M, rows x cols, by the same rows of
+/// D, which is dense and has `width` columns.
+std::vector<std::int32_t> narrow_product(device::Device& device, ByteView m, std::uint64_t rows,
+                                         std::uint64_t cols, bool transposed, std::uint64_t first,
+                                         std::uint64_t count, std::span<const std::int8_t> d,
+                                         std::uint64_t width);
+
+/// The same for an int32 matrix as four int8 an element (kernels::Function::limbs): D has four rows
+/// for each element of M's rows.
+std::vector<std::int32_t> narrow_limb_product(device::Device& device, ByteView m,
+                                              std::uint64_t rows, std::uint64_t cols,
+                                              std::uint64_t first, std::uint64_t count,
+                                              std::span<const std::int8_t> d, std::uint64_t width);
 
 /// C as a binary portable graymap: rintf, clamped to 0..255, NaN black.
 std::string graymap(const Geometry& geometry, ByteView c);

@@ -60,7 +60,7 @@ TEST_CASE("a stream may be filled in any pieces, to any place, by any number of 
   VOLT_OK(reference.table.fill_i8(reference.context, rb, 0, count + 8, seed, 7, 0));
   const auto floats = bits_of(reference.get<float>(rf, count + 8));
   const auto bytes = reference.get<std::int8_t>(rb, count + 8);
-  for (const Backend& backend : cpu_variants()) {
+  for (const Backend& backend : fast_backends()) {
     CAPTURE(std::string(backend.name));
     for (std::uint32_t threads : {1u, 3u}) {
       for (std::uint64_t first = 0; first < 8; first += 1 + 2 * (threads - 1)) {

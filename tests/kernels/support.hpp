@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "kernels/backend.hpp"
-#include "kernels/variants.hpp"
 
 namespace volt::kernels::test {
 
@@ -30,13 +29,12 @@ inline std::string text_of(Status status) { return status.text == nullptr ? "" :
     CHECK(::volt::kernels::test::text_of(s_) == expected_text); \
   } while (false)
 
-/// All tables: the reference first, then each instruction set of this CPU, then cpu().
-inline std::vector<Backend> all_backends() {
-  std::vector<Backend> all = {cpu_reference()};
-  for (const Backend& variant : cpu_variants()) all.push_back(variant);
-  all.push_back(cpu());
-  return all;
-}
+/// The backends that this program tests: first the reference, then what has to give the same bits.
+/// test_kernels has those of the CPU, test_emulated those of GPUs in the emulator.
+std::vector<Backend> all_backends();
+
+/// Those but the reference.
+std::vector<Backend> fast_backends();
 
 /// A context and everything made in it.
 class Session {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "kernels/variants.hpp"
 #include "support.hpp"
 
 namespace volt::kernels::test {
@@ -62,16 +63,18 @@ struct Place {
   std::uint64_t rows = 0, cols = 0, stride = 0, offset = 0, size = 0;
 };
 
+// Whether k runs down the rows of A, or of B.
+bool down_a(Form form) { return form == Form::atb || form == Form::atb_diagonal; }
+bool down_b(Form form) { return form != Form::abt && form != Form::abt_diagonal; }
+
 struct Case {
   Case(Random& random, std::uint64_t m, std::uint64_t n, std::uint64_t k, Form f, bool wild)
       : form(f),
-        a(f == Form::atb ? Place(random, k, m) : Place(random, m, k)),
-        b(f == Form::abt ? Place(random, n, k) : Place(random, k, n)),
-        c(random, m, n),
-        scales_a(f == Form::atb ? Place(random, (k + 127) / 128, m)
-                                : Place(random, m, (k + 127) / 128)),
-        scales_b(f == Form::abt ? Place(random, n, (k + 127) / 128)
-                                : Place(random, (k + 127) / 128, n)),
+        a(down_a(f) ? Place(random, k, m) : Place(random, m, k)),
+        b(down_b(f) ? Place(random, k, n) : Place(random, n, k)),
+        c(random, m, f >= Form::ab_diagonal ? 1 : n),
+        scales_a(down_a(f) ? Place(random, (k + 127) / 128, m) : Place(random, m, (k + 127) / 128)),
+        scales_b(down_b(f) ? Place(random, (k + 127) / 128, n) : Place(random, n, (k + 127) / 128)),
         fa(floats(random, a.size, wild)),
         fb(floats(random, b.size, wild)),
         fc(floats(random, c.size, wild)),
@@ -94,9 +97,9 @@ struct Case {
     VOLT_OK(backend.matmul_f32x(s.context, form, a.in(s.put(fa)), b.in(s.put(fb)), c.in(f32x)));
     VOLT_OK(backend.matmul_i8(s.context, form, a.in(int_a), b.in(int_b), c.in(i8)));
     const Quantised x = {a.in(int_a), scales_a.in(s.put(fsa)),
-                         form == Form::atb ? Quantised::along_rows : Quantised::along_cols};
+                         down_a(form) ? Quantised::along_rows : Quantised::along_cols};
     const Quantised y = {b.in(int_b), scales_b.in(s.put(fsb)),
-                         form == Form::abt ? Quantised::along_cols : Quantised::along_rows};
+                         down_b(form) ? Quantised::along_rows : Quantised::along_cols};
     VOLT_OK(backend.matmul_i8x(s.context, form, x, y, c.in(i8x)));
     return {s.get<std::uint32_t>(f32x, c.size), s.get<std::uint32_t>(i8, c.size),
             s.get<std::uint32_t>(i8x, c.size)};
@@ -110,6 +113,7 @@ struct Case {
 };
 
 constexpr Form forms[] = {Form::ab, Form::abt, Form::atb};
+constexpr Form diagonals[] = {Form::ab_diagonal, Form::abt_diagonal, Form::atb_diagonal};
 constexpr std::uint32_t thread_counts[] = {1, 2, 3, 7};
 
 }  // namespace
@@ -131,6 +135,96 @@ TEST_CASE("every instruction set multiplies as the reference does, on random sha
       CHECK(got[0] == expected[0]);
       CHECK(got[1] == expected[1]);
       CHECK(got[2] == expected[2]);
+    }
+  }
+}
+
+TEST_CASE("diagonals are those of the whole product") {
+  Random random(20261120);
+  for (int round = 0; round < 90; ++round) {
+    const std::uint64_t m = round % 6 == 0 ? 600 + below(random, 40) : extent(random, 300);
+    const std::uint64_t k = extent_k(random);
+    const Case one(random, m, m, k, diagonals[round % 3], round % 5 == 0);
+    CAPTURE(m);
+    CAPTURE(k);
+    const auto expected = one.run(cpu_reference(), 1);
+    for (const Backend& backend : cpu_variants()) {
+      CAPTURE(std::string(backend.name));
+      CHECK(one.run(backend, thread_counts[below(random, 4)]) == expected);
+    }
+  }
+  Session s(cpu_reference());
+  const std::vector<float> a = floats(random, 9 * 130, false), b = floats(random, 130 * 9, false);
+  Buffer* ba = s.put(a);
+  Buffer* bb = s.put(b);
+  Buffer* all = s.room(9 * 9 * 4);
+  Buffer* some = s.room(9 * 4);
+  VOLT_OK(s.table.matmul_f32x(s.context, Form::ab, dense(ba, 9, 130), dense(bb, 130, 9),
+                              dense(all, 9, 9)));
+  VOLT_OK(s.table.matmul_f32x(s.context, Form::ab_diagonal, dense(ba, 9, 130), dense(bb, 130, 9),
+                              dense(some, 9, 1)));
+  const auto whole = s.get<float>(all, 81), diagonal = s.get<float>(some, 9);
+  for (std::size_t i = 0; i < 9; ++i) CHECK(diagonal[i] == whole[10 * i]);
+}
+
+TEST_CASE("few columns, for which A is read as it is stored, change no bit") {
+  Random random(11);
+  for (std::uint64_t n : {1, 15, 16, 17, 32, 33, 64, 65, 200}) {
+    for (std::uint64_t k : {255, 256, 1027, 2100}) {
+      const Case one(random, 1 + below(random, 40), n, k, forms[n % 3], false);
+      const auto expected = one.run(cpu_reference(), 1);
+      CAPTURE(n);
+      CAPTURE(k);
+      for (const Backend& backend : cpu_variants()) {
+        CAPTURE(std::string(backend.name));
+        CHECK(one.run(backend, 2) == expected);
+      }
+    }
+  }
+}
+
+TEST_CASE("lines are selected, copied and compared") {
+  Random random(12);
+  for (const Backend& backend : all_backends()) {
+    CAPTURE(std::string(backend.name));
+    Session s(backend, 2);
+    constexpr std::uint64_t rows = 70, cols = 1000, stride = 1003;
+    const std::vector<float> values = floats(random, rows * stride, true);
+    const std::vector<std::int8_t> small = bytes(random, rows * stride);
+    const std::vector<std::uint64_t> index = {69, 0, 5, 5, 64};
+    Buffer* from = s.put(values);
+    Buffer* narrow = s.put(small);
+    Buffer* some_rows = s.room(index.size() * cols * 4);
+    Buffer* some_columns = s.room(rows * index.size());
+    VOLT_OK(backend.select(s.context, Lines::rows, 4, {from, 0, rows, cols, stride}, index.data(),
+                           dense(some_rows, index.size(), cols)));
+    VOLT_OK(backend.select(s.context, Lines::columns, 1, {narrow, 2, rows, cols, stride},
+                           index.data(), dense(some_columns, rows, index.size())));
+    const auto got = s.get<float>(some_rows, index.size() * cols);
+    const auto got_columns = s.get<std::int8_t>(some_columns, rows * index.size());
+    bool right = true;
+    for (std::size_t i = 0; i < index.size(); ++i) {
+      right = right &&
+              std::memcmp(got.data() + i * cols, values.data() + index[i] * stride, cols * 4) == 0;
+      for (std::uint64_t r = 0; r < rows; ++r) {
+        right = right && got_columns[r * index.size() + i] == small[2 + r * stride + index[i]];
+      }
+    }
+    CHECK(right);
+
+    Buffer* twin = s.room(values.size() * 4);
+    VOLT_OK(backend.copy(s.context, from, 0, twin, 0, values.size() * 4));
+    std::uint64_t first = 0;
+    VOLT_OK(backend.compare(s.context, from, 0, twin, 0, values.size() * 4, &first));
+    CHECK(first == values.size() * 4);
+    for (std::uint64_t at : {values.size() * 4 - 1, std::size_t{4097}, std::size_t{0}}) {
+      VOLT_OK(backend.copy(s.context, from, 0, twin, 0, values.size() * 4));
+      std::uint8_t byte = 0;
+      VOLT_OK(backend.download(s.context, twin, at, &byte, 1));
+      byte ^= 1;
+      VOLT_OK(backend.upload(s.context, twin, at, &byte, 1));
+      VOLT_OK(backend.compare(s.context, from, 0, twin, 0, values.size() * 4, &first));
+      CHECK(first == at);
     }
   }
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "kernels/module.hpp"
 #include "libvolt/base/quantities.hpp"
+#include "libvolt/device/cuda.hpp"
 #include "libvolt/device/device.hpp"
 #include "libvolt/device/gpus.hpp"
 #include "libvolt/sandbox/sandbox.hpp"
@@ -16,6 +18,25 @@ struct Listing {
   Value::Array items;
 };
 
+void add(Listing& list, const device::CudaGpu& one, const std::string& driver) {
+  const auto& gpu = one.gpu;
+  const auto name = "cuda:" + std::to_string(gpu.index);
+  const auto used = format_memory(gpu.memory_used_bytes) + " in use, ";
+  list.text += name + "  " + gpu.name + ", " + format_memory(gpu.memory_bytes) + ", " +
+               (one.listed ? used : "") + gpu.uuid + (one.place ? "" : ", for commands only") +
+               "\n";
+  Value::Object item{{"device", name},
+                     {"name", gpu.name},
+                     {"uuid", gpu.uuid},
+                     {"memory_bytes", gpu.memory_bytes},
+                     {"computes", one.place.has_value()}};
+  if (one.listed) {
+    item.emplace_back("memory_used_bytes", gpu.memory_used_bytes);
+    item.emplace_back("driver", driver);
+  }
+  list.items.emplace_back(std::move(item));
+}
+
 Listing devices() {
   Listing list;
   const auto cpu = device::cpu_facts();
@@ -24,20 +45,13 @@ Listing devices() {
   list.items.emplace_back(Value::Object{{"device", "cpu"},
                                         {"name", cpu.name},
                                         {"cores", static_cast<std::int64_t>(cpu.cores)},
-                                        {"memory_bytes", cpu.memory_bytes}});
-  const auto found = device::gpus();
-  for (const auto& gpu : found.gpus) {
-    const auto name = "cuda:" + std::to_string(gpu.index);
-    list.text += name + "  " + gpu.name + ", " + format_memory(gpu.memory_bytes) + ", " +
-                 format_memory(gpu.memory_used_bytes) + " in use, " + gpu.uuid + "\n";
-    list.items.emplace_back(Value::Object{{"device", name},
-                                          {"name", gpu.name},
-                                          {"uuid", gpu.uuid},
-                                          {"memory_bytes", gpu.memory_bytes},
-                                          {"memory_used_bytes", gpu.memory_used_bytes},
-                                          {"driver", found.driver}});
-  }
-  if (!found.absent.empty()) list.text += "gpu  none: " + found.absent + "\n";
+                                        {"memory_bytes", cpu.memory_bytes},
+                                        {"computes", true}});
+  const auto listed = device::gpus();
+  const auto cuda = device::cuda_gpus(kernels::cuda(), listed);
+  for (const auto& gpu : cuda.gpus) add(list, gpu, listed.driver);
+  if (!listed.absent.empty()) list.text += "gpu  none: " + listed.absent + "\n";
+  if (!cuda.absent.empty()) list.text += "cuda  none: " + cuda.absent + "\n";
   return list;
 }
 

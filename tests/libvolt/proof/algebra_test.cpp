@@ -14,7 +14,7 @@ namespace {
 
 std::optional<std::uint64_t> wrong_row(const Small& s, const std::string& seed = "seed") {
   NullSink sink;
-  return freivalds(s.geometry, s.a, s.b, s.c, digest_of(seed), sink, {});
+  return freivalds(s.geometry, s.a, s.b, s.c, digest_of(seed), Small::device(), sink, {});
 }
 
 std::int32_t element(const Small& s, std::uint64_t unit) {
@@ -118,6 +118,8 @@ TEST_CASE("the check stops when asked to, and says what it costs") {
   std::stop_source stop;
   stop.request_stop();
   NullSink sink;
-  CHECK_THROWS_AS(freivalds(s.geometry, s.a, s.b, s.c, Digest{}, sink, stop.get_token()), Error);
+  CHECK_THROWS_AS(
+      freivalds(s.geometry, s.a, s.b, s.c, Digest{}, Small::device(), sink, stop.get_token()),
+      Error);
   CHECK(freivalds_multiply_adds(Small("i8", 'n', 2, 3, 5).geometry) == 2 * (15 + 10 + 6));
 }

@@ -128,6 +128,25 @@ TEST_CASE("any cut into tiles gives the bits of the whole") {
   }
 }
 
+TEST_CASE("single elements are those of the whole, in any order and more than once") {
+  for (const char* profile : {"f32x", "i8x", "i8"}) {
+    for (const char form : {'n', 'a', 'b'}) {
+      const Small s(profile, form, 37, 29, 261);
+      Product product(s.geometry, s.a, s.b, Small::device());
+      std::vector<std::uint64_t> units;
+      for (std::uint64_t i = 0; i < 300; ++i) units.push_back((i * 577 + i / 100) % (37 * 29));
+      Bytes out(4 * units.size());
+      product.elements(units, out.data());
+      CAPTURE(profile);
+      CAPTURE(form);
+      for (std::size_t i = 0; i < units.size(); ++i) {
+        CHECK(std::memcmp(out.data() + 4 * i, s.c.data() + 4 * units[i], 4) == 0);
+      }
+      product.elements({}, nullptr);
+    }
+  }
+}
+
 TEST_CASE("tiles of full and of part width may follow each other") {
   const Small s("i8x", 'b', 4, 5, 130);
   Product product(s.geometry, s.a, s.b, Small::device());
@@ -208,11 +227,11 @@ TEST_CASE("a step of work is neither tiny nor the whole of a large product") {
   Geometry g;
   for (const std::uint64_t n : {0, 1, 4096, 100'000}) {
     g.n = g.k = n;
-    const auto rows = rows_per_step(g);
+    const auto rows = Product(g, {}, {}, Small::device()).rows_per_step();
     CHECK(rows >= 32);
     CHECK(rows <= 65'536);
   }
   // What is held in memory stays small however long a row is.
   g.n = std::uint64_t{1} << 31;
-  CHECK(rows_per_step(g) == 1);
+  CHECK(Product(g, {}, {}, Small::device()).rows_per_step() == 1);
 }

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "host.hpp"
+
+struct CUstream_st;
+
+namespace volt::kernels {
+
+/// A context on a GPU: work is queued on one stream, in order, and nothing waits for it but what
+/// brings data back to the host. So an error of an operation may show in a later call.
+struct CudaContext : Context {
+  using Context::Context;
+
+  CUstream_st* stream = nullptr;  ///< cudaStream_t
+
+  /// Keeps what a step came to; `told` tells the first that is not ok, once.
+  void keep(Status outcome);
+  Status told();
+
+  /// Device memory for what an operation needs besides, until the next one asks; null when there is
+  /// not so much. It is kept, and counts towards no limit.
+  std::byte* room(std::uint64_t bytes);
+  void drop_room();
+
+ private:
+  Status status_;
+  char text_[300] = {};
+  std::byte* room_ = nullptr;
+  std::uint64_t room_bytes_ = 0;
+};
+
+inline CudaContext& cuda_context(Context& context) { return static_cast<CudaContext&>(context); }
+
+}  // namespace volt::kernels
