@@ -77,9 +77,10 @@ VOLT_DEVICE void atomic_min(std::uint64_t* at, std::uint64_t value);
 VOLT_DEVICE void multiply_16x8x32(std::int32_t (&d)[4], const std::uint32_t (&a)[4],
                                   const std::uint32_t (&b)[2], const std::int32_t (&c)[4]);
 
-/// The same number, of which the compiler does not know that: what is made of it is worked out anew
-/// each time rather than kept in registers.
-VOLT_DEVICE std::uint32_t anew(std::uint32_t value);
+/// The same number, of which the compiler no longer knows how it came about: neither is it worked
+/// out again where it is used, nor is what follows from it kept in registers from an earlier use.
+template <class T>
+VOLT_DEVICE T anew(T value);
 
 /// A place in shared memory, worked out once and from there by constants.
 struct SharedAddress {

@@ -101,7 +101,9 @@ VOLT_DEVICE void multiply_16x8x32(std::int32_t (&d)[4], const std::uint32_t (&a)
 }
 #endif
 
-VOLT_DEVICE std::uint32_t anew(std::uint32_t value) {
+template <class T>
+VOLT_DEVICE T anew(T value) {
+  static_assert(sizeof value == 4);
   asm volatile("" : "+r"(value));
   return value;
 }

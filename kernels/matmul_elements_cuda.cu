@@ -24,9 +24,6 @@ struct Operand {
   std::uint64_t lane_step, k_step;
 };
 
-bool k_is_rows_of_a(Form form) { return form == Form::atb || form == Form::atb_diagonal; }
-bool k_is_rows_of_b(Form form) { return form != Form::abt && form != Form::abt_diagonal; }
-
 VOLT_DEVICE std::int32_t dot(const Operand<std::int8_t>& a, const Operand<std::int8_t>& b,
                              std::uint64_t i, std::uint64_t j, std::uint64_t first,
                              std::uint64_t end) {

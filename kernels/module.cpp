@@ -8,6 +8,8 @@
 
 #include <cstring>
 
+#include "driver.hpp"
+
 namespace volt::kernels {
 namespace {
 
@@ -60,6 +62,8 @@ Cuda find() {
     found.absent = std::string("this volt was built without CUDA (no ") + module_file + ")";
     return found;
   }
+  // The runtime in the module asks for it by name, and is given what is there already.
+  load_driver_library("libcuda.so.1");
   const Module* const module = load(path, found.absent);
   if (module == nullptr) return found;
   found.driver = module->driver;

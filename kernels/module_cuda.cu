@@ -26,8 +26,8 @@ constexpr unsigned most_copiers = 4;  // threads that together are about as fast
 extern const Engine gpu_engine;
 
 /// Memory comes from a pool of the driver, which grows and is given back at the end: what is freed
-/// on the stream is there at once for what comes next on it. Pageable memory goes through two pieces
-/// of pinned memory, one of which is copied while the other is on the bus.
+/// on the stream is there at once for what comes next on it. Pageable memory goes through two
+/// pieces of pinned memory, one of which is copied while the other is on the bus.
 struct Gpu : CudaContext {
   Gpu(const Options& options, unsigned threads)
       : CudaContext(gpu_engine, threads, options.memory_limit),
@@ -169,15 +169,13 @@ void download(Context& context, const std::byte* from, void* host, std::uint64_t
     if (piece != 0) {
       const std::uint64_t before = piece - 1, i = before % 2;
       if (!g.did(cudaEventSynchronize(g.moved[i]))) return;
-      g.copy(static_cast<std::byte*>(host) + before * staging_bytes, g.staging[i],
-             size_of(before));
+      g.copy(static_cast<std::byte*>(host) + before * staging_bytes, g.staging[i], size_of(before));
     }
   }
 }
 
 void copy(Context& context, const std::byte* from, std::byte* to, std::uint64_t bytes) {
-  gpu(context).did(
-      cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, gpu(context).stream));
+  gpu(context).did(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, gpu(context).stream));
 }
 
 void begin(Context& context) { gpu(context).did(cudaSetDevice(gpu(context).device)); }
@@ -234,7 +232,8 @@ Status open(const Options& options, Context** context) {
   if (options.device >= static_cast<std::uint32_t>(count)) {
     return say(Status::invalid, "GPU %u is asked for, CUDA shows %d", options.device, count);
   }
-  const unsigned cores = options.threads != 0 ? options.threads : std::thread::hardware_concurrency();
+  const unsigned cores =
+      options.threads != 0 ? options.threads : std::thread::hardware_concurrency();
   try {
     auto* const made = new Gpu(options, std::clamp(cores, 1u, most_copiers));
     const Status status = made->open();

@@ -17,6 +17,8 @@ struct View {
 };
 
 inline bool is_diagonal(Form form) { return form >= Form::ab_diagonal; }
+inline bool k_is_rows_of_a(Form form) { return form == Form::atb || form == Form::atb_diagonal; }
+inline bool k_is_rows_of_b(Form form) { return form != Form::abt && form != Form::abt_diagonal; }
 
 /// A checked product C[m,n] += A B; the axis of k is known from the form.
 template <class In, class Out>

@@ -79,9 +79,6 @@ Status quantise(Context* context, const Matrix& x, const Quantised& out) {
   });
 }
 
-bool k_is_rows_of_a(Form form) { return form == Form::atb || form == Form::atb_diagonal; }
-bool k_is_rows_of_b(Form form) { return form != Form::abt && form != Form::abt_diagonal; }
-
 // Everything about a product but the scales.
 template <class Job, class In, class Out>
 void check_product(Check& check, Job& job, Form form, const Matrix& a, const Matrix& b,

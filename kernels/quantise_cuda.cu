@@ -18,7 +18,8 @@ struct QuantiseRows {
   struct Shared {};
 
   VOLT_DEVICE void operator()(Shared&) const {
-    const std::uint64_t row = std::uint64_t{block_index() / groups} * warps + thread_index() / lanes;
+    const std::uint64_t row =
+        std::uint64_t{block_index() / groups} * warps + thread_index() / lanes;
     const std::uint64_t g = block_index() % groups;
     if (row >= job.x.rows) return;
     const std::uint64_t first = g * group + thread_index() % lanes * each;

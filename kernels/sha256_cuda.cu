@@ -26,8 +26,8 @@ struct PageDigests {
     for (int i = 0; i < 8; ++i) digests[page * 8 + i] = swapped_bytes(state.word[i]);
   }
 
-  // The leaf is a byte 0x00 and the page, whose bytes thus lie one further than in memory: a word of
-  // the message is the end of one of the page's words and the beginning of the next.
+  // The leaf is a byte 0x00 and the page, whose bytes thus lie one further than in memory: a word
+  // of the message is the end of one of the page's words and the beginning of the next.
   static VOLT_DEVICE Sha256State whole_page(const std::uint8_t* page) {
     Sha256State state;
     std::uint32_t w[16], before = 0;

@@ -7,27 +7,32 @@
 namespace volt::kernels {
 inline namespace VOLT_ISA {
 
-/// Tiles of m x n elements over C, in bands of `band` tile rows: blocks that run at the same time
+/// Tiles of m x n elements, taken in bands of up to 16 tile rows: blocks that run at the same time
 /// then share rows of A and columns of B, which the L2 cache keeps.
-struct Tiling {
-  static constexpr std::uint64_t band = 16;
-
+class Tiling {
+ public:
   Tiling(std::uint64_t rows, std::uint64_t cols, std::uint64_t tile_m, std::uint64_t tile_n)
-      : tiles_m((rows + tile_m - 1) / tile_m), tiles_n((cols + tile_n - 1) / tile_n) {}
+      : tiles_m_((rows + tile_m - 1) / tile_m), tiles_n_((cols + tile_n - 1) / tile_n) {}
 
-  std::uint64_t count() const { return tiles_m * tiles_n; }
+  /// As many blocks are launched; no more than 2^31 can be.
+  std::uint64_t count() const { return tiles_m_ * tiles_n_; }
 
   struct Position {
-    std::uint64_t m, n;  // in tiles
+    std::uint64_t m, n;  ///< in tiles
   };
-  VOLT_DEVICE Position at(std::uint64_t index) const {
-    const std::uint64_t first = index / (band * tiles_n) * band;
-    const std::uint64_t height = tiles_m - first < band ? tiles_m - first : band;
-    const std::uint64_t rest = index - first * tiles_n;
+  VOLT_DEVICE Position at(std::uint32_t block) const {
+    // All of this is less than count() or 16 more: 32 bits, since GPUs divide 64 slowly.
+    const auto tiles_m = static_cast<std::uint32_t>(tiles_m_);
+    const auto tiles_n = static_cast<std::uint32_t>(tiles_n_);
+    const std::uint32_t band = tiles_m < 16 ? tiles_m : 16;
+    const std::uint32_t first = block / (band * tiles_n) * band;
+    const std::uint32_t height = tiles_m - first < band ? tiles_m - first : band;
+    const std::uint32_t rest = block - first * tiles_n;
     return {first + rest % height, rest / height};
   }
 
-  std::uint64_t tiles_m, tiles_n;
+ private:
+  std::uint64_t tiles_m_, tiles_n_;
 };
 
 /// What is left of `end` from `begin` on, which may lie beyond, and at most `most`.

@@ -8,6 +8,7 @@
 #include <array>
 #include <cstring>
 
+#include "kernels/driver.hpp"
 #include "libvolt/base/error.hpp"
 #include "libvolt/base/text.hpp"
 
@@ -51,16 +52,15 @@ bool find(void* library, const char* name, F& function) {
 
 Nvml load() {
   Nvml nvml{};
-  void* library = ::dlopen("libnvidia-ml.so.1", RTLD_NOW | RTLD_LOCAL);
-  if (library == nullptr) {
-    const std::string_view why = ::dlerror();
-    const bool not_there = why.starts_with("libnvidia-ml.so.1: cannot open");
-    nvml.absent = "no NVIDIA driver (" +
-                  (not_there ? "libnvidia-ml.so.1 is not there" : printable(why)) + ")";
+  const auto library = kernels::load_driver_library("libnvidia-ml.so.1");
+  if (library.handle == nullptr) {
+    nvml.absent =
+        "no NVIDIA driver (" +
+        (library.why.empty() ? "libnvidia-ml.so.1 is not there" : printable(library.why)) + ")";
     return nvml;
   }
   const auto need = [&](const char* name, auto& function) {
-    if (!find(library, name, function)) {
+    if (!find(library.handle, name, function)) {
       nvml.absent = std::string("no NVIDIA driver (libnvidia-ml.so.1 has no ") + name + ")";
     }
   };
@@ -76,7 +76,7 @@ Nvml load() {
   need("nvmlDeviceGetUtilizationRates", nvml.utilisation);
   need("nvmlDeviceGetPowerUsage", nvml.power);
   need("nvmlDeviceGetTemperature", nvml.temperature);
-  find(library, "nvmlDeviceGetMigMode", nvml.mig_mode);
+  find(library.handle, "nvmlDeviceGetMigMode", nvml.mig_mode);
   return nvml;
 }
 

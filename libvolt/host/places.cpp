@@ -36,4 +36,12 @@ Path cache_folder() { return folder("XDG_CACHE_HOME", ".cache"); }
 // starts the very program that runs.
 Path own_program() { return "/proc/self/exe"; }
 
+std::optional<Path> carried_libraries() {
+  std::error_code error;
+  const auto program = std::filesystem::read_symlink(own_program(), error);
+  auto folder = program.parent_path().parent_path() / "lib" / "volt";
+  if (error || !host::exists(folder / carried_loader)) return std::nullopt;
+  return folder;
+}
+
 }  // namespace volt::host

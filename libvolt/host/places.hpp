@@ -20,4 +20,9 @@ Path cache_folder();
 /// The program that runs now, to start it again as a worker.
 Path own_program();
 
+/// The folder of a release, lib/volt beside the program's own, that has the loader and all
+/// libraries that its programs run with; nullopt for a program that runs with the system's.
+std::optional<Path> carried_libraries();
+inline constexpr const char* carried_loader = "ld-linux-x86-64.so.2";
+
 }  // namespace volt::host

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "libvolt/base/text.hpp"
+#include "libvolt/net/certificates.hpp"
 #include "libvolt/net/http.hpp"
 #include "libvolt/net/url.hpp"
 
@@ -141,6 +142,14 @@ void set(CURL* handle, CURLoption option, T value) {
                   "libcurl 7.85 or later is needed", library().easy_strerror(code));
 }
 
+void trust(CURL* handle, const Certificates& certificates) {
+  const auto& [file, folder] = certificates;
+  if (file.empty() && folder.empty()) return;  // libcurl may know better
+  // Where one is not given libcurl would keep what it was built with.
+  set(handle, CURLOPT_CAINFO, file.empty() ? nullptr : file.c_str());
+  set(handle, CURLOPT_CAPATH, folder.empty() ? nullptr : folder.c_str());
+}
+
 void configure(Exchange& exchange, char* words) {
   CURL* handle = exchange.handle;
   const Request& request = exchange.request;
@@ -153,6 +162,7 @@ void configure(Exchange& exchange, char* words) {
   set(handle, CURLOPT_MAXREDIRS, 5L);
   set(handle, CURLOPT_SSL_VERIFYPEER, 1L);
   set(handle, CURLOPT_SSL_VERIFYHOST, 2L);
+  trust(handle, trusted_certificates());
   set(handle, CURLOPT_NETRC, static_cast<long>(CURL_NETRC_IGNORED));
   set(handle, CURLOPT_USERAGENT, "volt");
   set(handle, CURLOPT_NOSIGNAL, 1L);
@@ -179,7 +189,9 @@ void configure(Exchange& exchange, char* words) {
       throw Refused(message, "use the URL that it ends at", cause);
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE:
-      throw Refused(message, "check the clock and the package ca-certificates", cause);
+      throw Refused(message,
+                    "check the clock, and the package ca-certificates or what SSL_CERT_FILE names",
+                    cause);
     default:
       throw Error(Exit::network, message, {}, cause);
   }

@@ -12,7 +12,9 @@
 #include <string_view>
 
 #include "libvolt/base/error.hpp"
+#include "libvolt/host/places.hpp"
 #include "libvolt/sandbox/layout.hpp"
+#include "libvolt/sandbox/remedy.hpp"
 #include "libvolt/sandbox/supervisor.hpp"
 
 namespace volt::sandbox {
@@ -135,6 +137,11 @@ void show_own(Line& line, const Program& program) {
 void show_supervisor(Line& line, const Program& program, const host::Path& supervisor) {
   line.make_way(supervisor_path);
   line.add({"--ro-bind", supervisor, supervisor_path});
+  if (const auto carried = host::carried_libraries()) {
+    line.make_way(supervisor_libraries);
+    line.add({"--ro-bind", *carried, supervisor_libraries});
+    return;
+  }
   for (const auto& library : own_libraries()) {
     const auto seen = [&](const host::Path& folder) { return below(library, folder); };
     if (std::ranges::none_of(system_folders, seen) && std::ranges::none_of(program.shown, seen)) {
@@ -143,9 +150,19 @@ void show_supervisor(Line& line, const Program& program, const host::Path& super
   }
 }
 
+/// Started by the loader that lies beside it: its own name for one is the system's.
+std::optional<Bwrap> carried_bwrap() {
+  const auto folder = host::carried_libraries();
+  if (!folder || !host::exists(*folder / "bwrap")) return std::nullopt;
+  return Bwrap{*folder / host::carried_loader,
+               {"bwrap", "--library-path", *folder, *folder / "bwrap"}};
+}
+
 }  // namespace
 
-host::Path find_bwrap() {
+Bwrap find_bwrap() {
+  const auto carried = carried_bwrap();
+  if (carried && !only_with_profile()) return *carried;
   for (const std::string path : {"/usr/bin/bwrap", "/usr/local/bin/bwrap", "/bin/bwrap"}) {
     struct stat facts {};
     if (::stat(path.c_str(), &facts) != 0) continue;
@@ -153,8 +170,9 @@ host::Path find_bwrap() {
       throw Error(Exit::sandbox, path + " is setuid, which is refused",
                   "sudo chmod u-s,g-s " + path);
     }
-    return path;
+    return {path, {"bwrap"}};
   }
+  if (carried) return *carried;
   throw Error(Exit::sandbox, "bubblewrap is not installed", "sudo apt-get install bubblewrap");
 }
 

@@ -10,9 +10,15 @@
 /// bubblewrap's command line: the view of the machine that a program gets in its namespaces.
 namespace volt::sandbox {
 
-/// Where bubblewrap is; only the system's folders are looked in, whatever PATH says. Throws Error
-/// (sandbox) when it is not there, or setuid: then a mistake in it would be one of root's.
-host::Path find_bwrap();
+/// How to start bubblewrap: `program`, with `leading` before bubblewrap's own arguments.
+struct Bwrap {
+  host::Path program;
+  std::vector<std::string> leading;
+};
+/// A release's own, else the system's; only the system's folders are looked in, whatever PATH says.
+/// Throws Error (sandbox) when it is not there, or setuid: then a mistake in it would be one of
+/// root's.
+Bwrap find_bwrap();
 
 /// A line for bwrap, and the open files that it names by number.
 struct View {

@@ -25,10 +25,13 @@ bool in_container() { return host::exists("/.dockerenv") || host::exists("/run/.
 
 }  // namespace
 
+bool only_with_profile() {
+  return sysctl("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1";
+}
+
 std::string namespaces_remedy() {
-  // Ubuntu 23.10 and later confine every program that makes user namespaces, unless it has a
-  // profile; theirs for bubblewrap is packaged and not enabled.
-  if (sysctl("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1") {
+  // Ubuntu's profile for bubblewrap is packaged and not enabled.
+  if (only_with_profile()) {
     return "sudo apt-get install apparmor-profiles && sudo ln -s "
            "/usr/share/apparmor/extra-profiles/bwrap-userns-restrict /etc/apparmor.d/ && sudo "
            "systemctl reload apparmor";

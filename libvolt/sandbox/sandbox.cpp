@@ -84,7 +84,9 @@ host::Path own_file() {
 /// Sets `options` to start bubblewrap, and in it the supervisor. What is returned must live until
 /// it has started; `info` is where it says which process is the first of the namespace.
 std::vector<host::Fd> enter_view(host::Child::Options& options, const Program& program, int info) {
-  options.program = find_bwrap();
+  Bwrap bwrap = find_bwrap();
+  options.program = std::move(bwrap.program);
+  options.argv = std::move(bwrap.leading);
   View view = view_for(program, own_file());
   int number = first_view_fd;
   for (const auto& file : view.files) options.fds.emplace_back(file.get(), number++);
@@ -97,7 +99,8 @@ std::vector<host::Fd> enter_view(host::Child::Options& options, const Program& p
   ::lseek(arguments.get(), 0, SEEK_SET);
   options.fds.emplace_back(arguments.get(), number);
   view.files.push_back(std::move(arguments));
-  options.argv = {"bwrap", "--args", std::to_string(number), "--", supervisor_path};
+  options.argv.insert(options.argv.end(),
+                      {"--args", std::to_string(number), "--", supervisor_path});
   return std::move(view.files);
 }
 

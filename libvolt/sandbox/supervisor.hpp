@@ -16,7 +16,9 @@ int supervisor_main(std::string_view level);
 inline constexpr int channel_fd = 3, program_output_fd = 4, program_error_fd = 5;
 /// The first of those that bubblewrap reads while it makes the view.
 inline constexpr int first_view_fd = 6;
-/// Where the view has the supervisor.
-inline constexpr const char* supervisor_path = "/run/volt/supervisor";
+/// Where the view has the supervisor, and the libraries that a release carries, as they lie to each
+/// other in the release.
+inline constexpr const char* supervisor_path = "/run/volt/bin/supervisor";
+inline constexpr const char* supervisor_libraries = "/run/volt/lib/volt";
 
 }  // namespace volt::sandbox

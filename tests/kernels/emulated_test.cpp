@@ -96,9 +96,6 @@ struct Room {
   Scratch scratch;
 };
 
-bool k_is_rows_of_a(Form f) { return f == Form::atb || f == Form::atb_diagonal; }
-bool k_is_rows_of_b(Form f) { return f != Form::abt && f != Form::abt_diagonal; }
-
 struct Shape {
   Form form;
   std::uint64_t m, n, k;

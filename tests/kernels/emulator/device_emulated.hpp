@@ -72,7 +72,10 @@ inline void multiply_16x8x32(std::int32_t (&d)[4], const std::uint32_t (&a)[4],
   }
 }
 
-inline std::uint32_t anew(std::uint32_t value) { return value; }
+template <class T>
+T anew(T value) {
+  return value;
+}
 
 inline SharedAddress::SharedAddress(const void* shared)
     : address(static_cast<const std::byte*>(shared)) {}

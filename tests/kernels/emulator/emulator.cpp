@@ -85,7 +85,9 @@ struct Block {
 
   std::byte* shared_begin() const { return shared.end() - whole_shared() - canary; }
   std::byte* shared_end() const { return shared_begin() + launch.shared_bytes; }
-  std::uint32_t whole_shared() const { return (launch.shared_bytes + alignment - 1) / alignment * alignment; }
+  std::uint32_t whole_shared() const {
+    return (launch.shared_bytes + alignment - 1) / alignment * alignment;
+  }
 
   const Launch launch;
   std::vector<Thread> threads;
