@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "kernels/variants.hpp"
 #include "oracle.hpp"
 
 namespace volt::kernels::test {
