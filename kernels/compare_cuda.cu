@@ -14,7 +14,7 @@ struct Compare {
 
   VOLT_DEVICE void operator()(Shared&) const {
     std::uint64_t i = (std::uint64_t{block_index()} * threads + thread_index()) * 16;
-    if (i + 16 <= bytes && is_aligned_16(a + i) && is_aligned_16(b + i)) {
+    if (i + 16 <= bytes && is_aligned(a + i, 16) && is_aligned(b + i, 16)) {
       const Words x = load_16(a + i), y = load_16(b + i);
       if (x.word[0] == y.word[0] && x.word[1] == y.word[1] && x.word[2] == y.word[2] &&
           x.word[3] == y.word[3]) {

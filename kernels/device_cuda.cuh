@@ -24,9 +24,11 @@
 ///     launch(stream, blocks, Scale{x, 2.0f});
 
 #if defined(VOLT_EMULATED)
+#define VOLT_CAPABILITY VOLT_EMULATED
 #define VOLT_DEVICE inline
 #define VOLT_UNROLL
 #else
+#define VOLT_CAPABILITY (__CUDA_ARCH__ / 10)
 #include <cuda_runtime.h>
 #define VOLT_DEVICE __device__ __forceinline__
 #define VOLT_UNROLL _Pragma("unroll")  // before loops whose arrays must be registers
@@ -77,6 +79,11 @@ VOLT_DEVICE void atomic_min(std::uint64_t* at, std::uint64_t value);
 VOLT_DEVICE void multiply_16x8x32(std::int32_t (&d)[4], const std::uint32_t (&a)[4],
                                   const std::uint32_t (&b)[2], const std::int32_t (&c)[4]);
 
+/// Warp: a quarter of it, D[8,8] = A[8,16] * B[16,8] + C: a is A(r, 4c..), b is B(4c.., r), and c,
+/// d are (r, 2c), (r, 2c+1).
+VOLT_DEVICE void multiply_8x8x16(std::int32_t* d, std::uint32_t a, std::uint32_t b,
+                                 const std::int32_t* c);
+
 /// The same number, of which the compiler no longer knows how it came about: neither is it worked
 /// out again where it is used, nor is what follows from it kept in registers from an earlier use.
 template <class T>
@@ -117,4 +124,20 @@ VOLT_DEVICE void wait_for_copies();
 #include "device_emulated.hpp"
 #else
 #include "device_gpu.cuh"
+#endif
+
+#if VOLT_CAPABILITY < 80
+namespace volt::kernels {
+inline namespace VOLT_ISA {
+
+VOLT_DEVICE void multiply_16x8x32(std::int32_t (&d)[4], const std::uint32_t (&a)[4],
+                                  const std::uint32_t (&b)[2], const std::int32_t (&c)[4]) {
+  multiply_8x8x16(d, a[0], b[0], c);
+  multiply_8x8x16(d + 2, a[1], b[0], c + 2);
+  multiply_8x8x16(d, a[2], b[1], d);
+  multiply_8x8x16(d + 2, a[3], b[1], d + 2);
+}
+
+}  // namespace VOLT_ISA
+}  // namespace volt::kernels
 #endif

@@ -75,7 +75,14 @@ VOLT_DEVICE void atomic_min(std::uint64_t* at, std::uint64_t value) {
   atomicMin(reinterpret_cast<unsigned long long*>(at), static_cast<unsigned long long>(value));
 }
 
-#if __CUDA_ARCH__ >= 800
+VOLT_DEVICE void multiply_8x8x16(std::int32_t* d, std::uint32_t a, std::uint32_t b,
+                                 const std::int32_t* c) {
+  asm("mma.sync.aligned.m8n8k16.row.col.s32.s8.s8.s32 {%0, %1}, {%2}, {%3}, {%4, %5};"
+      : "=r"(d[0]), "=r"(d[1])
+      : "r"(a), "r"(b), "r"(c[0]), "r"(c[1]));
+}
+
+#if VOLT_CAPABILITY >= 80
 VOLT_DEVICE void multiply_16x8x32(std::int32_t (&d)[4], const std::uint32_t (&a)[4],
                                   const std::uint32_t (&b)[2], const std::int32_t (&c)[4]) {
   asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 "
@@ -83,21 +90,6 @@ VOLT_DEVICE void multiply_16x8x32(std::int32_t (&d)[4], const std::uint32_t (&a)
       : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]), "r"(c[0]), "r"(c[1]),
         "r"(c[2]), "r"(c[3]));
-}
-#else
-VOLT_DEVICE void multiply_8x8x16(std::int32_t& d0, std::int32_t& d1, std::uint32_t a,
-                                 std::uint32_t b, std::int32_t c0, std::int32_t c1) {
-  asm("mma.sync.aligned.m8n8k16.row.col.s32.s8.s8.s32 {%0, %1}, {%2}, {%3}, {%4, %5};"
-      : "=r"(d0), "=r"(d1)
-      : "r"(a), "r"(b), "r"(c0), "r"(c1));
-}
-
-VOLT_DEVICE void multiply_16x8x32(std::int32_t (&d)[4], const std::uint32_t (&a)[4],
-                                  const std::uint32_t (&b)[2], const std::int32_t (&c)[4]) {
-  multiply_8x8x16(d[0], d[1], a[0], b[0], c[0], c[1]);
-  multiply_8x8x16(d[2], d[3], a[1], b[0], c[2], c[3]);
-  multiply_8x8x16(d[0], d[1], a[2], b[1], d[0], d[1]);
-  multiply_8x8x16(d[2], d[3], a[3], b[1], d[2], d[3]);
 }
 #endif
 
@@ -135,7 +127,7 @@ VOLT_DEVICE void load_matrices(std::uint32_t (&to)[4], SharedAddress row) {
                : "memory");
 }
 
-#if __CUDA_ARCH__ >= 800
+#if VOLT_CAPABILITY >= 80
 VOLT_DEVICE void copy_async_16(SharedAddress to, const void* from, std::uint32_t bytes) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to.address), "l"(from),
                "r"(bytes)

@@ -74,7 +74,7 @@ Cuda find() {
   }
   if (!serves(found.driver, found.runtime)) {
     found.absent = "the NVIDIA driver is too old: it serves CUDA " + to_text(found.driver) +
-                  ", this volt needs " + to_text(found.runtime / 1000 * 1000);
+                   ", this volt needs " + to_text(found.runtime / 1000 * 1000);
     return found;
   }
   std::uint32_t count = 0;

@@ -6,8 +6,8 @@
 
 #include "backend.hpp"
 
-/// What a backend in a shared module exports, and how it is entered. The module is loaded when a GPU
-/// is first asked for; nothing else knows CUDA.
+/// What a backend in a shared module exports, and how it is entered. The module is loaded when a
+/// GPU is first asked for; nothing else knows CUDA.
 namespace volt::kernels {
 
 struct DeviceInfo {

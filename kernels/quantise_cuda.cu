@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "device_cuda.cuh"
 #include "operations_cuda.hpp"
+#include "words_cuda.cuh"
 
 namespace volt::kernels {
 inline namespace VOLT_ISA {
@@ -11,35 +11,50 @@ constexpr std::uint32_t lanes = 32, warps = 8;
 
 VOLT_DEVICE std::uint32_t largest(std::uint32_t a, std::uint32_t b) { return a > b ? a : b; }
 
-// Groups along the rows of x: one a warp.
+// Groups along the rows of x: one a warp, four neighbours a lane.
 struct QuantiseRows {
   static constexpr unsigned threads = lanes * warps, resident = 4;
+  static constexpr std::uint32_t each = group / lanes;
   struct Shared {};
 
   VOLT_DEVICE void operator()(Shared&) const {
     const std::uint64_t row =
         std::uint64_t{block_index() / groups} * warps + thread_index() / lanes;
     const std::uint64_t g = block_index() % groups;
-    const std::uint64_t col = g * group + thread_index() % lanes;
     if (row >= job.x.rows) return;
-    constexpr int count = group / lanes;
-    float value[count];
-    std::uint32_t amax = 0;
-    for (int i = 0; i < count; ++i) {
-      const std::uint64_t c = col + lanes * i;
-      value[i] = c < job.x.cols ? job.x.data[row * job.x.stride + c] : 0.0f;
-      amax = largest(amax, magnitude_bits(value[i]));
+    const std::uint64_t first = g * group + thread_index() % lanes * each;
+    const std::uint32_t count = first >= job.x.cols          ? 0
+                                : job.x.cols - first < each ? job.x.cols - first
+                                                            : each;
+    const float* const from = job.x.data + row * job.x.stride + first;
+    Words x = {};
+    if (count == each && is_aligned(from, 16)) {
+      x = load_16(from);
+    } else {
+      for (std::uint32_t i = 0; i < count; ++i) x.word[i] = float_bits(from[i]);
     }
+    std::uint32_t amax = 0;
+    for (std::uint32_t word : x.word) amax = largest(amax, magnitude_bits(bits_float(word)));
     for (std::uint32_t mask = lanes / 2; mask != 0; mask /= 2) {
       amax = largest(amax, shuffle_xor(amax, mask));
     }
     const GroupScale scale = group_scale(amax);
-    for (int i = 0; i < count; ++i) {
-      const std::uint64_t c = col + lanes * i;
-      if (c < job.x.cols) job.q.data[row * job.q.stride + c] = quantise_one(value[i], scale);
-    }
+    store(job.q.data + row * job.q.stride + first, count, x, scale);
     if (thread_index() % lanes == 0) {
       job.scales.data[row * job.scales.stride + g] = scale.scale;
+    }
+  }
+
+  VOLT_DEVICE static void store(std::int8_t* to, std::uint32_t count, const Words& x,
+                                GroupScale scale) {
+    std::int8_t q[each];
+    for (std::uint32_t i = 0; i < each; ++i) q[i] = quantise_one(bits_float(x.word[i]), scale);
+    if (count == each && is_aligned(to, each)) {
+      __builtin_memcpy(__builtin_assume_aligned(to, each), q, each);
+    } else {
+      for (std::uint32_t i = 0; i < each; ++i) {
+        if (i < count) to[i] = q[i];
+      }
     }
   }
 

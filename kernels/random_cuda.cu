@@ -33,7 +33,7 @@ struct Fill {
     for (std::uint32_t i = 0; i < 4; ++i) bits.word[i] = bits_of(T{}, random.word[i]);
     // Before the first element it wraps around, and is no less than `count`.
     const std::uint64_t begin = index * per_block - first % per_block;
-    if (begin < count && count - begin >= per_block && is_aligned_16(to + begin)) {
+    if (begin < count && count - begin >= per_block && is_aligned(to + begin, 16)) {
       store_16(to + begin, bits);
       return;
     }

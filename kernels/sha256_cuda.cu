@@ -19,7 +19,7 @@ struct PageDigests {
     const std::uint64_t begin = page * page_bytes;
     if (begin >= bytes) return;
     const std::uint64_t left = bytes - begin;
-    const bool whole = left >= page_bytes && is_aligned_16(data + begin);
+    const bool whole = left >= page_bytes && is_aligned(data + begin, 16);
     const Sha256State state =
         whole ? whole_page(data + begin)
               : any_page(data + begin, static_cast<std::uint32_t>(least(left, page_bytes)));

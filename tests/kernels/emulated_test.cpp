@@ -189,7 +189,6 @@ struct Case {
 
 constexpr Form forms[] = {Form::ab, Form::abt, Form::atb};
 constexpr Form diagonals[] = {Form::ab_diagonal, Form::abt_diagonal, Form::atb_diagonal};
-constexpr Tile tiles[] = {Tile::small, Tile::medium, Tile::large};
 
 // All three products of a case with one tile, on each capability.
 void check(Case& one, std::initializer_list<Tile> with, double share = 1) {

@@ -186,10 +186,10 @@ TEST_CASE("a warp multiplies 16 x 32 by 32 x 8") {
                                   c[r + 8][2 * q + 1]};
       std::int32_t fd[4];
       if (halves) {  // as compute capability 7.5 does it
-        emulator::multiply_8x8x16(fd, fa[0], fb[0], fc);
-        emulator::multiply_8x8x16(fd, fa[2], fb[1], fd);
-        emulator::multiply_8x8x16(fd + 2, fa[1], fb[0], fc + 2);
-        emulator::multiply_8x8x16(fd + 2, fa[3], fb[1], fd + 2);
+        multiply_8x8x16(fd, fa[0], fb[0], fc);
+        multiply_8x8x16(fd, fa[2], fb[1], fd);
+        multiply_8x8x16(fd + 2, fa[1], fb[0], fc + 2);
+        multiply_8x8x16(fd + 2, fa[3], fb[1], fd + 2);
       } else {
         multiply_16x8x32(fd, fa, fb, fc);
       }

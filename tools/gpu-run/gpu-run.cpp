@@ -27,7 +27,8 @@ int main(int argc, char** argv) {
   }
   Arguments a;
   const cli::Option device{"--device", &a.device, "NAME",
-                           "where to compute: auto, cpu or cuda:N; cuda:0,1 for a command", "device"};
+                           "where to compute: auto, cpu or cuda:N; cuda:0,1 for a command",
+                           "device"};
   const cli::Option threads{"--threads", &a.threads, "N",
                             "threads to compute with; changes no bit of any result", "threads"};
   const cli::Option exit_class{

@@ -18,7 +18,7 @@ inline std::uint32_t multiprocessor_count() { return 2; }  // so that small grid
 template <class Kernel>
 Status launch(CudaStream, std::uint64_t blocks, const Kernel& kernel) {
   using Shared = typename Kernel::Shared;
-  static_assert(Kernel::threads % 32 == 0 && Kernel::threads <= 1024);
+  static_assert(Kernel::threads % 32 == 0 && Kernel::threads <= 1024 && Kernel::resident > 0);
   static_assert(alignof(Shared) <= 128);
   return emulator::run({blocks, Kernel::threads, capability,
                         std::is_empty_v<Shared> ? 0 : static_cast<std::uint32_t>(sizeof(Shared)),
@@ -59,18 +59,17 @@ inline void atomic_min(std::uint64_t* at, std::uint64_t value) {
   if (value < *at) *at = value;
 }
 
+inline void multiply_8x8x16(std::int32_t* d, std::uint32_t a, std::uint32_t b,
+                            const std::int32_t* c) {
+  emulator::multiply_8x8x16(d, a, b, c);
+}
+
+#if VOLT_EMULATED >= 80
 inline void multiply_16x8x32(std::int32_t (&d)[4], const std::uint32_t (&a)[4],
                              const std::uint32_t (&b)[2], const std::int32_t (&c)[4]) {
-  if constexpr (capability >= 80) {
-    emulator::multiply_16x8x32(d, a, b, c);
-  } else {
-    std::int32_t upper[2], lower[2];
-    emulator::multiply_8x8x16(upper, a[0], b[0], c);
-    emulator::multiply_8x8x16(lower, a[1], b[0], c + 2);
-    emulator::multiply_8x8x16(d, a[2], b[1], upper);
-    emulator::multiply_8x8x16(d + 2, a[3], b[1], lower);
-  }
+  emulator::multiply_16x8x32(d, a, b, c);
 }
+#endif
 
 template <class T>
 T anew(T value) {

@@ -333,32 +333,32 @@ void wait_for_copies(std::uint32_t newest) {
 
 namespace {
 
-// What each lane brings and what it takes away.
+// What each lane brings to a product of `rows` x `depth` by `depth` x 8; it takes `c` away.
+template <int rows, int depth>
 struct Fragments {
-  std::uint32_t a[4], b[2];
-  std::int32_t c[4];
+  std::uint32_t a[rows * depth / 128], b[depth / 16];
+  std::int32_t c[rows / 4];
 };
 
-std::int32_t byte_of(std::uint32_t word, std::uint32_t i) {
+std::int16_t byte_of(std::uint32_t word, std::uint32_t i) {
   return static_cast<std::int8_t>(static_cast<std::uint8_t>(word >> (8 * i)));
 }
 
-// The matrices that the fragments of all lanes make up; `rows` is 8 or 16, and `depth` 16 or 32.
+// The matrices that the fragments of all lanes make up.
 template <int rows, int depth>
 void multiply(Slot* slots) {
-  Fragments lanes[warp_size];
+  Fragments<rows, depth> lanes[warp_size];
   for (std::uint32_t l = 0; l < warp_size; ++l) {
     std::memcpy(&lanes[l], slots[l].bytes, sizeof lanes[l]);
   }
   std::int16_t a[rows][depth], b[8][depth];  // b by columns
   for (std::uint32_t l = 0; l < warp_size; ++l) {
-    for (std::uint32_t i = 0; i < 4; ++i) {
-      const std::uint32_t row = l / 4, k = l % 4 * 4 + i;
-      for (std::uint32_t half = 0; half < depth / 16; ++half) {
-        b[row][16 * half + k] = static_cast<std::int16_t>(byte_of(lanes[l].b[half], i));
+    const std::uint32_t row = l / 4, k = l % 4 * 4;
+    for (std::uint32_t half = 0; half < depth / 16; ++half) {
+      for (std::uint32_t i = 0; i < 4; ++i) {
+        b[row][16 * half + k + i] = byte_of(lanes[l].b[half], i);
         for (std::uint32_t lower = 0; lower < rows / 8; ++lower) {
-          a[8 * lower + row][16 * half + k] =
-              static_cast<std::int16_t>(byte_of(lanes[l].a[2 * half + lower], i));
+          a[8 * lower + row][16 * half + k + i] = byte_of(lanes[l].a[2 * half + lower], i);
         }
       }
     }
@@ -375,23 +375,23 @@ void multiply(Slot* slots) {
   }
 }
 
-void take(std::int32_t* d, int count, const Slot* slots) {
-  Fragments mine;
+template <int rows, int depth>
+void meet_to_multiply(const char* what, Fragments<rows, depth> mine, std::int32_t* d) {
+  const Slot* slots = meet(what, &mine, sizeof mine, multiply<rows, depth>);
   std::memcpy(&mine, slots[block->current % warp_size].bytes, sizeof mine);
-  std::copy_n(mine.c, count, d);
+  std::copy_n(mine.c, rows / 4, d);
 }
 
 }  // namespace
 
 void multiply_16x8x32(std::int32_t* d, const std::uint32_t* a, const std::uint32_t* b,
                       const std::int32_t* c) {
-  const Fragments mine = {{a[0], a[1], a[2], a[3]}, {b[0], b[1]}, {c[0], c[1], c[2], c[3]}};
-  take(d, 4, meet("multiply_16x8x32", &mine, sizeof mine, multiply<16, 32>));
+  meet_to_multiply<16, 32>("multiply_16x8x32",
+                           {{a[0], a[1], a[2], a[3]}, {b[0], b[1]}, {c[0], c[1], c[2], c[3]}}, d);
 }
 
 void multiply_8x8x16(std::int32_t* d, std::uint32_t a, std::uint32_t b, const std::int32_t* c) {
-  const Fragments mine = {{a}, {b}, {c[0], c[1]}};
-  take(d, 2, meet("multiply_8x8x16", &mine, sizeof mine, multiply<8, 16>));
+  meet_to_multiply<8, 16>("multiply_8x8x16", {{a}, {b}, {c[0], c[1]}}, d);
 }
 
 void load_matrices(std::uint32_t* to, const void* row) {
