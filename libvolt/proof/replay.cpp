@@ -48,7 +48,7 @@ std::optional<Mismatch> compare(const workload::Geometry& geometry, std::uint64_
 std::optional<Mismatch> replay_units(const workload::Geometry& geometry, workload::Product& product,
                                      ByteView c, std::span<const std::uint64_t> units, Sink& sink,
                                      std::stop_token stop) {
-  constexpr std::uint64_t at_a_time = 1024;
+  constexpr std::uint64_t at_a_time = 4096;
   std::vector<std::uint8_t> right(4 * std::min<std::uint64_t>(at_a_time, units.size()));
   for (std::uint64_t done = 0; done < units.size(); done += at_a_time) {
     stop_if_asked(stop);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 
 #include "kernels/backend.hpp"
 #include "libvolt/base/error.hpp"
@@ -233,16 +234,35 @@ void Product::tile_i8x(std::uint64_t row, std::uint64_t rows, std::uint64_t col,
 }
 
 void Product::elements(std::span<const std::uint64_t> units, std::uint8_t* out) {
-  constexpr std::uint64_t most_bytes = std::uint64_t{32} << 20;  // of rows of A, and as many of B
-  const std::uint64_t size = tensor::size_of(geometry_.input_dtype());
+  constexpr std::uint64_t most_bytes = std::uint64_t{16} << 20;  // of rows of A, and as many of B
+  const auto& g = geometry_;
+  const std::uint64_t size = tensor::size_of(g.input_dtype());
   const std::uint64_t most =
-      std::max<std::uint64_t>(1, most_bytes / std::max<std::uint64_t>(1, size * geometry_.k));
-  for (std::uint64_t first = 0; first < units.size(); first += most) {
-    diagonal(units.subspan(first, std::min(most, units.size() - first)), out + 4 * first);
+      std::max<std::uint64_t>(1, most_bytes / std::max<std::uint64_t>(1, size * g.k));
+  // By column, since columns are gathered from memory where they lie side by side.
+  std::vector<std::size_t> order(units.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::sort(order.begin(), order.end(),
+            [&](std::size_t a, std::size_t b) { return units[a] % g.n < units[b] % g.n; });
+  const std::uint64_t room = size * std::min<std::uint64_t>(most, units.size()) * g.k;
+  const auto rows_of_a = device_.create(room), columns_of_b = device_.create(room);
+  std::vector<std::uint64_t> these;
+  std::vector<std::uint8_t> results;
+  for (std::size_t first = 0; first < order.size(); first += these.size()) {
+    these.clear();
+    for (std::size_t i = first; i < std::min<std::size_t>(first + most, order.size()); ++i) {
+      these.push_back(units[order[i]]);
+    }
+    results.resize(4 * these.size());
+    diagonal(these, rows_of_a, columns_of_b, results.data());
+    for (std::size_t i = 0; i < these.size(); ++i) {
+      std::memcpy(out + 4 * order[first + i], results.data() + 4 * i, 4);
+    }
   }
 }
 
-void Product::diagonal(std::span<const std::uint64_t> units, std::uint8_t* out) {
+void Product::diagonal(std::span<const std::uint64_t> units, const device::Buffer& rows_of_a,
+                       const device::Buffer& columns_of_b, std::uint8_t* out) {
   const auto& g = geometry_;
   const std::uint64_t count = units.size();
   const auto width = static_cast<std::uint32_t>(tensor::size_of(g.input_dtype()));
@@ -253,16 +273,14 @@ void Product::diagonal(std::span<const std::uint64_t> units, std::uint8_t* out) 
   }
   // Lines keep the direction in which they are stored.
   const auto select = [&](const Matrix& from, bool as_rows, const std::vector<std::uint64_t>& index,
-                          device::Buffer& memory) {
-    memory = device_.create(width * count * g.k);
+                          const device::Buffer& memory) {
     const Matrix to = as_rows ? whole(memory, count, g.k) : whole(memory, g.k, count);
     device_.call(&Backend::select, as_rows ? Lines::rows : Lines::columns, width, from,
                  index.data(), to);
     return to;
   };
-  device::Buffer a_memory, b_memory;
-  const Matrix a = select(part_of_a(0, g.m), !g.transpose_a, rows, a_memory);
-  const Matrix b = select(part_of_b(0, g.n), g.transpose_b, cols, b_memory);
+  const Matrix a = select(part_of_a(0, g.m), !g.transpose_a, rows, rows_of_a);
+  const Matrix b = select(part_of_b(0, g.n), g.transpose_b, cols, columns_of_b);
   const Form form = form_ == Form::atb   ? Form::atb_diagonal
                     : form_ == Form::abt ? Form::abt_diagonal
                                          : Form::ab_diagonal;

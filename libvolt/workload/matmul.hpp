@@ -77,7 +77,9 @@ class Product {
     device::Buffer quants, scales;
   };
   kernels::Quantised quantise(const kernels::Matrix& x, bool k_is_rows, Int8& memory);
-  void diagonal(std::span<const std::uint64_t> units, std::uint8_t* out);
+  /// The buffers have room for the rows and the columns of `units`.
+  void diagonal(std::span<const std::uint64_t> units, const device::Buffer& rows_of_a,
+                const device::Buffer& columns_of_b, std::uint8_t* out);
   void tile_i8x(std::uint64_t row, std::uint64_t rows, std::uint64_t col, std::uint64_t cols,
                 const kernels::Matrix& c);
 
