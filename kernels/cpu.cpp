@@ -56,15 +56,11 @@ void cpu_quantise(Context& context, const QuantiseJob& job) {
 
 void cpu_page_digests(Context& context, const std::uint8_t* data, std::uint64_t bytes,
                       std::uint8_t* digests) {
-  const Sha256Compress compress = sha256_compress_best();
   in_pieces(context, ceil_div(bytes, page_bytes), 16, bytes >= 16 * page_bytes,
             [&](std::uint64_t first, std::uint64_t count) {
-              const std::uint8_t leaf = 0x00;
-              for (std::uint64_t page = first; page < first + count; ++page) {
-                const std::uint64_t begin = page * page_bytes;
-                sha256(compress, &leaf, 1, data + begin, std::min(page_bytes, bytes - begin),
-                       digests + page * 32);
-              }
+              const std::uint64_t begin = first * page_bytes;
+              leaf_digests(data + begin, std::min(count * page_bytes, bytes - begin),
+                           digests + first * 32);
             });
 }
 

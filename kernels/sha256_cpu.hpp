@@ -19,4 +19,7 @@ Sha256Compress sha256_compress_best();
 void sha256(Sha256Compress compress, const std::uint8_t* prefix, std::size_t prefix_size,
             const std::uint8_t* data, std::size_t size, std::uint8_t digest[32]);
 
+/// The leaf digests, SHA-256(0x00 || page), of pages of 4096 bytes; the last may be short.
+void leaf_digests(const std::uint8_t* data, std::uint64_t bytes, std::uint8_t* digests);
+
 }  // namespace volt::kernels
