@@ -316,9 +316,9 @@ struct MatmulI8 {
   template <bool store>
   VOLT_DEVICE void pair_of_c(T* at, int left, T* acc) const {
     if constexpr (store && joined) acc[0] = canonical(acc[0]), acc[1] = canonical(acc[1]);
-    Pair& pair = *reinterpret_cast<Pair*>(at);
     if (job.pairs_of_c) {
       if (left <= 0) return;
+      Pair& pair = *reinterpret_cast<Pair*>(at);
       if (store) pair = {{acc[0], acc[1]}};
       if (!store) acc[0] = pair.at[0], acc[1] = pair.at[1];
     } else {
