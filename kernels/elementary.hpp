@@ -101,7 +101,7 @@ VOLT_EXACT float exp(float x) {
   return unless_nan(x, exp_scaled(1.0f + exp_rest(a.rest), a.exponent));
 }
 
-/// 2^x; 1.02, exact for integers.
+/// 2^x; 1.04, exact for integers.
 VOLT_EXACT float exp2(float x) {
   const float kept = clamped(x, -151.0f, 129.0f);
   const float t = kept + (to_integer + 254.0f);
@@ -183,7 +183,7 @@ VOLT_EXACT float log_domain(float argument, float pole, float result) {
   return argument > pole ? result : outside;
 }
 
-/// ln x; 0.90. log(+-0) = -inf, log(1) = +0. A denormal is scaled to a normal float, whose exponent
+/// ln x; 0.92. log(+-0) = -inf, log(1) = +0. A denormal is scaled to a normal float, whose exponent
 /// is then taken back below those that fp32 has.
 VOLT_EXACT float log(float x) {
   const std::uint32_t normal = float_bits(x * 0x1p+23f) - (23u << 23);
@@ -192,7 +192,7 @@ VOLT_EXACT float log(float x) {
   return log_domain(x, 0.0f, log_of(bits_float(bits - e) - 1.0f, log_minus_e(e)));
 }
 
-/// ln(1 + x); 0.90. log1p(-0) = -0, log1p(-1) = -inf. f = x 2^-e - (1 - 2^-e) without error, as
+/// ln(1 + x); 0.91. log1p(-0) = -0, log1p(-1) = -inf. f = x 2^-e - (1 - 2^-e) without error, as
 /// either e = 0 or the two are within a factor of two of each other. The one exception is the float
 /// below 1/2, since 1 + x rounds up to 3/2: the polynomial was chosen among its neighbours so that
 /// the bound holds there too.

@@ -308,7 +308,7 @@ std::vector<std::int32_t> narrow_limb_product(device::Device& device, ByteView m
                                               std::uint64_t rows, std::uint64_t cols,
                                               std::uint64_t first, std::uint64_t count,
                                               std::span<const std::int8_t> d, std::uint64_t width) {
-  constexpr std::uint64_t block_bytes = std::uint64_t{1} << 20;  // stays in a cache in between
+  constexpr std::uint64_t block_bytes = std::uint64_t{4} << 20;  // stays in a cache in between
   const std::uint64_t step =
       std::clamp<std::uint64_t>(block_bytes / std::max<std::uint64_t>(1, 4 * cols), 1, rows);
   const auto from = device.borrow(m), right = device.borrow(bytes_of(d));
