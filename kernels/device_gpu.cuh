@@ -34,7 +34,10 @@ Status launch(CudaStream stream, std::uint64_t blocks, const Kernel& kernel) {
   if constexpr (shared > 48 * 1024) {  // what a kernel gets unasked
     const cudaError_t error = cudaFuncSetAttribute(
         enter<Kernel>, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared));
-    if (error != cudaSuccess) return status_of(error);
+    if (error != cudaSuccess) {
+      cudaGetLastError();  // or the next launch would be blamed
+      return status_of(error);
+    }
   }
   enter<Kernel><<<static_cast<unsigned>(blocks), Kernel::threads, shared, stream>>>(kernel);
   return status_of(cudaGetLastError());
@@ -43,7 +46,10 @@ Status launch(CudaStream stream, std::uint64_t blocks, const Kernel& kernel) {
 inline std::uint32_t device_attribute(cudaDeviceAttr attribute) {
   int device = 0, value = 0;
   if (cudaGetDevice(&device) != cudaSuccess) return 0;
-  if (cudaDeviceGetAttribute(&value, attribute, device) != cudaSuccess) return 0;
+  if (cudaDeviceGetAttribute(&value, attribute, device) != cudaSuccess) {
+    cudaGetLastError();
+    return 0;
+  }
   return static_cast<std::uint32_t>(value);
 }
 
@@ -77,15 +83,16 @@ VOLT_DEVICE void atomic_min(std::uint64_t* at, std::uint64_t value) {
 
 VOLT_DEVICE void multiply_8x8x16(std::int32_t* d, std::uint32_t a, std::uint32_t b,
                                  const std::int32_t* c) {
-  asm("mma.sync.aligned.m8n8k16.row.col.s32.s8.s8.s32 {%0, %1}, {%2}, {%3}, {%4, %5};"
-      : "=r"(d[0]), "=r"(d[1])
-      : "r"(a), "r"(b), "r"(c[0]), "r"(c[1]));
+  asm volatile("mma.sync.aligned.m8n8k16.row.col.s32.s8.s8.s32 {%0, %1}, {%2}, {%3}, {%4, %5};"
+               : "=r"(d[0]), "=r"(d[1])
+               : "r"(a), "r"(b), "r"(c[0]), "r"(c[1]));
 }
 
 #if VOLT_CAPABILITY >= 80
 VOLT_DEVICE void multiply_16x8x32(std::int32_t (&d)[4], const std::uint32_t (&a)[4],
                                   const std::uint32_t (&b)[2], const std::int32_t (&c)[4]) {
-  asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 "
+  asm volatile(
+      "mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 "
       "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %11, %12, %13};"
       : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]), "r"(c[0]), "r"(c[1]),

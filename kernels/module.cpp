@@ -4,6 +4,7 @@
 
 #include <dlfcn.h>
 #include <limits.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -22,11 +23,21 @@ std::string own_folder() {
   return program.substr(0, program.rfind('/'));
 }
 
+// Whether nobody but root, the user and the program's owner could have put it there: loading is
+// running, and programs are started from folders such as /tmp.
+bool is_trusted(const std::string& path) {
+  struct stat program = {}, found = {};
+  if (::stat("/proc/self/exe", &program) != 0 || ::stat(path.c_str(), &found) != 0) return false;
+  const bool ours =
+      found.st_uid == 0 || found.st_uid == ::geteuid() || found.st_uid == program.st_uid;
+  return ours && (found.st_mode & S_IWOTH) == 0;
+}
+
 std::string module_path() {
   const std::string own = own_folder();
   for (const char* const folder : {"/", "/../lib/volt/", "/../kernels/"}) {
     const std::string path = own + folder + module_file;
-    if (::access(path.c_str(), R_OK) == 0) return path;
+    if (is_trusted(own + folder) && is_trusted(path)) return path;
   }
   return {};
 }

@@ -23,7 +23,7 @@ struct QuantiseRows {
     const std::uint64_t g = block_index() % groups;
     if (row >= job.x.rows) return;
     const std::uint64_t first = g * group + thread_index() % lanes * each;
-    const std::uint32_t count = first >= job.x.cols          ? 0
+    const std::uint32_t count = first >= job.x.cols         ? 0
                                 : job.x.cols - first < each ? job.x.cols - first
                                                             : each;
     const float* const from = job.x.data + row * job.x.stride + first;

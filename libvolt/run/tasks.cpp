@@ -185,6 +185,12 @@ Value::Object do_replay(const Request& request, Sink& sink, const Say& say) {
       std::vector<std::uint64_t> units(geometry.n);
       for (std::uint64_t j = 0; j < geometry.n; ++j) units[j] = *row * geometry.n + j;
       mismatch = proof::replay_units(geometry, product, c.elements(), units, sink, {});
+      if (!mismatch) {
+        throw Error(Exit::failure,
+                    "the algebra finds row " + std::to_string(*row) +
+                        " wrong and its replay right: this device computes wrongly",
+                    "use --device cpu, or another machine");
+      }
     }
   } else {
     const auto draws = static_cast<std::uint64_t>(

@@ -171,7 +171,7 @@ Matrix Product::part_of_b(std::uint64_t col, std::uint64_t cols) const {
 }
 
 std::uint64_t Product::rows_per_step() const {
-  const double multiply_adds = device_.facts().backend == "cuda" ? 4e11 : 2e9;
+  const double multiply_adds = device_.facts().backend == "cuda" ? 4e11 : 5e9;
   const double per_row =
       std::max(1.0, static_cast<double>(geometry_.n) * static_cast<double>(geometry_.k));
   // Below 32 rows the packing of B would cost more than the product.

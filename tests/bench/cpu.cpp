@@ -16,7 +16,8 @@
 #include <stdexcept>
 #include <thread>
 
-#include "libvolt/crypto/digest.hpp"
+#include "libvolt/crypto/keys.hpp"
+#include "libvolt/crypto/merkle.hpp"
 #include "libvolt/proof/algebra.hpp"
 #include "libvolt/proof/challenge.hpp"
 #include "libvolt/proof/replay.hpp"
@@ -237,6 +238,16 @@ void Bench::check_costs(unsigned threads) {
       device.call(&Backend::page_digests, static_cast<const kernels::Buffer*>(buffer.get()),
                   std::uint64_t{0}, std::uint64_t{c.size()}, digests.data());
     };
+    // The trace's root from digests that are there, and a signature over a statement's size.
+    const std::vector<Digest> leaves(c.size() / kernels::page_bytes);
+    const auto key = crypto::SigningKey::make();
+    const Bytes statement(4096);
+    const auto receipt = [&] {
+      crypto::merkle_root(leaves);
+      key.sign(statement);
+    };
+    add(row("trace and receipt, hashing apart" + with, shape_text(n, n, n), "1/s", 1,
+            in_turn(receipt, whole), "the product"));
     add(row("page digests of C" + with, shape_text(n, n, n), "1/s", 1, in_turn(digest, whole),
             "the product"));
   }

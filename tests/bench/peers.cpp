@@ -76,6 +76,11 @@ OneDnn one_dnn() {
   get(library, "dnnl_gemm_s8s8s32", dnn.gemm_s8s8s32);
   get(library, "dnnl_version", version);
   get(RTLD_DEFAULT, "omp_set_num_threads", dnn.set_threads);
+  if (dnn.set_threads == nullptr || version == nullptr) {  // built for other threads than OpenMP's
+    dnn.gemm_s8s8s32 = nullptr;
+    dnn.name = "no oneDNN with OpenMP";
+    return dnn;
+  }
   const Version* const v = version();
   dnn.name = "oneDNN " + std::to_string(v->major) + "." + std::to_string(v->minor) + "." +
              std::to_string(v->patch);

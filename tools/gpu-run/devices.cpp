@@ -15,6 +15,7 @@ using doc::Value;
 /// Lines for a person, and the same for a program.
 struct Listing {
   std::string text;
+  std::string absent;  // why there is no GPU, or none that CUDA shows
   Value::Array items;
 };
 
@@ -50,6 +51,7 @@ Listing devices() {
   const auto listed = device::gpus();
   const auto cuda = device::cuda_gpus(kernels::cuda(), listed);
   for (const auto& gpu : cuda.gpus) add(list, gpu, listed.driver);
+  list.absent = cuda.absent.empty() ? listed.absent : cuda.absent;
   if (!listed.absent.empty()) list.text += "gpu  none: " + listed.absent + "\n";
   if (!cuda.absent.empty()) list.text += "cuda  none: " + cuda.absent + "\n";
   return list;
@@ -77,6 +79,7 @@ Exit list_devices(cli::Session& session) {
   if (!session.json()) session.print(compute.text + confine.text);
   session.result({{"schema", "volt.devices/1"},
                   {"devices", std::move(compute.items)},
+                  {"absent", compute.absent},
                   {"sandbox", std::move(confine.items)}});
   return Exit::ok;
 }

@@ -30,9 +30,9 @@ void put(Small& s, std::uint64_t unit, std::int32_t value) {
 }  // namespace
 
 TEST_CASE("right products pass, whatever their shape and form") {
-  const std::uint64_t shapes[][3] = {{1, 1, 1},     {1, 9, 5},    {9, 1, 5},    {5, 9, 1},
-                                     {17, 33, 129}, {64, 64, 64}, {3, 5, 2000}, {0, 4, 3},
-                                     {4, 0, 3},     {4, 3, 0}};
+  const std::uint64_t shapes[][3] = {{1, 1, 1},     {1, 9, 5},    {9, 1, 5},      {5, 9, 1},
+                                     {17, 33, 129}, {64, 64, 64}, {3, 5, 2000},   {0, 4, 3},
+                                     {4, 0, 3},     {4, 3, 0},    {1, 20'000, 1}, {1, 1, 70'000}};
   for (const auto& [m, n, k] : shapes) {
     for (const char form : {'n', 'a', 'b'}) {
       const auto shown_m = m;
