@@ -48,23 +48,42 @@ double seconds_of(const std::function<void()>& call, int repeats) {
   return (now() - start) / repeats;
 }
 
+// One side: how often it is called for a sample, and its samples.
+class Side {
+ public:
+  explicit Side(const std::function<void()>& call) : call_(call) {
+    if (!call_) return;
+    call_();
+    once_ = seconds_of(call_, 1);
+  }
+
+  double once() const { return once_; }
+
+  void measure() {
+    constexpr double sample = 0.05;
+    if (!call_) return;
+    if (once_ < sample) call_();  // wakes the threads
+    samples_.push_back(seconds_of(call_, std::clamp(static_cast<int>(sample / once_), 1, 1000)));
+  }
+
+  Summary summary() const { return samples_.empty() ? Summary{} : summarise(samples_); }
+
+ private:
+  const std::function<void()>& call_;
+  double once_ = 0;
+  std::vector<double> samples_;
+};
+
 Pair in_turn(const std::function<void()>& ours, const std::function<void()>& peer) {
   constexpr auto pause = std::chrono::milliseconds(60);
-  constexpr double sample = 0.05;
-  constexpr int rounds = 9;
-  ours();
-  const double once = seconds_of(ours, 1);
-  const int repeats = std::clamp(static_cast<int>(sample / once), 1, 1000);
-  std::vector<double> our_samples, peer_samples;
-  for (int round = 0; round < (once > 0.2 ? 5 : rounds); ++round) {
+  Side our_side(ours), peer_side(peer);
+  const int rounds = our_side.once() + peer_side.once() > 0.4 ? 5 : 9;
+  for (int round = 0; round < rounds; ++round) {
     std::this_thread::sleep_for(pause);
-    if (once < sample) ours();  // wakes the threads
-    our_samples.push_back(seconds_of(ours, repeats));
-    if (!peer) continue;
-    if (once < sample) peer();
-    peer_samples.push_back(seconds_of(peer, repeats));
+    our_side.measure();
+    peer_side.measure();
   }
-  return {summarise(our_samples), peer ? summarise(peer_samples) : Summary{}};
+  return {our_side.summary(), peer_side.summary()};
 }
 
 std::string shape_text(std::uint64_t m, std::uint64_t n, std::uint64_t k) {
