@@ -43,9 +43,10 @@ ExactFloat::~ExactFloat() {
 
 namespace {
 
-// How often a thread looks before it sleeps: some 50 us, longer than the pause between two loops
-// of one operation and shorter than waking up costs elsewhere.
-constexpr int looks = 1000;
+// How often a thread looks before it sleeps: about a millisecond, longer than the pauses between
+// the loops of a workload. It lets others run in between: two threads that were woken on one core
+// are moved apart only while both want to run.
+constexpr int looks = 20000;
 
 void pause() {
 #if defined(__x86_64__)
@@ -58,6 +59,7 @@ bool seen_soon(int most, Done done) {
   for (int i = 0; i < most; ++i) {
     if (done()) return true;
     pause();
+    if (i % 256 == 255) std::this_thread::yield();
   }
   return done();
 }
