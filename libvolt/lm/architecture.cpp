@@ -219,7 +219,10 @@ std::uint64_t read_window(Fields& config, const Architecture& a) {
   const bool slides = typed && any_layer_slides(config);
   const bool qwen = a.family == Family::qwen2 || a.family == Family::qwen3;
   if (qwen && truth_or(config, "use_sliding_window", false)) {
-    const bool some = typed ? slides : size_or(config, "max_window_layers", any, 28) < a.layers;
+    // Without types the first max_window_layers see all.
+    const std::int64_t seeing =
+        given(config, "max_window_layers") ? config.integer("max_window_layers", 0, any) : 28;
+    const bool some = typed ? slides : static_cast<std::uint64_t>(seeing) < a.layers;
     return some ? size_or(config, "sliding_window", any, 4096) : 0;
   }
   std::uint64_t window = 0;
