@@ -12,6 +12,8 @@
 #include "libvolt/base/error.hpp"
 #include "libvolt/base/text.hpp"
 #include "libvolt/doc/fields.hpp"
+#include "libvolt/doc/read.hpp"
+#include "libvolt/lm/architecture_keys.hpp"
 
 namespace volt::lm {
 namespace {
@@ -19,24 +21,6 @@ namespace {
 using doc::Fields;
 using doc::Value;
 using Words = std::initializer_list<std::string_view>;
-
-constexpr std::array<std::string_view, 5> families{"llama", "mistral", "qwen2", "qwen3", "gpt2"};
-
-/// The names of what all families have.
-struct Keys {
-  std::string_view layers, width, heads, ff_width, context, norm_epsilon, activation;
-};
-constexpr Keys llama_keys{
-    "num_hidden_layers",       "hidden_size",  "num_attention_heads", "intermediate_size",
-    "max_position_embeddings", "rms_norm_eps", "hidden_act"};
-constexpr Keys gpt2_keys{"n_layer",
-                         "n_embd",
-                         "n_head",
-                         "n_inner",
-                         "n_positions",
-                         "layer_norm_epsilon",
-                         "activation_function"};
-const Keys& keys_of(Family family) { return family == Family::gpt2 ? gpt2_keys : llama_keys; }
 
 constexpr std::int64_t max_layers = 1024, max_heads = 4096, max_head_width = 4096;
 constexpr std::int64_t max_width = 65536, max_ff_width = 1 << 20;
@@ -82,6 +66,7 @@ constexpr std::array changing{
     Changing{"query_pre_attn_scalar", 0},
     Changing{"residual_multiplier", 1},
     Changing{"rope_interleave", 0},
+    Changing{"rope_interleaved", 0},
     Changing{"rotary_pct", 1},
     Changing{"scale_attn_by_inverse_layer_idx", 0},
     Changing{"scale_attn_weights", 1},
@@ -104,9 +89,9 @@ bool is_neutral(const Value& value, double neutral) {
 void refuse_changing(Fields& fields, std::string_view key, double neutral) {
   const Value* value = fields.find(key);
   if (value == nullptr || is_neutral(*value, neutral)) return;
-  const auto* text = value->get_if<std::string>();
+  const bool scalar = !value->get_if<Value::Array>() && !value->get_if<Value::Object>();
   fields.fail(key, *value,
-              (text ? "is \"" + printable(*text, 40) + "\"" : std::string("is set")) +
+              "is " + (scalar ? printable(doc::to_json(*value), 40) : std::string(value->kind())) +
                   ", which changes what the model computes and is not supported");
 }
 
@@ -139,13 +124,6 @@ float nearest_float(double value) {
   float result = 0;
   std::from_chars(text.data(), text.data() + text.size(), result);
   return result;
-}
-
-/// And back: the double that is written as shortly as the float is.
-double decimal(float value) {
-  std::array<char, 32> text;
-  const auto end = std::to_chars(text.data(), text.data() + text.size(), value).ptr;
-  return parse_number({text.data(), static_cast<std::size_t>(end - text.data())}).value_or(value);
 }
 
 std::string rope_type(Fields& table) {
@@ -323,58 +301,6 @@ void read_flags(Fields& config, Architecture& a) {
   a.tied = truth_or(config, "tie_word_embeddings", gpt2);
 }
 
-Value scaling_config(const Rope& rope) {
-  if (rope.scaling == Rope::Scaling::none) return nullptr;
-  if (rope.scaling == Rope::Scaling::linear)
-    return Value::Object{{"rope_type", "linear"}, {"type", "linear"}, {"factor", rope.factor}};
-  return Value::Object{{"rope_type", "llama3"},
-                       {"factor", rope.factor},
-                       {"low_freq_factor", rope.low_freq_factor},
-                       {"high_freq_factor", rope.high_freq_factor},
-                       {"original_max_position_embeddings", rope.original_context}};
-}
-
-Value id_config(const std::optional<std::uint32_t>& id) {
-  return id ? Value(std::int64_t{*id}) : Value(nullptr);
-}
-
-Value eos_config(const Architecture& a) {
-  if (a.eos.empty()) return nullptr;
-  if (a.eos.size() == 1) return std::int64_t{a.eos[0]};
-  Value::Array list;
-  for (const auto id : a.eos) list.emplace_back(std::int64_t{id});
-  return list;
-}
-
-std::string_view activation_config(const Architecture& a) {
-  if (a.activation == Activation::era) return "era";
-  return a.activation == Activation::silu ? "silu" : "gelu_new";
-}
-
-std::string_view class_of(Family family) {
-  constexpr std::array<std::string_view, 5> names{"LlamaForCausalLM", "MistralForCausalLM",
-                                                  "Qwen2ForCausalLM", "Qwen3ForCausalLM",
-                                                  "GPT2LMHeadModel"};
-  return names[static_cast<std::size_t>(family)];
-}
-
-void add_llama_config(Value::Object& config, const Architecture& a) {
-  config.emplace_back("num_key_value_heads", a.kv_heads);
-  config.emplace_back("head_dim", a.head_width);
-  config.emplace_back("rope_theta", a.rope ? Value(a.rope->theta) : Value());
-  config.emplace_back("rope_scaling", a.rope ? scaling_config(*a.rope) : Value());
-  if (a.family == Family::llama || a.family == Family::qwen3)
-    config.emplace_back("attention_bias", a.output_bias);
-  if (a.family == Family::llama) config.emplace_back("mlp_bias", a.mlp_bias);
-  const bool qwen = a.family == Family::qwen2 || a.family == Family::qwen3;
-  if (qwen) {
-    config.emplace_back("use_sliding_window", a.window != 0);
-    config.emplace_back("max_window_layers", a.window != 0 ? std::uint64_t{0} : a.layers);
-  }
-  if (qwen || a.family == Family::mistral)
-    config.emplace_back("sliding_window", a.window != 0 ? Value(a.window) : Value());
-}
-
 }  // namespace
 
 std::string_view name_of(Family family) { return families[static_cast<std::size_t>(family)]; }
@@ -408,34 +334,6 @@ Architecture parse_architecture(const Value& config, std::string_view origin) {
   a.pad = read_id(fields, "pad_token_id", a);
   a.eos = read_ids(fields, "eos_token_id", a);
   return a;
-}
-
-Value to_config(const Architecture& a) {
-  const auto& keys = keys_of(a.family);
-  Value::Object config{{"architectures", Value::Array{class_of(a.family)}},
-                       {"model_type", name_of(a.family)},
-                       {"vocab_size", a.vocabulary},
-                       {std::string(keys.layers), a.layers},
-                       {std::string(keys.width), a.width},
-                       {std::string(keys.heads), a.heads},
-                       {std::string(keys.ff_width), a.ff_width},
-                       {std::string(keys.context), a.context},
-                       {std::string(keys.norm_epsilon), decimal(a.norm_epsilon)},
-                       {std::string(keys.activation), activation_config(a)},
-                       {"tie_word_embeddings", a.tied},
-                       {"bos_token_id", id_config(a.bos)},
-                       {"eos_token_id", eos_config(a)},
-                       {"pad_token_id", id_config(a.pad)}};
-  if (a.activation == Activation::era) {
-    config.emplace_back("era_temperature", decimal(a.era_temperature));
-    config.emplace_back("era_lambda", decimal(a.era_lambda));
-  }
-  if (a.family != Family::gpt2) add_llama_config(config, a);
-  Value result(std::move(config));
-  if (parse_architecture(result, "the model") != a)
-    throw Error(Exit::usage, "the model: a " + std::string(name_of(a.family)) +
-                                 " cannot be as this one is described");
-  return result;
 }
 
 }  // namespace volt::lm

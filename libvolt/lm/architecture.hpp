@@ -54,9 +54,9 @@ struct Architecture {
 };
 
 /// Reads a config.json. What is not understood and could change the numbers is refused by name, as
-/// are sizes beyond any model (1024 layers, width 65,536, vocabulary and context 2^24); other keys are
-/// of no concern here. Defaults are those of transformers, but sizes must be there, and ids have no
-/// default. Throws Error (usage) naming `origin` and the key.
+/// are sizes beyond any model (1024 layers, width 65,536, vocabulary and context 2^24); other keys
+/// are of no concern here. Defaults are those of transformers, but sizes must be there, and ids
+/// have no default. Throws Error (usage) naming `origin` and the key.
 Architecture parse_architecture(const doc::Value& config, std::string_view origin);
 
 /// The config.json of `architecture`, which transformers reads too. An `era` model's activation is

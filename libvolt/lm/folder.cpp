@@ -240,8 +240,8 @@ Weights find_weights(const Files& files, const Architecture& a) {
 void refuse_non_finite(const Weight& weight) {
   const auto at = tensor::first_non_finite(weight.description.dtype, weight.bytes);
   if (at)
-    fail(printable(weight.file) + ": tensor " + in_quotes(weight.name) + " is not finite at element " +
-             std::to_string(*at),
+    fail(printable(weight.file) + ": tensor " + in_quotes(weight.name) +
+             " is not finite at element " + std::to_string(*at),
          "the weights were damaged, or their training diverged");
 }
 

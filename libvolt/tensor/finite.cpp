@@ -13,17 +13,18 @@ template <class Word>
 std::optional<std::uint64_t> first_with(Word exponent, ByteView bytes) {
   constexpr std::size_t block = 1024;
   const std::size_t count = bytes.size() / sizeof(Word);
-  const auto bad = [&](std::size_t i) {
+  const auto bad = [&](std::size_t i) -> Word {
     Word word;
     std::memcpy(&word, bytes.data() + i * sizeof word, sizeof word);
     return (word & exponent) == exponent;
   };
   for (std::size_t begin = 0; begin < count; begin += block) {
     const std::size_t end = std::min(count, begin + block);
-    bool any = false;  // without a branch, which lets the compiler use vectors
-    for (std::size_t i = begin; i < end; ++i) any |= bad(i);
-    for (std::size_t i = begin; any && i < end; ++i)
-      if (bad(i)) return i;
+    // No branch, and no wider or narrower type: the compiler then uses vectors.
+    Word any = 0;
+    for (std::size_t i = begin; i < end; ++i) any = static_cast<Word>(any | bad(i));
+    for (std::size_t i = begin; any != 0 && i < end; ++i)
+      if (bad(i) != 0) return i;
   }
   return std::nullopt;
 }

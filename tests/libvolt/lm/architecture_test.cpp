@@ -144,7 +144,9 @@ TEST_CASE("an epsilon is the float nearest to what was written, not to the doubl
 TEST_CASE("a window is recorded where some layer has one") {
   CHECK(with(R"("sliding_window": 512)", "mistral-7b-v0.1").window == 512);
   CHECK(with(R"("sliding_window": null)", "mistral-7b-v0.1").window == 0);
-  CHECK(with(R"("sliding_window": 512)").window == 512);
+  const Architecture llama = with(R"("sliding_window": 512)");
+  CHECK(llama.window == 512);
+  CHECK(parse_architecture(to_config(llama), "again") == llama);
   const std::string on = R"("use_sliding_window": true, "sliding_window": 64, )";
   CHECK(with(on + R"("max_window_layers": 23)", "qwen2.5-0.5b").window == 64);
   CHECK(with(on + R"("max_window_layers": 24)", "qwen2.5-0.5b").window == 0);
@@ -193,17 +195,19 @@ TEST_CASE("what would change the numbers is refused by name") {
   CHECK(
       refusal_of(R"("hidden_act": "gelu")") ==
       R"(hidden_act is "gelu", not one of "silu", "swish", "gelu_new", "gelu_pytorch_tanh", "era")");
-  CHECK(refusal_of(R"("quantization_config": {"bits": 4})") ==
-        "quantization_config is set, which changes what the model computes and is not supported");
+  CHECK(
+      refusal_of(R"("quantization_config": {"bits": 4})") ==
+      "quantization_config is a table, which changes what the model computes and is not supported");
   CHECK(refusal_of(R"("attention_sinks": "yes\u001b")") ==
-        "attention_sinks is \"yes\\x1b\", which changes what the model computes and is not "
+        "attention_sinks is \"yes\\u001b\", which changes what the model computes and is not "
         "supported");
   for (const std::string member :
        {R"("partial_rotary_factor": 0.5)", R"("final_logit_softcapping": 30.0)",
         R"("num_local_experts": 8)", R"("auto_map": {"AutoConfig": "a.B"})",
         R"("is_causal": false)", R"("logits_scaling": 8.0)", R"("no_rope_layers": [1])"})
-    CHECK(refusal_of(member).find("is set, which changes") != std::string::npos);
-  CHECK(refusal_of(R"("scale_attn_weights": false)", "gpt2").starts_with("scale_attn_weights is"));
+    CHECK(refusal_of(member).find(", which changes") != std::string::npos);
+  CHECK(refusal_of(R"("scale_attn_weights": false)", "gpt2")
+            .starts_with("scale_attn_weights is false, which changes"));
   CHECK(refusal_of(R"("scale_attn_by_inverse_layer_idx": true)", "gpt2").find("changes") !=
         std::string::npos);
   CHECK(refusal_of(R"("layer_types": ["full_attention", "linear_attention"])") ==
@@ -250,7 +254,7 @@ TEST_CASE("a rope that is not understood to the last key is refused") {
   CHECK(scaling(R"("type": "default", "mrope_section": [1])") ==
         "unknown key \"rope_scaling.mrope_section\"");
   CHECK(scaling(R"("partial_rotary_factor": 0.25)") ==
-        "rope_scaling.partial_rotary_factor is set, which changes what the model computes and is "
+        "rope_scaling.partial_rotary_factor is 0.25, which changes what the model computes and is "
         "not supported");
   CHECK(scaling(R"("type": "llama3", "factor": 8, "low_freq_factor": 4, "high_freq_factor": 4,
                    "original_max_position_embeddings": 8192)") ==
