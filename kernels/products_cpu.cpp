@@ -15,8 +15,8 @@ namespace {
 constexpr std::uint64_t panel_words = 512;     // along k: a tile of B fits the first-level cache
 constexpr std::uint64_t panel_extent = 6144;   // rows and columns packed at a time, 3 MB each
 constexpr std::uint64_t most_direct_f32 = 16;  // tiles of B for which A is not packed
-constexpr std::uint64_t most_direct_i8 = 2;
-constexpr std::uint64_t least_direct_k = 256;  // int8: or their sums take longer
+constexpr std::uint64_t least_narrow_k = 256;  // int8 as stored: or their sums take longer
+constexpr std::uint64_t most_tile_rows = 16;
 
 template <class T>
 Side side_of(const View<const T>& matrix, bool k_contiguous, std::uint64_t lane, std::uint64_t k) {
@@ -236,49 +236,77 @@ bool allocate(Context& context, std::uint64_t m, std::uint64_t n, std::uint64_t 
   return true;
 }
 
+// So few columns that A is not packed.
+bool narrow_i8(Context& context, const Product<std::int8_t, std::int32_t>& job) {
+  constexpr std::uint64_t lanes = 8, step = 64, rows_at_a_time = 48;
+  const Loops& loops = *context.engine.loops;
+  const std::uint64_t length = ceil_div(job.k, step) * step, groups = ceil_div(job.n, lanes);
+  std::uint32_t* const room = scratch_words(context, groups * lanes * (length / 4 + 1));
+  if (room == nullptr) return false;
+  auto* const b = reinterpret_cast<std::int8_t*>(room);
+  auto* const start = reinterpret_cast<std::int32_t*>(room + groups * lanes * length / 4);
+  const bool shared = job.m * job.n * job.k >= 8 * worth_sharing;
+  context.pool.each(groups, shared, [&](std::uint64_t i) {
+    const std::uint64_t col = i * lanes;
+    loops.pack_narrow(b + col * length, start + col, side_of(job.b, job.form == Form::abt, col, 0),
+                      std::min(lanes, job.n - col), job.k);
+  });
+  const std::uint32_t flip = job.form == Form::limbs ? limbs_flip : 0;
+  in_pieces(context, job.m, rows_at_a_time, shared, [&](std::uint64_t row, std::uint64_t rows) {
+    loops.rows_i8(job.a.data + row * job.a.stride, job.a.stride, flip, b, start, job.k,
+                  job.c.data + row * job.c.stride, job.c.stride, rows, job.n);
+  });
+  return true;
+}
+
 }  // namespace
 
 bool cpu_i8(Context& context, const Product<std::int8_t, std::int32_t>& job) {
   const Loops& loops = *context.engine.loops;
   if (is_diagonal(job.form)) return diagonal(context, job);
+  if (loops.rows_i8 != nullptr && job.form != Form::atb && job.n <= most_narrow &&
+      job.k >= least_narrow_k) {
+    return narrow_i8(context, job);
+  }
   const std::uint64_t panel_k = panel_words * loops.unit;
-  const bool direct = loops.rows_i8 != nullptr && job.form != Form::atb &&
-                      job.n <= most_direct_i8 * loops.tile_cols && job.k >= least_direct_k;
   PackedI8 packed = {};
-  if (!allocate(context, direct ? 0 : job.m, job.n,
-                std::min(panel_words, ceil_div(job.k, loops.unit)), 1, packed)) {
+  if (!allocate(context, job.m, job.n, std::min(panel_words, ceil_div(job.k, loops.unit)), 1,
+                packed)) {
     return false;
   }
+  const auto pack_a = [&](std::uint32_t* to, std::uint64_t row, std::uint64_t lanes,
+                          std::uint64_t k0, std::uint64_t k) {
+    Side side = side_of(job.a, job.form != Form::atb, row, k0);
+    std::int8_t limbs[most_tile_rows * panel_words * 4];
+    if (job.form == Form::limbs) {
+      for (std::uint64_t i = 0; i < lanes; ++i) {
+        const std::int8_t* const bytes = job.a.data + (row + i) * job.a.stride + k0;
+        for (std::uint64_t p = 0; p < k; ++p) limbs[i * k + p] = limb(bytes[p], p);
+      }
+      side = {limbs, k, true};
+    }
+    loops.pack_i8_a(to, side, lanes, k);
+  };
   over_panels(
-      context, job, panel_k, direct,
+      context, job, panel_k, false,
       [&](const Panel& p, bool of_a, std::uint64_t tile, std::uint64_t lanes) {
         const std::uint64_t words = ceil_div(p.k, loops.unit);
         if (of_a) {
           const std::uint64_t row = tile * loops.tile_rows;
-          loops.pack_i8_a(packed.a + row * words,
-                          side_of(job.a, job.form != Form::atb, p.row0 + row, p.k0), lanes, p.k);
-          return;
+          return pack_a(packed.a + row * words, p.row0 + row, lanes, p.k0, p.k);
         }
         const std::uint64_t col = tile * loops.tile_cols;
-        const Side side = side_of(job.b, job.form == Form::abt, p.col0 + col, p.k0);
-        if (direct) {
-          loops.pack_i8_biased(packed.b + col * words, side, lanes, p.k);
-        } else {
-          loops.pack_i8_b(packed.b + col * words, packed.start + col, side, lanes, p.k, words);
-        }
+        loops.pack_i8_b(packed.b + col * words, packed.start + col,
+                        side_of(job.b, job.form == Form::abt, p.col0 + col, p.k0), lanes, p.k,
+                        words);
       },
       [&](const Panel& p, std::uint64_t tile_a, std::uint64_t tile_b, std::uint64_t rows,
           std::uint64_t cols) {
         const std::uint64_t words = ceil_div(p.k, loops.unit);
         const std::uint64_t row = tile_a * loops.tile_rows, col = tile_b * loops.tile_cols;
-        std::int32_t* const c = job.c.data + (p.row0 + row) * job.c.stride + p.col0 + col;
-        if (direct) {
-          loops.rows_i8(job.a.data + (p.row0 + row) * job.a.stride + p.k0, job.a.stride,
-                        packed.b + col * words, p.k, c, job.c.stride, rows, cols);
-        } else {
-          loops.block_i8(packed.a + row * words, packed.b + col * words, packed.start + col, words,
-                         c, job.c.stride, rows, cols);
-        }
+        loops.block_i8(packed.a + row * words, packed.b + col * words, packed.start + col, words,
+                       job.c.data + (p.row0 + row) * job.c.stride + p.col0 + col, job.c.stride,
+                       rows, cols);
       });
   return true;
 }
