@@ -17,7 +17,7 @@ struct Side {
   bool k_contiguous;     ///< lanes are rows of the matrix; otherwise they are its columns
 };
 
-constexpr std::uint64_t most_narrow = 64;  ///< columns of rows_i8
+constexpr std::uint64_t most_narrow = 32;  ///< columns of rows_i8
 
 struct Loops {
   const char* name;  ///< "cpu-v3"
