@@ -4,6 +4,7 @@
 // bit: C carries each element's chain from one panel of k to the next.
 
 #include <algorithm>
+#include <bit>
 
 #include "cpu.hpp"
 #include "exact.hpp"
@@ -114,7 +115,8 @@ class Panels {
                                                         : Streamed::none;
     panel_k_ = kind_.panel_k();
     if (streamed_ == Streamed::b && k_is_rows_of_b(job.form)) {
-      at_a_time_ = 4;
+      // The fewer rows, the more reading B costs, and the more its pieces gain from being long.
+      at_a_time_ = std::bit_floor(std::clamp<std::uint64_t>(few_lanes / job.m, 1, 8));
       panel_k_ /= at_a_time_;
     }
     const bool packs_a = !kind_.direct() && streamed_ != Streamed::a;
