@@ -84,7 +84,7 @@ Blocks blocks_of(std::uint64_t tiles_a, std::uint64_t tiles_b, std::uint64_t thr
   const std::uint64_t parts_a =
       std::min(tiles_a, ceil_div(ceil_div(tiles_a, most_a), threads) * threads);
   const std::uint64_t parts_b = std::clamp<std::uint64_t>(
-      threads == 1 ? 1 : ceil_div(4 * threads, parts_a), 1, ceil_div(tiles_b, least_b));
+      threads == 1 ? 1 : ceil_div(16 * threads, parts_a), 1, ceil_div(tiles_b, least_b));
   Blocks blocks = {ceil_div(tiles_a, parts_a), ceil_div(tiles_b, parts_b), 0, 0};
   blocks.along_a = ceil_div(tiles_a, blocks.tiles_a);
   blocks.count = blocks.along_a * ceil_div(tiles_b, blocks.tiles_b);
