@@ -15,14 +15,15 @@ namespace {
 // Element (i, p) of A and (p, j) of B as the form stores them; p counts along k.
 template <class T>
 T a_at(Form form, const View<const T>& a, std::uint64_t i, std::uint64_t p) {
-  return form == Form::atb || form == Form::atb_diagonal ? a.data[p * a.stride + i]
-                                                         : a.data[i * a.stride + p];
+  if constexpr (sizeof(T) == 1) {
+    if (form == Form::limbs) return limb(a.data[i * a.stride + p], p);
+  }
+  return k_is_rows_of_a(form) ? a.data[p * a.stride + i] : a.data[i * a.stride + p];
 }
 
 template <class T>
 T b_at(Form form, const View<const T>& b, std::uint64_t p, std::uint64_t j) {
-  return form == Form::abt || form == Form::abt_diagonal ? b.data[j * b.stride + p]
-                                                         : b.data[p * b.stride + j];
+  return k_is_rows_of_b(form) ? b.data[p * b.stride + j] : b.data[j * b.stride + p];
 }
 
 // Calls element(i, j, C's element) for each that the form computes.

@@ -6,6 +6,7 @@
 #include "diagonal_cpu.hpp"
 #include "loops.hpp"
 #include "map_cpu.hpp"
+#include "narrow_cpu.hpp"
 #include "pack_cpu.hpp"
 
 namespace volt::kernels {
@@ -114,74 +115,6 @@ static void tile_i8(Packed<std::uint32_t> a, const std::uint32_t* b, const std::
     for (int v = 0; v < vectors; ++v) store(c + r * stride + v * lanes, sum[r][v]);
   }
 }
-
-#if defined(__AVX512VNNI__)
-
-// Copies `k` int8, fewer than there is room for, and as many zeros as fill the last word. Returns
-// their sum.
-static std::uint32_t copy_and_sum(std::int8_t* to, const std::int8_t* from, std::uint64_t k) {
-  const Words ones = spread(0x01010101u);
-  Words sum = {};
-  std::uint64_t p = 0;
-  for (; p + sizeof sum <= k; p += sizeof sum) {
-    const Words bytes = load<Words>(from + p);
-    store(to + p, bytes);
-    sum = dot(sum, ones, bytes);
-  }
-  if (p < k) {
-    Words bytes = {};
-    __builtin_memcpy(&bytes, from + p, k - p);
-    store(to + p, bytes);
-    sum = dot(sum, ones, bytes);
-  }
-  std::uint32_t total = 0;
-  for (int i = 0; i < lanes; ++i) total += sum[i];
-  return total;
-}
-
-// A as it is stored: it is the signed operand, and B, packed with the bias, the unsigned one. The
-// sums of A that this asks for read it once; the copies that they leave lie side by side, where
-// rows a power of two apart would compete for the same places in the cache.
-template <int rows, int vectors>
-static void tile_i8_rows(const std::int8_t* a, std::uint64_t stride_a, const std::uint32_t* b,
-                         std::uint64_t k, std::int32_t* c, std::uint64_t stride) {
-  constexpr std::uint64_t most = 1024, room = most + 64;
-  alignas(64) std::int8_t copies[rows * room];
-  Words sum[rows][vectors];
-  for (int r = 0; r < rows; ++r) {
-    for (int v = 0; v < vectors; ++v) sum[r][v] = load<Words>(c + r * stride + v * lanes);
-  }
-  for (std::uint64_t first = 0; first < k; first += most) {
-    const std::uint64_t these = least(most, k - first);
-    for (int r = 0; r < rows; ++r) {
-      const std::uint32_t total = copy_and_sum(copies + r * room, a + r * stride_a + first, these);
-      for (int v = 0; v < vectors; ++v) sum[r][v] = sum[r][v] - spread(128 * total);
-    }
-    const std::int8_t* words = copies;
-    for (std::uint64_t w = 0; w < (these + unit - 1) / unit; ++w, b += tile_cols, words += unit) {
-      // A line of the rows below, which come next: too short for the processor to see them coming.
-      constexpr std::uint64_t line = 64, lines = most / line;
-      if (w < rows * lines) {
-        __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(a) +
-                                                         (rows + w / lines) * stride_a + first +
-                                                         w % lines * line));
-      }
-      Words y[vectors];
-      for (int v = 0; v < vectors; ++v) y[v] = load<Words>(b + v * lanes);
-      for (int r = 0; r < rows; ++r) {
-        std::uint32_t word;
-        __builtin_memcpy(&word, words + static_cast<std::uint64_t>(r) * room, sizeof word);
-        const Words x = spread(word);
-        for (int v = 0; v < vectors; ++v) sum[r][v] = dot(sum[r][v], y[v], x);
-      }
-    }
-  }
-  for (int r = 0; r < rows; ++r) {
-    for (int v = 0; v < vectors; ++v) store(c + r * stride + v * lanes, sum[r][v]);
-  }
-}
-
-#endif
 
 struct Groups {
   const std::int32_t* start;
@@ -309,23 +242,6 @@ static void block_i8(const std::uint32_t* a, const std::uint32_t* b, const std::
            });
 }
 
-#if defined(__AVX512VNNI__)
-static void rows_i8(const std::int8_t* a, std::uint64_t stride_a, const std::uint32_t* b,
-                    std::uint64_t k, std::int32_t* c, std::uint64_t stride, std::uint64_t rows,
-                    std::uint64_t cols) {
-  const std::uint64_t words = (k + unit - 1) / unit;
-  on_tiles(c, stride, rows, cols,
-           [&](auto height, auto vectors, std::uint64_t i, std::uint64_t j, std::int32_t* tile,
-               std::uint64_t tile_stride) {
-             tile_i8_rows<height.value, vectors.value>(a + i * tile_rows * stride_a, stride_a,
-                                                       b + j * words * tile_cols, k, tile,
-                                                       tile_stride);
-           });
-}
-#else
-constexpr decltype(Loops::rows_i8) rows_i8 = nullptr;
-#endif
-
 static void block_i8x(const std::uint32_t* a, const std::uint32_t* b, const std::int32_t* start,
                       const float* scales_a, const float* scales_b, std::uint64_t words, float* c,
                       std::uint64_t stride, std::uint64_t rows, std::uint64_t cols) {
@@ -452,7 +368,7 @@ const Loops VOLT_JOIN(loops_, VOLT_ISA) = {
     pack_f32,
     pack_i8_a,
     pack_i8_b,
-    pack_i8_biased,
+    pack_narrow,
     block_f32,
     rows_f32,
     block_i8,
