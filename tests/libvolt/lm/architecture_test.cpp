@@ -93,9 +93,9 @@ TEST_CASE("every family's config.json means what transformers takes it to mean")
         {"layers", a.layers},         {"width", a.width},       {"heads", a.heads},
         {"kv_heads", a.kv_heads},     {"ff_width", a.ff_width}, {"head_width", a.head_width},
         {"vocabulary", a.vocabulary}, {"context", a.context},   {"window", a.window}};
-    for (const auto& [key, size] : sizes) {
-      CAPTURE(key);
-      CHECK(static_cast<std::int64_t>(size) == whole(facts, key));
+    for (const auto& size : sizes) {
+      CAPTURE(size.first);
+      CHECK(static_cast<std::int64_t>(size.second) == whole(facts, size.first));
     }
     CHECK(a.tied == *facts.find("tied")->get_if<bool>());
     CHECK(a.norm_epsilon == static_cast<float>(*facts.find("norm_epsilon")->get_if<double>()));
@@ -144,6 +144,10 @@ TEST_CASE("an epsilon is the float nearest to what was written, not to the doubl
 TEST_CASE("a window is recorded where some layer has one") {
   CHECK(with(R"("sliding_window": 512)", "mistral-7b-v0.1").window == 512);
   CHECK(with(R"("sliding_window": null)", "mistral-7b-v0.1").window == 0);
+  Value silent = to_config(with("", "mistral-7b-v0.1"));
+  std::erase_if(*silent.get_if<Value::Object>(),
+                [](const auto& member) { return member.first == "sliding_window"; });
+  CHECK(parse_architecture(silent, "a Mistral has one unless it says null").window == 4096);
   const Architecture llama = with(R"("sliding_window": 512)");
   CHECK(llama.window == 512);
   CHECK(parse_architecture(to_config(llama), "again") == llama);
