@@ -4,7 +4,7 @@
 #include <cstdint>
 
 /// The inner loops of the CPU backend, compiled once per instruction set from loops_cpu.cpp and
-/// map_cpu.cpp. Plain pointers: everything has been checked before. Nothing here may be an inline
+/// the files that it includes. Plain pointers: everything has been checked before. Nothing here may be an inline
 /// function.
 namespace volt::kernels {
 

@@ -47,18 +47,33 @@ struct NarrowTile {
   std::uint64_t stride_a;
   std::uint32_t flip;
   const std::int8_t* b;  // [k / step][columns][step]
-  std::uint64_t k;       // a multiple of the step
+  Eight start;
+  std::uint64_t k;
 };
 
-// Adds to rows x columns vectors of sums.
-template <int rows>
-static void multiply(const NarrowTile& tile, Words (*sums)[columns]) {
-  Words sum[rows][columns];
-#pragma GCC unroll 8
-  for (int r = 0; r < rows; ++r) {
-#pragma GCC unroll 8
-    for (int j = 0; j < columns; ++j) sum[r][j] = sums[r][j];
+struct NarrowC {
+  std::int32_t* c;
+  std::uint64_t stride, width;
+};
+
+VOLT_VECTOR void add(const NarrowC& to, std::uint64_t row, Eight sums) {
+  std::int32_t* const c = to.c + row * to.stride;
+  Eight value = {};
+  if (to.width == columns) {
+    __builtin_memcpy(&value, c, sizeof value);
+    value += sums;
+    __builtin_memcpy(c, &value, sizeof value);
+  } else {
+    __builtin_memcpy(&value, c, to.width * sizeof *c);
+    value += sums;
+    __builtin_memcpy(c, &value, to.width * sizeof *c);
   }
+}
+
+// k is a multiple of the step.
+template <int rows>
+static void multiply(const NarrowTile& tile, const NarrowC& c) {
+  Words sum[rows][columns] = {};
   const Words flip = spread(tile.flip);
   const std::int8_t* b = tile.b;
   for (std::uint64_t p = 0; p < tile.k; p += step, b += columns * step) {
@@ -82,25 +97,27 @@ static void multiply(const NarrowTile& tile, Words (*sums)[columns]) {
   }
 #pragma GCC unroll 8
   for (int r = 0; r < rows; ++r) {
-#pragma GCC unroll 8
-    for (int j = 0; j < columns; ++j) sums[r][j] = sum[r][j];
+    add(c, static_cast<std::uint64_t>(r), tile.start + sums_of(sum[r]));
   }
 }
 
-static void multiply(const NarrowTile& tile, std::uint64_t rows, Words (*sums)[columns]) {
-  if (rows == 3) return multiply<3>(tile, sums);
-  if (rows == 2) return multiply<2>(tile, sums);
-  multiply<1>(tile, sums);
+static void whole_steps(const NarrowTile& tile, std::uint64_t rows, const NarrowC& c) {
+  if (rows == 3) return multiply<3>(tile, c);
+  if (rows == 2) return multiply<2>(tile, c);
+  multiply<1>(tile, c);
 }
 
-// What is left of k is padded with elements that meet zeros of B.
-static void last_step(const NarrowTile& tile, std::uint64_t left, std::uint64_t rows,
-                      Words (*sums)[columns]) {
+static void multiply(NarrowTile tile, std::uint64_t rows, const NarrowC& c) {
+  const std::uint64_t left = tile.k % step;
+  tile.k -= left;
+  whole_steps(tile, rows, c);
+  if (left == 0) return;
+  // What is left is padded with elements that meet zeros of B.
   std::int8_t a[most_rows * step] = {};
   for (std::uint64_t r = 0; r < rows; ++r) {
     __builtin_memcpy(a + r * step, tile.a + r * tile.stride_a + tile.k, left);
   }
-  multiply({a, step, tile.flip, tile.b + tile.k * columns, step}, rows, sums);
+  whole_steps({a, step, tile.flip, tile.b + tile.k * columns, Eight{}, step}, rows, c);
 }
 
 void pack_narrow(std::int8_t* to, std::int32_t* start, const Side& side, std::uint64_t count,
@@ -131,38 +148,24 @@ void pack_narrow(std::int8_t* to, std::int32_t* start, const Side& side, std::ui
   }
 }
 
-// A few rows at a time stay in the first-level cache, with their sums, from one of B's columns to
-// the next.
+// A few rows at a time stay in the first-level cache from one of B's columns to the next.
 void rows_i8(const std::int8_t* a, std::uint64_t stride_a, std::uint32_t flip, const std::int8_t* b,
              const std::int32_t* start, std::uint64_t k, std::int32_t* c, std::uint64_t stride,
              std::uint64_t rows, std::uint64_t cols) {
   constexpr std::uint64_t at_a_time = 4 * most_rows, panel = 2048;
   const std::uint64_t packed = (k + step - 1) / step * step;
-  Words sums[most_narrow / columns][at_a_time][columns];
   for (std::uint64_t top = 0; top < rows; top += at_a_time) {
-    const std::uint64_t height = least(at_a_time, rows - top);
-    __builtin_memset(sums, 0, (cols + columns - 1) / columns * sizeof sums[0]);
+    const std::uint64_t bottom = least(top + at_a_time, rows);
     for (std::uint64_t p = 0; p < k; p += panel) {
-      const std::uint64_t length = least(panel, k - p), left = length % step;
       for (std::uint64_t col = 0; col < cols; col += columns) {
-        for (std::uint64_t row = 0; row < height; row += most_rows) {
-          const NarrowTile tile = {a + (top + row) * stride_a + p, stride_a, flip ^ bias,
-                                   b + col * packed + p * columns, length - left};
-          Words(*const to)[columns] = sums[col / columns] + row;
-          multiply(tile, least(most_rows, height - row), to);
-          if (left != 0) last_step(tile, left, least(most_rows, height - row), to);
+        NarrowTile tile = {nullptr, stride_a,           flip ^ bias, b + col * packed + p * columns,
+                           Eight{}, least(panel, k - p)};
+        if (p == 0) __builtin_memcpy(&tile.start, start + col, sizeof tile.start);
+        for (std::uint64_t row = top; row < bottom; row += most_rows) {
+          tile.a = a + row * stride_a + p;
+          multiply(tile, least(most_rows, bottom - row),
+                   {c + row * stride + col, stride, least(columns, cols - col)});
         }
-      }
-    }
-    for (std::uint64_t col = 0; col < cols; col += columns) {
-      const std::uint64_t width = least(columns, cols - col) * sizeof *c;
-      for (std::uint64_t row = 0; row < height; ++row) {
-        std::int32_t* const to = c + (top + row) * stride + col;
-        Eight of_c = {}, from;
-        __builtin_memcpy(&of_c, to, width);
-        __builtin_memcpy(&from, start + col, sizeof from);
-        of_c += from + sums_of(sums[col / columns][row]);
-        __builtin_memcpy(to, &of_c, width);
       }
     }
   }
