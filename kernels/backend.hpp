@@ -17,6 +17,7 @@ struct Status {
 
 struct Context;  ///< one device with its threads and its memory limit
 struct Buffer;   ///< device memory
+struct Network;  ///< the operations of language models
 
 struct Options {
   std::uint32_t threads = 0;       ///< 0: one per core; changes no bit; a GPU has its own
@@ -142,6 +143,8 @@ struct Backend {
   /// From one place on the device to another that does not overlap it.
   Status (*copy)(Context* context, const Buffer* from, std::uint64_t from_offset_bytes, Buffer* to,
                  std::uint64_t to_offset_bytes, std::uint64_t bytes);
+
+  const Network* network;  ///< network.hpp; null: not on this backend
 };
 
 constexpr std::uint64_t page_bytes = 4096;

@@ -7,6 +7,7 @@
 #include "exact.hpp"
 #include "host.hpp"
 #include "loops.hpp"
+#include "network_engine.hpp"
 #include "sha256_cpu.hpp"
 
 namespace volt::kernels {
@@ -161,10 +162,11 @@ constinit const Engine reference_engine = {
     reference_select<std::uint8_t>,
     host_compare,
     &host_store,
+    &network_reference,
 };
 
 const Backend& cpu_reference() {
-  static const Backend table = make_backend("cpu-reference", open_reference);
+  static const Backend table = make_backend("cpu-reference", open_reference, &network_operations);
   return table;
 }
 
