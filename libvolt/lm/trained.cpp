@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "libvolt/base/error.hpp"
 
@@ -27,7 +28,7 @@ Trained::Trained(device::Device& device, std::vector<TrainedTensor> tensors)
     tensor.offset = elements_;
     elements_ += tensor.elements();
   }
-  for (auto* buffer : {&values_, &gradients_, &m_, &v_}) *buffer = device.create(4 * elements_);
+  for (auto* buffer : {&values_, &gradients_, &m_, &v_, &zeros_}) *buffer = device.create(4 * elements_);
 }
 
 const TrainedTensor* Trained::find(const Slot& slot, TrainedTensor::Role role) const {
@@ -49,7 +50,10 @@ std::vector<float> Trained::read(const device::Buffer& from, const TrainedTensor
   return values;
 }
 
-void Trained::clear_gradients() { gradients_ = device_.create(4 * elements_); }
+void Trained::clear_gradients() {
+  device_.call(&Backend::copy, static_cast<const kernels::Buffer*>(zeros_.get()), std::uint64_t{0},
+               gradients_.get(), std::uint64_t{0}, 4 * elements_);
+}
 
 float Trained::gradient_norm(float factor) {
   float squares = 0;
@@ -61,7 +65,6 @@ float Trained::gradient_norm(float factor) {
 void Trained::step(const AdamStep& step) {
   power1_ *= step.beta1;
   power2_ *= step.beta2;
-  ++steps_;
   // Neighbours with the same decay are one call: usually all of it.
   for (std::size_t i = 0; i < tensors_.size();) {
     const std::uint64_t first = tensors_[i].offset;
@@ -77,6 +80,26 @@ void Trained::step(const AdamStep& step) {
         kernels::Adam<Given>{part(values_), part(m_), part(v_), part(gradients_), step.rate,
                              step.beta1, step.beta2, step.epsilon, decays ? step.decay : 0.0F,
                              1 - power1_, 1 - power2_, step.factor});
+  }
+}
+
+void Trained::save(std::span<std::uint8_t> state) const {
+  std::memcpy(state.data(), &power1_, 4);
+  std::memcpy(state.data() + 4, &power2_, 4);
+  std::uint8_t* to = state.data() + 8;
+  for (const auto* buffer : {&values_, &m_, &v_}) {
+    device_.download(*buffer, to, 4 * elements_);
+    to += 4 * elements_;
+  }
+}
+
+void Trained::restore(ByteView state) {
+  std::memcpy(&power1_, state.data(), 4);
+  std::memcpy(&power2_, state.data() + 4, 4);
+  const std::uint8_t* from = state.data() + 8;
+  for (const auto* buffer : {&values_, &m_, &v_}) {
+    device_.call(&Backend::upload, buffer->get(), std::uint64_t{0}, from, 4 * elements_);
+    from += 4 * elements_;
   }
 }
 

@@ -53,7 +53,11 @@ class Trained {
   float gradient_norm(float factor);
   /// One step of AdamW. The corrections, 1 - beta^t, are those of a product kept in the state.
   void step(const AdamStep& step);
-  std::uint64_t steps() const { return steps_; }
+
+  /// The products of the betas, the values, and both averages, in fp32.
+  std::uint64_t state_bytes() const { return 4 * (2 + 3 * elements_); }
+  void save(std::span<std::uint8_t> state) const;  ///< of state_bytes()
+  void restore(ByteView state);
 
  private:
   static kernels::Matrix at(const device::Buffer& buffer, const TrainedTensor& tensor) {
@@ -65,9 +69,8 @@ class Trained {
   device::Device& device_;
   std::vector<TrainedTensor> tensors_;
   std::uint64_t elements_ = 0;
-  device::Buffer values_, gradients_, m_, v_;
+  device::Buffer values_, gradients_, m_, v_, zeros_;
   float power1_ = 1, power2_ = 1;  ///< beta1^t, beta2^t
-  std::uint64_t steps_ = 0;
 };
 
 /// Rank and scale of LoRA, and the matrices that get an adapter.
