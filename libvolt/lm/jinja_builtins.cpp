@@ -158,11 +158,14 @@ Value filter_string(Interpreter& in, const Value& subject, Arguments) {
   return in.made(in.to_text(subject));
 }
 
+Value truncated(Interpreter& in, double number) {
+  if (!(std::abs(number) < 0x1p63)) in.fail("|int gives a number beyond 64 bits");
+  return static_cast<std::int64_t>(number);
+}
+
 Value filter_int(Interpreter& in, const Value& subject, Arguments given) {
   const std::int64_t otherwise = whole_argument(in, given, 0, 0);
-  constexpr double limit = 0x1p63;
-  if (const auto* real = subject.get_if<double>())
-    return std::abs(*real) < limit ? Value(static_cast<std::int64_t>(*real)) : Value(otherwise);
+  if (const auto* number = subject.get_if<double>()) return truncated(in, *number);
   if (const auto* truth = subject.get_if<bool>()) return std::int64_t{*truth};
   if (subject.get_if<std::int64_t>() != nullptr) return subject;
   if (subject.is_undefined()) in.fail("|int is not for what is undefined");
@@ -173,44 +176,7 @@ Value filter_int(Interpreter& in, const Value& subject, Arguments given) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error == std::errc{} && end == text.data() + text.size()) return number;
   const auto real = parse_number(text);
-  return real && std::abs(*real) < limit ? Value(static_cast<std::int64_t>(*real))
-                                         : Value(otherwise);
-}
-
-/// As json.dumps(value, ensure_ascii=False, indent=indent); 0 is on one line.
-void write_json(Interpreter& in, std::string& out, const Value& value, std::size_t indent,
-                std::size_t depth) {
-  const std::string line = indent == 0 ? "" : "\n" + std::string(indent * (depth + 1), ' ');
-  const std::string last = indent == 0 ? "" : "\n" + std::string(indent * depth, ' ');
-  const std::string_view comma = indent == 0 ? ", " : ",";
-  std::string escaped;
-  if (const std::string* text = value.text()) {
-    in.spend_bytes(text->size());
-    in.append_text(out, json_string(*text));
-  } else if (const List* items = value.list()) {
-    in.append_text(out, "[");
-    for (std::size_t i = 0; i < items->size(); ++i) {
-      in.append_text(out, i == 0 ? line : std::string(comma) + line);
-      write_json(in, out, (*items)[i], indent, depth + 1);
-    }
-    in.append_text(out, items->empty() ? "]" : last + "]");
-  } else if (const Dict* members = value.dict()) {
-    in.append_text(out, "{");
-    for (std::size_t i = 0; i < members->size(); ++i) {
-      escaped = i == 0 ? line : std::string(comma) + line;
-      in.append_text(out, escaped + json_string((*members)[i].first) + ": ");
-      write_json(in, out, (*members)[i].second, indent, depth + 1);
-    }
-    in.append_text(out, members->empty() ? "}" : last + "}");
-  } else if (const auto* truth = value.get_if<bool>()) {
-    in.append_text(out, *truth ? "true" : "false");
-  } else if (value.get_if<None>() != nullptr) {
-    in.append_text(out, "null");
-  } else if (value.get_if<std::int64_t>() != nullptr || value.get_if<double>() != nullptr) {
-    in.append(out, value);
-  } else {
-    in.fail(std::string(value.kind()) + " cannot be written as JSON");
-  }
+  return real ? truncated(in, *real) : Value(otherwise);
 }
 
 Value filter_tojson(Interpreter& in, const Value& subject, Arguments given) {
@@ -219,7 +185,7 @@ Value filter_tojson(Interpreter& in, const Value& subject, Arguments given) {
   if (indent < 0 || indent > 16 || (indent == 0 && given[0] && !none))
     in.fail("|tojson indents by 1 to 16 spaces");
   std::string text;
-  write_json(in, text, subject, static_cast<std::size_t>(indent), 0);
+  in.append_json(text, subject, static_cast<std::size_t>(indent));
   return in.made(std::move(text));
 }
 

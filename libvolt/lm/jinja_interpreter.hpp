@@ -60,6 +60,8 @@ class Interpreter {
   void append(std::string& out, const Value& value);
   void append_text(std::string& out, std::string_view text);
   std::string to_text(const Value& value);
+  /// Appends json.dumps(value, ensure_ascii=False, indent=indent), 0 for one line.
+  void append_json(std::string& out, const Value& value, std::size_t indent, std::size_t depth = 0);
 
  private:
   enum class Flow { next, leave, skip };
@@ -93,6 +95,7 @@ class Interpreter {
   Value loop_member(const Expression& expression, const Scope& scope);
   Value list(const Expression& expression, const Scope& scope);
   Value dict(const Expression& expression, const Scope& scope);
+  [[noreturn]] void fail_undefined(const Expression& expression) const;
   Value item(const Value& subject, const Value& key);
   Value slice(const Expression& expression, const Scope& scope);
   Value operation(const Expression& expression, const Scope& scope);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What operators do with values, as Python does it.
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -133,6 +134,59 @@ Value Interpreter::operation(const Expression& expression, const Scope& scope) {
   }
 }
 
+Value Interpreter::item(const Value& subject, const Value& key) {
+  if (key.text() != nullptr) return attribute(subject, *key.text());
+  const auto* wanted = key.get_if<std::int64_t>();
+  const bool indexed = subject.list() != nullptr || subject.text() != nullptr;
+  if (wanted == nullptr || !indexed) return {};
+  if (const List* items = subject.list()) {
+    const auto size = static_cast<std::int64_t>(items->size());
+    const auto index = *wanted < 0 ? *wanted + size : *wanted;
+    return index < 0 || index >= size ? Value() : (*items)[static_cast<std::size_t>(index)];
+  }
+  spend_bytes(subject.text()->size());
+  const auto letters = characters(*subject.text());
+  const auto size = static_cast<std::int64_t>(letters.size());
+  const auto index = *wanted < 0 ? *wanted + size : *wanted;
+  if (index < 0 || index >= size) return {};
+  return std::string(letters[static_cast<std::size_t>(index)]);
+}
+
+Value Interpreter::slice(const Expression& expression, const Scope& scope) {
+  const Value subject = evaluate(expression.parts[0], scope);
+  std::array<std::optional<std::int64_t>, 3> bounds;
+  for (std::size_t i = 0; i < bounds.size(); ++i) {
+    const auto bound = given(expression.parts[i + 1], scope);
+    if (!bound || bound->get_if<None>() != nullptr) continue;
+    if (bound->get_if<std::int64_t>() == nullptr)
+      fail("a bound of a slice is " + std::string(bound->kind()) + ", not a whole number");
+    bounds[i] = *bound->get_if<std::int64_t>();
+  }
+  if (subject.is_undefined()) fail_undefined(expression.parts[0]);
+  if (subject.list() == nullptr && subject.text() == nullptr)
+    fail(std::string(subject.kind()) + " cannot be sliced");
+  const List items = iterate(subject);
+  // slice.indices of Python.
+  const auto size = static_cast<std::int64_t>(items.size());
+  const std::int64_t step = bounds[2].value_or(1);
+  if (step == 0 || step < -INT32_MAX || step > INT32_MAX)
+    fail("the step of a slice is 0 or too large");
+  const std::int64_t low = step < 0 ? -1 : 0, high = step < 0 ? size - 1 : size;
+  const auto place = [&](std::optional<std::int64_t> bound, std::int64_t otherwise) {
+    if (!bound) return otherwise;
+    return std::clamp(*bound < 0 ? *bound + size : *bound, low, high);
+  };
+  const std::int64_t begin = place(bounds[0], step < 0 ? high : low);
+  const std::int64_t end = place(bounds[1], step < 0 ? low : high);
+  List taken;
+  for (auto i = begin; step < 0 ? i > end : i < end; i += step)
+    taken.push_back(items[static_cast<std::size_t>(i)]);
+  if (subject.list() != nullptr) return made(std::move(taken));
+  std::string text;
+  for (const auto& letter : taken) text += *letter.text();
+  return made(std::move(text));
+}
+
 Value Interpreter::arithmetic(Operator operation, const Value& a, const Value& b) {
   const auto sign = spelling(operation);
   if (operation == Operator::add && a.text() != nullptr && b.text() != nullptr) {
@@ -217,6 +271,7 @@ bool Interpreter::contains(const Value& whole, const Value& part) {
   }
   if (const Dict* members = whole.dict()) {
     spend(members->size() / 16 + 1);
+    if (part.depth() != 0) fail(std::string(part.kind()) + " is never a key");
     return part.text() != nullptr && whole.find(*part.text()) != nullptr;
   }
   const List items = iterate(whole);
