@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "libvolt/lm/chat_template.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "libvolt/base/error.hpp"
@@ -15,8 +16,7 @@ using jinja::Interpreter;
 using jinja::Value;
 
 constexpr std::uint64_t steps_of_a_text = 10'000'000;
-/// A conversation is rendered twice a turn: long ones may take more than one text, no matter how
-/// many turns there are.
+/// A conversation is rendered twice an answer; the longer it is, the longer each takes.
 constexpr std::uint64_t steps_of_a_conversation = 100'000'000;
 
 bool is_assistant(const doc::Value& message) {
@@ -31,8 +31,8 @@ bool is_assistant(const doc::Value& message) {
 class ChatTemplate::Rendering {
  public:
   Rendering(const ChatTemplate& chat, Messages messages, const SpecialTokens& tokens,
-            const doc::Value* tools, std::uint64_t steps)
-      : chat_(chat), steps_(steps) {
+            const doc::Value* tools)
+      : chat_(chat) {
     for (const auto& message : messages) messages_.push_back(Value::from(message));
     if (tokens.bos) variables_["bos_token"] = *tokens.bos;
     if (tokens.eos) variables_["eos_token"] = *tokens.eos;
@@ -45,7 +45,13 @@ class ChatTemplate::Rendering {
     const auto end = messages_.begin() + static_cast<std::ptrdiff_t>(count);
     variables["messages"] = jinja::List(messages_.begin(), end);
     variables["add_generation_prompt"] = add_generation_prompt;
-    return Interpreter(*chat_.program_, chat_.origin_, steps_).run(std::move(variables));
+    const std::uint64_t given = std::min(steps_, steps_of_a_text);
+    std::uint64_t left = given;
+    Interpreter interpreter(*chat_.program_, chat_.origin_, left);
+    interpreter.spend(count);  // for the copies above
+    auto output = interpreter.run(std::move(variables));
+    steps_ -= given - left;
+    return output;
   }
 
   /// Bytes of the first `count` messages rendered alone, which must begin `whole`.
@@ -62,7 +68,7 @@ class ChatTemplate::Rendering {
 
  private:
   const ChatTemplate& chat_;
-  std::uint64_t steps_;
+  std::uint64_t steps_ = steps_of_a_conversation;
   jinja::List messages_;
   jinja::Namespace variables_;
 };
@@ -74,13 +80,13 @@ ChatTemplate ChatTemplate::parse(std::string_view source, std::string_view origi
 
 std::string ChatTemplate::render(Messages messages, const SpecialTokens& tokens,
                                  bool add_generation_prompt, const doc::Value* tools) const {
-  Rendering rendering(*this, messages, tokens, tools, steps_of_a_text);
+  Rendering rendering(*this, messages, tokens, tools);
   return rendering.run(messages.size(), add_generation_prompt).text;
 }
 
 RenderedChat ChatTemplate::render_marked(Messages messages, const SpecialTokens& tokens,
                                          const doc::Value* tools) const {
-  Rendering rendering(*this, messages, tokens, tools, steps_of_a_conversation);
+  Rendering rendering(*this, messages, tokens, tools);
   auto output = rendering.run(messages.size(), false);
   RenderedChat chat;
   chat.text = std::move(output.text);
@@ -100,7 +106,7 @@ RenderedChat ChatTemplate::render_marked(Messages messages, const SpecialTokens&
 RenderedChat ChatTemplate::render_answer(Messages messages, std::size_t first,
                                          const SpecialTokens& tokens,
                                          const doc::Value* tools) const {
-  Rendering rendering(*this, messages, tokens, tools, steps_of_a_conversation);
+  Rendering rendering(*this, messages, tokens, tools);
   RenderedChat chat;
   chat.text = rendering.run(messages.size(), false).text;
   const std::size_t begin = rendering.length_within(chat.text, first, true);

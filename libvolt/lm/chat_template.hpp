@@ -47,7 +47,8 @@ class ChatTemplate {
 
   /// `messages` are objects with at least "role" and "content"; `tools`, if any, a list. Throws
   /// Error (usage) with the template's line: what it raises itself, an operation that has no
-  /// result, more than 10 million steps, more than 64 MiB of text.
+  /// result, more than 10 million steps (100 million for all that one of the following renders),
+  /// more than 64 MiB of text.
   std::string render(Messages messages, const SpecialTokens& tokens, bool add_generation_prompt,
                      const doc::Value* tools = nullptr) const;
 

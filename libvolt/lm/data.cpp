@@ -18,6 +18,8 @@ using doc::Value;
 constexpr std::size_t max_line = std::size_t{16} << 20;
 constexpr std::size_t max_depth = 64;
 constexpr std::size_t shown_bad_lines = 5;
+/// Bytes of a line times the answers in it, where each is trained apart: what is rendered grows so.
+constexpr std::size_t max_apart = std::size_t{1} << 30;
 
 /// Up to the next place where a text may be parted: behind a line end that a letter follows, where
 /// no tokenizer joins the two sides, so that a part can be tokenised alone.
@@ -30,6 +32,11 @@ std::size_t part_length(std::string_view text) {
     if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')) return at + 1;
   }
   return text.size();
+}
+
+/// Of messages that have been checked.
+bool is_answer(const Value& message) {
+  return *message.find("role")->get_if<std::string>() == "assistant";
 }
 
 }  // namespace
@@ -118,6 +125,10 @@ void DataReader::read_object(std::string_view line) {
       break;
     case Kind::messages:
       add_messages("messages");
+      if (const auto answers = std::count_if(messages_.begin(), messages_.end(), is_answer);
+          options_.answers_apart && line.size() > max_apart / static_cast<std::size_t>(answers + 1))
+        fail(std::to_string(answers) + " answers in " + std::to_string(line.size()) +
+             " bytes are too many to train each apart");
       break;
   }
   if (!sample_.segments.empty() && sample_.segments.back().text.empty())
@@ -197,9 +208,6 @@ void DataReader::render() {
     chat_ = rendered([&] { return chat->render_answer(messages_, first_answer_, tokens); });
     return segment_chat();
   }
-  const auto is_answer = [](const Value& message) {
-    return *message.find("role")->get_if<std::string>() == "assistant";
-  };
   const auto answer = std::find_if(messages_.begin() + static_cast<std::ptrdiff_t>(begun),
                                    messages_.end(), is_answer);
   if (answer == messages_.end()) {

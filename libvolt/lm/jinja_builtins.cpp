@@ -12,8 +12,6 @@
 namespace volt::lm::jinja {
 namespace {
 
-std::string quoted(std::string_view text) { return "\"" + printable(text) + "\""; }
-
 // Arguments.
 
 const std::string& text_argument(Interpreter& in, Arguments given, std::size_t i) {
@@ -45,9 +43,9 @@ std::string subject_text(Interpreter& in, const Value& subject) {
 }
 
 /// The subject of a method of strings.
-const std::string& receiver(Interpreter& in, const Value& subject, std::string_view method) {
+const std::string& receiver(Interpreter& in, const Value& subject) {
   const std::string* text = subject.text();
-  if (text == nullptr) in.fail(std::string(subject.kind()) + " has no method " + quoted(method));
+  if (text == nullptr) in.fail("a method of strings is called on " + std::string(subject.kind()));
   in.spend_bytes(text->size());
   return *text;
 }
@@ -128,10 +126,9 @@ Value replaced(Interpreter& in, const std::string& text, Arguments given) {
   const std::string &old = text_argument(in, given, 0), &with = text_argument(in, given, 1);
   if (old.empty()) in.fail("\"replace\" needs a text to look for");
   in.spend_search(text, old);
-  if (with.size() > old.size() &&
-      text.size() / old.size() > Interpreter::max_text / (with.size() + 1))
-    in.fail("the template makes a text of more than 64 MiB");
-  return in.made(replace(text, old, with, count_argument(in, given, 2)));
+  auto result = replace(text, old, with, count_argument(in, given, 2), Interpreter::max_text);
+  if (!result) in.fail_too_long();
+  return in.made(std::move(*result));
 }
 
 Value filter_replace(Interpreter& in, const Value& subject, Arguments given) {
@@ -239,27 +236,29 @@ Value is_in(Interpreter& in, const Value& subject, Arguments given) {
 
 template <Side side>
 Value method_strip(Interpreter& in, const Value& subject, Arguments given) {
-  return stripped(in, receiver(in, subject, "strip"), side, given);
+  return stripped(in, receiver(in, subject), side, given);
 }
 
 Value method_split(Interpreter& in, const Value& subject, Arguments given) {
-  const std::string& text = receiver(in, subject, "split");
+  const std::string& text = receiver(in, subject);
   std::optional<std::string_view> separator;
   if (given[0] && given[0]->get_if<None>() == nullptr) {
     separator = text_argument(in, given, 0);
     if (separator->empty()) in.fail("\"split\" needs a separator that is not empty");
     in.spend_search(text, *separator);
   }
-  List parts;
-  for (const auto part : split(text, separator, count_argument(in, given, 1)))
-    parts.push_back(std::string(part));
-  return in.made(std::move(parts));
+  const auto most = std::min<std::uint64_t>(count_argument(in, given, 1), Interpreter::max_parts);
+  const auto parts = split(text, separator, most);
+  if (parts.size() > Interpreter::max_parts) in.fail_too_many();
+  List texts;
+  for (const auto part : parts) texts.push_back(std::string(part));
+  return in.made(std::move(texts));
 }
 
 /// One text, or any of a list of them.
 template <bool (*matches)(std::string_view, std::string_view)>
 Value method_affix(Interpreter& in, const Value& subject, Arguments given) {
-  const std::string& text = receiver(in, subject, "startswith");
+  const std::string& text = receiver(in, subject);
   if (given[0]->list() == nullptr) return matches(text, text_argument(in, given, 0));
   return std::any_of(given[0]->list()->begin(), given[0]->list()->end(), [&](const Value& one) {
     in.spend_bytes(text.size());
@@ -271,15 +270,15 @@ bool ends(std::string_view text, std::string_view with) { return text.ends_with(
 
 template <std::string (*change)(std::string_view)>
 Value method_case(Interpreter& in, const Value& subject, Arguments) {
-  return cased(in, receiver(in, subject, "upper"), change);
+  return cased(in, receiver(in, subject), change);
 }
 
 Value method_replace(Interpreter& in, const Value& subject, Arguments given) {
-  return replaced(in, receiver(in, subject, "replace"), given);
+  return replaced(in, receiver(in, subject), given);
 }
 
 Value method_find(Interpreter& in, const Value& subject, Arguments given) {
-  const std::string& text = receiver(in, subject, "find");
+  const std::string& text = receiver(in, subject);
   const std::string& needle = text_argument(in, given, 0);
   in.spend_search(text, needle);
   const std::size_t at = find(text, needle);
@@ -287,33 +286,32 @@ Value method_find(Interpreter& in, const Value& subject, Arguments given) {
   return static_cast<std::int64_t>(count_characters(std::string_view(text).substr(0, at)));
 }
 
-const Dict& dict_receiver(Interpreter& in, const Value& subject, std::string_view method) {
+const Dict& dict_receiver(Interpreter& in, const Value& subject) {
   if (subject.dict() == nullptr)
-    in.fail(std::string(subject.kind()) + " has no method " + quoted(method));
+    in.fail("a method of dicts is called on " + std::string(subject.kind()));
   return *subject.dict();
 }
 
 Value method_get(Interpreter& in, const Value& subject, Arguments given) {
-  dict_receiver(in, subject, "get");
-  in.spend(subject.dict()->size() / 16 + 1);
+  in.spend(dict_receiver(in, subject).size() / 16 + 1);
   const Value* found = given[0]->text() == nullptr ? nullptr : subject.find(*given[0]->text());
   if (found != nullptr) return *found;
   return given[1] ? *given[1] : Value(None{});
 }
 
 Value method_items(Interpreter& in, const Value& subject, Arguments) {
-  dict_receiver(in, subject, "items");
+  dict_receiver(in, subject);
   return pairs(in, subject);
 }
 
 Value method_keys(Interpreter& in, const Value& subject, Arguments) {
-  dict_receiver(in, subject, "keys");
+  dict_receiver(in, subject);
   return in.made(in.iterate(subject));
 }
 
 Value method_values(Interpreter& in, const Value& subject, Arguments) {
   List values;
-  for (const auto& member : dict_receiver(in, subject, "values")) values.push_back(member.second);
+  for (const auto& member : dict_receiver(in, subject)) values.push_back(member.second);
   return in.made(std::move(values));
 }
 
@@ -339,7 +337,7 @@ Value function_range(Interpreter& in, const Value&, Arguments given) {
 }
 
 Value function_raise(Interpreter& in, const Value&, Arguments given) {
-  in.fail("the template refuses the conversation: " + quoted(in.to_text(*given[0])));
+  in.fail("the template refuses the conversation: \"" + printable(in.to_text(*given[0])) + "\"");
 }
 
 Value function_date(Interpreter& in, const Value&, Arguments) {

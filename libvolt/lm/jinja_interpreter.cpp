@@ -50,12 +50,18 @@ void Interpreter::fail(std::string_view what, std::string hint) const {
   fail_at(origin_, line_, what, std::move(hint));
 }
 
+void Interpreter::fail_too_long() const { fail("the template makes a text of more than 64 MiB"); }
+
+void Interpreter::fail_too_many() const {
+  fail("the template takes a text apart into more than a million parts");
+}
+
 void Interpreter::fail_undefined(const Expression& expression) const {
   fail("\"" + printable(shown(expression)) + "\" is undefined");
 }
 
 Value Interpreter::made(std::string text) {
-  if (text.size() > max_text) fail("the template makes a text of more than 64 MiB");
+  if (text.size() > max_text) fail_too_long();
   spend_bytes(text.size());
   return text;
 }

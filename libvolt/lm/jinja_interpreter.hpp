@@ -48,6 +48,9 @@ class Interpreter {
   }
   [[noreturn]] void fail(std::string_view what, std::string hint = {}) const;
   static constexpr std::size_t max_text = std::size_t{64} << 20;  ///< bytes
+  static constexpr std::size_t max_parts = 1'000'000;             ///< of a text
+  [[noreturn]] void fail_too_long() const;
+  [[noreturn]] void fail_too_many() const;
   /// A value whose size is paid for and bounded.
   Value made(std::string text);
   Value made(List items);
@@ -98,6 +101,8 @@ class Interpreter {
   [[noreturn]] void fail_undefined(const Expression& expression) const;
   Value item(const Value& subject, const Value& key);
   Value slice(const Expression& expression, const Scope& scope);
+  Value text_slice(const std::string& text, std::int64_t begin, std::int64_t end,
+                   std::int64_t step);
   Value operation(const Expression& expression, const Scope& scope);
   Value arithmetic(Operator operation, const Value& a, const Value& b);
   Value repeated(std::string_view text, std::int64_t times);

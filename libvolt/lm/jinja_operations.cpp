@@ -144,12 +144,13 @@ Value Interpreter::item(const Value& subject, const Value& key) {
     const auto index = *wanted < 0 ? *wanted + size : *wanted;
     return index < 0 || index >= size ? Value() : (*items)[static_cast<std::size_t>(index)];
   }
-  spend_bytes(subject.text()->size());
-  const auto letters = characters(*subject.text());
-  const auto size = static_cast<std::int64_t>(letters.size());
+  const std::string_view text = *subject.text();
+  spend_bytes(text.size());
+  const auto size = static_cast<std::int64_t>(count_characters(text));
   const auto index = *wanted < 0 ? *wanted + size : *wanted;
   if (index < 0 || index >= size) return {};
-  return std::string(letters[static_cast<std::size_t>(index)]);
+  const auto at = text.substr(offset_of(text, static_cast<std::size_t>(index)));
+  return std::string(at.substr(0, character_length(at)));
 }
 
 Value Interpreter::slice(const Expression& expression, const Scope& scope) {
@@ -165,9 +166,10 @@ Value Interpreter::slice(const Expression& expression, const Scope& scope) {
   if (subject.is_undefined()) fail_undefined(expression.parts[0]);
   if (subject.list() == nullptr && subject.text() == nullptr)
     fail(std::string(subject.kind()) + " cannot be sliced");
-  const List items = iterate(subject);
   // slice.indices of Python.
-  const auto size = static_cast<std::int64_t>(items.size());
+  const List* items = subject.list();
+  const auto size = static_cast<std::int64_t>(items != nullptr ? items->size()
+                                                               : count_characters(*subject.text()));
   const std::int64_t step = bounds[2].value_or(1);
   if (step == 0 || step < -INT32_MAX || step > INT32_MAX)
     fail("the step of a slice is 0 or too large");
@@ -178,13 +180,27 @@ Value Interpreter::slice(const Expression& expression, const Scope& scope) {
   };
   const std::int64_t begin = place(bounds[0], step < 0 ? high : low);
   const std::int64_t end = place(bounds[1], step < 0 ? low : high);
+  if (items == nullptr) return text_slice(*subject.text(), begin, end, step);
   List taken;
   for (auto i = begin; step < 0 ? i > end : i < end; i += step)
-    taken.push_back(items[static_cast<std::size_t>(i)]);
-  if (subject.list() != nullptr) return made(std::move(taken));
-  std::string text;
-  for (const auto& letter : taken) text += *letter.text();
-  return made(std::move(text));
+    taken.push_back((*items)[static_cast<std::size_t>(i)]);
+  return made(std::move(taken));
+}
+
+Value Interpreter::text_slice(const std::string& text, std::int64_t begin, std::int64_t end,
+                              std::int64_t step) {
+  spend_bytes(text.size());
+  if (step == 1) {
+    const auto first = offset_of(text, static_cast<std::size_t>(begin));
+    const auto last = offset_of(text, static_cast<std::size_t>(std::max(begin, end)));
+    return made(text.substr(first, last - first));
+  }
+  if (text.size() > max_parts) fail_too_many();
+  const auto letters = characters(text);
+  std::string taken;
+  for (auto i = begin; step < 0 ? i > end : i < end; i += step)
+    taken += letters[static_cast<std::size_t>(i)];
+  return made(std::move(taken));
 }
 
 Value Interpreter::arithmetic(Operator operation, const Value& a, const Value& b) {
@@ -222,8 +238,7 @@ Value Interpreter::arithmetic(Operator operation, const Value& a, const Value& b
 
 Value Interpreter::repeated(std::string_view text, std::int64_t times) {
   if (times <= 0 || text.empty()) return std::string();
-  if (static_cast<std::uint64_t>(times) > max_text / text.size())
-    fail("the template makes a text of more than 64 MiB");
+  if (static_cast<std::uint64_t>(times) > max_text / text.size()) fail_too_long();
   std::string all;
   for (std::int64_t i = 0; i < times; ++i) all += text;
   return made(std::move(all));
@@ -286,6 +301,7 @@ List Interpreter::iterate(const Value& value) {
   } else if (const Dict* members = value.dict()) {
     for (const auto& member : *members) items.push_back(member.first);
   } else if (const std::string* text = value.text()) {
+    if (text->size() > max_parts) fail_too_many();
     for (const auto letter : characters(*text)) items.push_back(std::string(letter));
   } else if (!value.is_undefined()) {
     fail(std::string(value.kind()) + " has no items");

@@ -51,6 +51,12 @@ std::size_t count_characters(std::string_view text) {
   }));
 }
 
+std::size_t offset_of(std::string_view text, std::size_t index) {
+  std::size_t at = 0;
+  for (; index > 0 && at < text.size(); --index) at += character_length(text.substr(at));
+  return at;
+}
+
 std::vector<std::string_view> characters(std::string_view text) {
   std::vector<std::string_view> all;
   for (; !text.empty(); text.remove_prefix(all.back().size()))
@@ -116,15 +122,20 @@ std::vector<std::string_view> split(std::string_view text,
   return parts;
 }
 
-std::string replace(std::string_view text, std::string_view old, std::string_view with,
-                    std::uint64_t most) {
+std::optional<std::string> replace(std::string_view text, std::string_view old,
+                                   std::string_view with, std::uint64_t most,
+                                   std::size_t max_bytes) {
   std::string result;
-  bool first = true;
-  for (const auto piece : split(text, old, most)) {
-    if (!first) result += with;
-    result += piece;
-    first = false;
+  std::size_t begin = 0;
+  for (; most > 0 && result.size() <= max_bytes; --most) {
+    const std::size_t at = find(text, old, begin);
+    if (at == std::string_view::npos) break;
+    result += text.substr(begin, at - begin);
+    result += with;
+    begin = at + old.size();
   }
+  result += text.substr(begin);
+  if (result.size() > max_bytes) return std::nullopt;
   return result;
 }
 

@@ -15,6 +15,8 @@ namespace volt::lm::jinja {
 /// Bytes of the character at the start of `text`, which is not empty.
 std::size_t character_length(std::string_view text);
 std::size_t count_characters(std::string_view text);
+/// Bytes before character `index`, or all.
+std::size_t offset_of(std::string_view text, std::size_t index);
 std::vector<std::string_view> characters(std::string_view text);
 
 /// Bytes of the white space character (as str.isspace has it) at the start of `text`, or 0.
@@ -31,9 +33,10 @@ std::size_t find(std::string_view text, std::string_view needle, std::size_t fro
 /// str.split: at `separator`, or between runs of white space without one; at most `most` cuts.
 std::vector<std::string_view> split(std::string_view text,
                                     std::optional<std::string_view> separator, std::uint64_t most);
-/// str.replace with an `old` that is not empty.
-std::string replace(std::string_view text, std::string_view old, std::string_view with,
-                    std::uint64_t most);
+/// str.replace with an `old` that is not empty; nullopt beyond `max_bytes`.
+std::optional<std::string> replace(std::string_view text, std::string_view old,
+                                   std::string_view with, std::uint64_t most,
+                                   std::size_t max_bytes);
 
 /// The changes of case below are for ASCII alone: no table of cases is kept for a few role names.
 bool is_ascii(std::string_view text);

@@ -205,8 +205,8 @@ TEST_CASE("what has no result is an error of the line, as it is in Python") {
   CHECK(refusal("{{ 'a'.strip(1) }}") == "t:1: an argument is a whole number, not a string");
   CHECK(refusal("{{ 'a'.split('b', 'c') }}") == "t:1: an argument is a string, not a whole number");
   CHECK(refusal("{{ 'É'|lower }}") == "t:1: the case of letters beyond ASCII cannot be changed");
-  CHECK(refusal("{{ [].strip() }}") == "t:1: a list has no method \"strip\"");
-  CHECK(refusal("{{ ''.get('a') }}") == "t:1: a string has no method \"get\"");
+  CHECK(refusal("{{ [].strip() }}") == "t:1: a method of strings is called on a list");
+  CHECK(refusal("{{ ''.get('a') }}") == "t:1: a method of dicts is called on a string");
   CHECK(refusal("{{ 1|items }}") == "t:1: |items is for dicts, not a whole number");
   CHECK(refusal("{{ u|int }}") == "t:1: |int is not for what is undefined");
   CHECK(refusal("{{ '1e30'|int }}") == "t:1: |int gives a number beyond 64 bits");
@@ -256,6 +256,12 @@ TEST_CASE("hostile templates end, and soon") {
   CHECK(refusal(doubling + "{% set n.x = [n.x, n.x] %}{% endfor %}{{ n.x == n.x }}") ==
         refusal("{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}"));
   CHECK(refusal("{{ 'abcdefgh' * 99999999 }}") ==
+        "t:1: the template makes a text of more than 64 MiB");
+  for (const std::string parts : {"|list", "[::-1]", ".split('a')"})
+    CHECK(refusal("{{ ('a' * 2000000)" + parts + " }}") ==
+          "t:1: the template takes a text apart into more than a million parts");
+  CHECK(render("{{ ('ab' * 2000000)[3999998:] }}{{ ('ab' * 2000000)[-1] }}") == "abb");
+  CHECK(refusal("{{ ('a' * 2000000)|replace('a', 'b' * 100) }}") ==
         "t:1: the template makes a text of more than 64 MiB");
   CHECK(refusal("{% set n = namespace(x=[]) %}{% for i in range(200) %}{% set n.x = [n.x] %}"
                 "{% endfor %}") == "t:1: the template nests lists deeper than 100 levels");

@@ -81,6 +81,10 @@ TEST_CASE("a template that is not prefix-stable trains each answer in what it sa
   const std::string apart =
       "<user>a.<assistant>[(think)b.]\n<user>a.<assistant>b.<user>c.<assistant>[(think)d.]\n";
   CHECK(read(file, options) == apart + apart);
+  std::string many = R"({"messages": [{"role": "user", "content": "a"})";
+  for (int i = 0; i < 6000; ++i) many += R"(, {"role": "assistant", "content": "bbbbbb"})";
+  CHECK(refusal(many + "]}", options) ==
+        "train.jsonl:1: 6000 answers in 264048 bytes are too many to train each apart");
 }
 
 TEST_CASE("a bad line is named by its number") {
