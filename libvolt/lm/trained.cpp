@@ -28,7 +28,8 @@ Trained::Trained(device::Device& device, std::vector<TrainedTensor> tensors)
     tensor.offset = elements_;
     elements_ += tensor.elements();
   }
-  for (auto* buffer : {&values_, &gradients_, &m_, &v_, &zeros_}) *buffer = device.create(4 * elements_);
+  for (auto* buffer : {&values_, &gradients_, &m_, &v_, &zeros_})
+    *buffer = device.create(4 * elements_);
 }
 
 const TrainedTensor* Trained::find(const Slot& slot, TrainedTensor::Role role) const {

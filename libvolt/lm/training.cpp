@@ -103,17 +103,16 @@ StepTold Training::step() {
   const Packing& packing = epoch_->packing;
   const std::uint64_t row = (next_ - first_step) * settings_.rows_per_step;
   const std::uint64_t rows = std::min(settings_.rows_per_step, packing.rows() - row);
-  const auto samples = std::span(packing.samples)
-                           .subspan(packing.row_begin[row],
-                                    packing.row_begin[row + rows] - packing.row_begin[row]);
+  const auto samples =
+      std::span(packing.samples)
+          .subspan(packing.row_begin[row], packing.row_begin[row + rows] - packing.row_begin[row]);
 
   StepTold told;
   told.step = next_;
   std::vector<Told> of_tokens;
   trained_.clear_gradients();
   in_batches(samples, [&](const Batch& batch, std::uint64_t before) {
-    const DropoutPlace place{settings_.dropout, settings_.seed,
-                             epoch_->first_token[row] + before};
+    const DropoutPlace place{settings_.dropout, settings_.seed, epoch_->first_token[row] + before};
     const auto some = network_.forward(batch, place);
     of_tokens.insert(of_tokens.end(), some.begin(), some.end());
     told.predicted += predicted(batch);
@@ -122,11 +121,11 @@ StepTold Training::step() {
   told.tokens = of_tokens.size();
   const auto count = static_cast<float>(told.predicted);
   told.loss = sum(of_tokens, [](const Told& t) { return t.loss; }) / count;
-  AdamStep adam{0, settings_.beta1, settings_.beta2, settings_.epsilon, settings_.decay,
+  AdamStep adam{0,           settings_.beta1, settings_.beta2, settings_.epsilon, settings_.decay,
                 1.0F / count};
   told.norm = trained_.gradient_norm(adam.factor);
-  told.rate = adam.rate = Schedule{settings_.schedule, settings_.warmup, steps_}.rate(
-      next_, settings_.rate);
+  told.rate = adam.rate =
+      Schedule{settings_.schedule, settings_.warmup, steps_}.rate(next_, settings_.rate);
   if (settings_.clip != 0 && told.norm > settings_.clip) told.clip = settings_.clip / told.norm;
   adam.factor *= told.clip;
   told.skipped = !std::isfinite(told.loss) || !std::isfinite(told.norm);

@@ -18,8 +18,8 @@ namespace volt::lm {
 /// All of a training that can change a bit of it, but for model and data.
 struct TrainingSettings {
   std::uint64_t epochs = 1;
-  std::uint64_t steps = 0;         ///< 0: as many as the epochs have
-  std::uint64_t rows_per_step = 1; ///< packed rows of a global batch
+  std::uint64_t steps = 0;          ///< 0: as many as the epochs have
+  std::uint64_t rows_per_step = 1;  ///< packed rows of a global batch
   float rate = 2e-4F;
   Schedule::Kind schedule = Schedule::Kind::cosine;
   std::uint64_t warmup = 0;  ///< steps
