@@ -56,6 +56,28 @@ struct Matmul {
   std::string profile = "f32x";
 };
 
+/// Trains a LoRA adapter of a language model. Numbers of steps and of rows are below 2^31.
+struct Finetune {
+  Input base;                         ///< a model's folder
+  Input data;                         ///< .jsonl or .txt
+  std::uint64_t eval_millionths = 0;  ///< samples held out of every million
+  std::uint64_t rank = 16;
+  double alpha = 32, dropout = 0;
+  std::vector<std::string> targets;  ///< names of matrices ("q_proj"); empty: all of the layers
+  std::uint64_t epochs = 1;
+  std::uint64_t steps = 0;  ///< 0: as many as the epochs have
+  std::uint64_t batch_tokens = 16'384, context = 2048;
+  double rate = 2e-4;
+  std::string schedule = "cosine";  ///< or linear, constant
+  std::uint64_t warmup = 0;         ///< steps
+  double weight_decay = 0, clip = 1;
+  std::string profile = "i8x";  ///< or f32x
+  std::uint64_t seed = 1;
+  bool skip_bad_lines = false;
+  bool answers_apart = false;  ///< of conversations: a sample for each answer
+  std::uint64_t span = 0;      ///< steps between states that are kept, 0: about the root of all
+};
+
 /// Any program. Its inputs appear in its working folder under their names, read-only.
 struct Command {
   std::vector<std::string> argv;
@@ -99,14 +121,19 @@ struct ProofPolicy {
 
 struct Job {
   std::string name;      ///< the file's stem when the job does not say
-  std::string workload;  ///< "matmul" or "command"; the other table is empty
+  std::string workload;  ///< "matmul", "finetune" or "command"; the other tables are empty
   Matmul matmul;
+  Finetune finetune;
   Command command;
   Resources resources;
   Limits limits;
   ProofPolicy proof;
 
   bool is_command() const { return workload == "command"; }
+  bool is_finetune() const { return workload == "finetune"; }
+  /// Whether an input may be, or must be, a folder.
+  bool takes_folder(std::string_view input) const { return is_command() || needs_folder(input); }
+  bool needs_folder(std::string_view input) const { return is_finetune() && input == "base"; }
   /// The inputs by name, in a fixed order.
   std::vector<std::pair<std::string_view, const Input*>> inputs() const;
   std::vector<std::pair<std::string_view, Input*>> inputs();
