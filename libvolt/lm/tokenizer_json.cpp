@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <algorithm>
 #include <array>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "libvolt/base/error.hpp"
 #include "libvolt/base/text.hpp"
@@ -244,8 +248,15 @@ Tokenizer parse_tokenizer(const Value& tokenizer_json, std::string_view origin) 
                          {}};
   parts.added = read_added_tokens(root, parts.model.vocabulary(), source);
   read_post_processor(root, tokenizer_json, source, parts);
+  auto around = parts.before;
+  around.insert(around.end(), parts.after.begin(), parts.after.end());
   try {
-    return Tokenizer(std::move(parts));
+    Tokenizer tokenizer(std::move(parts));
+    for (const std::uint32_t id : around)
+      if (tokenizer.token(id).empty())
+        throw Error(Exit::usage,
+                    "post_processor adds the id " + std::to_string(id) + ", which no token has");
+    return tokenizer;
   } catch (const Error& error) {
     throw Error(Exit::usage, source.origin + ": " + error.message());
   }
