@@ -47,7 +47,7 @@ TEXTS = [
     '', ' ', '  ', '\n', 'a', 'Hello, world!', ' leading', 'trailing ', '  two  spaces  ',
     'line\nline\r\nline\rline', 'tabs\t\tand\n\n\nnewlines \n \n x', 'a \u00a0b\u3000c\u2003\u2003d\u0085e',
     "I'm you're he'd we'll they've it's can't", "I'M YOU'RE HE'D WE'LL THEY'VE IT'S CAN'T",
-    "'S 'ſ 'Re 'lL ''s 's's ' s 'x", 'it’s isn’t ‘quoted’ ´t `s', "l'été d'or 'tis rock'n'roll",
+    "'S 'ſ 'Re 'lL ''s 's's ' s 'x 'ſx", 'it’s isn’t ‘quoted’ ´t `s', "l'été d'or 'tis rock'n'roll",
     '0 12 345 6789 12345678 3.14159 1,000,000 x2y3 1st', '٠١٢٣ ۴۵۶ १२३ 𝟘𝟙𝟚 ½²③Ⅷ 〇一二 \U00011de1',
     'naïve café Ångström', unicodedata.normalize('NFD', 'naïve café Ångström ǖ ệ'),
     'a\u0315\u0300\u05ae\u0062 \u1e0a\u0323 \u0344 \u212b \u2126', 'q\u0307\u0323 \u0307\u0323', '\u0301alone',
@@ -58,7 +58,7 @@ TEXTS = [
     'zero\u200bwidth\u200cjoin\u200ders', '▁', '▁▁a ▁ b', 'a▁b', ' ▁', '<0x41><0x0A>', '<s>a</s>b<unk>',
     'ſ ß ŉ ǆ ﬁ ﬆ', '!!!???...', '--->>>', '// comment\n', '    indented\n\tmore', 'x' * 300, ' ' * 70,
     'ab' * 200, '\n' * 9, '\U00010d40\u1c89\ua7da new', 'https://example.org/a?b=c&d=%20#e', 'snake_case CamelCase kebab-case',
-    'user@example.org', '{"key": [1, 2.5e-3, null]}', '\\n \\t \\\\', '“quoted” «text» „so“', '…—–-',
+    '<r>\u2003x <r> \u2003 \u2003x', 'user@example.org', '{"key": [1, 2.5e-3, null]}', '\\n \\t \\\\', '“quoted” «text» „so“', '…—–-',
 ]
 # Each family also gets these, made of its own added tokens.
 AROUND = ['{0}', 'a{0}b', 'a {0} b', '{0}{0}', '  {0}  ', 'a\n{0}\nb', '{0}x{1}', 'é{0}e\u0301', '_{0}_', '{0}1', '{0}.']
@@ -193,7 +193,7 @@ def options():
              ('<w>', {'single_word': True}), ('word', {'single_word': True, 'special': False}),
              ('e\u0301', {'normalized': True}), ('Ω!', {'normalized': True, 'special': False}),
              ('  ', {'special': False}), ('<lrw>', {'lstrip': True, 'rstrip': True, 'single_word': True}),
-             ('<l><l>', {}), (' ▁', {'normalized': True, 'special': False})]
+             ('<l><l>', {}), (' ▁', {'normalized': True, 'special': False}), ('\u2003', {'lstrip': True})]
     tokens = [added(order['<unk>'], '<unk>')]
     tokens += [{**token, **flags[i][1]} for i, token in enumerate(behind(model, *(f[0] for f in flags)))]
     metaspace = {'type': 'Metaspace', 'replacement': '▁', 'prepend_scheme': 'always', 'split': True}
