@@ -50,18 +50,23 @@ TEXTS = [
     "'S 'ſ 'Re 'lL ''s 's's ' s 'x 'ſx", 'it’s isn’t ‘quoted’ ´t `s', "l'été d'or 'tis rock'n'roll",
     '0 12 345 6789 12345678 3.14159 1,000,000 x2y3 1st', '٠١٢٣ ۴۵۶ १२३ 𝟘𝟙𝟚 ½²③Ⅷ 〇一二 \U00011de1',
     'naïve café Ångström', unicodedata.normalize('NFD', 'naïve café Ångström ǖ ệ'),
-    'a\u0315\u0300\u05ae\u0062 \u1e0a\u0323 \u0344 \u212b \u2126', 'q\u0307\u0323 \u0307\u0323', '\u0301alone',
+    'a\u0315\u0300\u05ae\u0062 \u1e0a\u0323 \u0344 \u212b \u2126',
+    'q\u0307\u0323 \u0307\u0323', '\u0301alone',
     '한국어 각', unicodedata.normalize('NFD', '한국어 각'), '\u1100\u1161\u11a7 \u1161 \u11a8 \uac00\u11a8\u11a8',
     '漢字と仮名、交じり。', 'カ\u3099 か\u3099 ぱ', '豈 更 \U0002f800', 'नमस्ते क्षि \u09c7\u09be \U00011131\U00011127',
     'שלום, עולם! שָׁלוֹם', 'مرحبا بالعالم، ١٢٣', '\u200fabc\u202edef\u2066',
-    '👩‍👩‍👧‍👦 👍🏽 🇩🇪🇫🇷 ❤️ 1️⃣ 🏴\U000e0067\U000e007f', '\u0000\u0001\u001f\u007f\u009f\u00ad\ufeff\ufffd\uffff\U0010ffff',
+    '👩‍👩‍👧‍👦 👍🏽 🇩🇪🇫🇷 ❤️ 1️⃣ 🏴\U000e0067\U000e007f',
+    '\u0000\u0001\u001f\u007f\u009f\u00ad\ufeff\ufffd\uffff\U0010ffff',
     'zero\u200bwidth\u200cjoin\u200ders', '▁', '▁▁a ▁ b', 'a▁b', ' ▁', '<0x41><0x0A>', '<s>a</s>b<unk>',
     'ſ ß ŉ ǆ ﬁ ﬆ', '!!!???...', '--->>>', '// comment\n', '    indented\n\tmore', 'x' * 300, ' ' * 70,
-    'ab' * 200, '\n' * 9, '\U00010d40\u1c89\ua7da new', 'https://example.org/a?b=c&d=%20#e', 'snake_case CamelCase kebab-case',
-    '<r>\u2003x <r> \u2003 \u2003x', 'user@example.org', '{"key": [1, 2.5e-3, null]}', '\\n \\t \\\\', '“quoted” «text» „so“', '…—–-',
+    'ab' * 200, '\n' * 9, '\U00010d40\u1c89\ua7da new',
+    'https://example.org/a?b=c&d=%20#e', 'snake_case CamelCase kebab-case',
+    '<r>\u2003x <r>  \u2003', 'user@example.org',
+    '{"key": [1, 2.5e-3, null]}', '\\n \\t \\\\', '“quoted” «text» „so“', '…—–-',
 ]
 # Each family also gets these, made of its own added tokens.
-AROUND = ['{0}', 'a{0}b', 'a {0} b', '{0}{0}', '  {0}  ', 'a\n{0}\nb', '{0}x{1}', 'é{0}e\u0301', '_{0}_', '{0}1', '{0}.']
+AROUND = ['{0}', 'a{0}b', 'a {0} b', '{0}{0}', '  {0}  ',
+          'a\n{0}\nb', '{0}x{1}', 'é{0}e\u0301', '_{0}_', '{0}1', '{0}.']
 
 
 def train(size, pre_tokenizer, special):
@@ -125,7 +130,8 @@ def llama3():
     model['ignore_merges'] = True
     # A word that its merges do not lead to.
     model['vocab']['Ġtokenizers'] = len(model['vocab'])
-    tokens = behind(model, '<|begin_of_text|>', '<|end_of_text|>', '<|start_header_id|>', '<|end_header_id|>', '<|eot_id|>')
+    tokens = behind(model, '<|begin_of_text|>', '<|end_of_text|>', '<|start_header_id|>',
+                    '<|end_header_id|>', '<|eot_id|>')
     return dict(added_tokens=tokens, pre_tokenizer=pre, decoder=byte_level(use_regex=True), model=model,
                 post_processor=sequence('processors', byte_level(use_regex=True),
                                         template(tokens[0]['content'], tokens[0]['id'])))
