@@ -17,6 +17,7 @@ struct Status {
 
 struct Context;  ///< one device with its threads and its memory limit
 struct Buffer;   ///< device memory
+struct Network;  ///< the operations of language models
 
 struct Options {
   std::uint32_t threads = 0;       ///< 0: one per core; changes no bit; a GPU has its own
@@ -44,11 +45,14 @@ struct Quantised {
 };
 
 /// Which product; k is the common extent. Operands are given as they are stored. A diagonal form
-/// has m = n and computes the product's diagonal alone, into a C[m,1].
+/// has m = n and computes the product's diagonal alone, into a C[m,1]. Limbs are the bytes of an
+/// int32 matrix, four columns an element, the lower three of the four less 128: with an element's
+/// limbs l, the sum of 256^i l[i] is its value - 0x808080.
 enum class Form : std::int32_t {
-  ab,   ///< C[m,n] += A[m,k] * B[k,n]
-  abt,  ///< C[m,n] += A[m,k] * B[n,k]^T
-  atb,  ///< C[m,n] += A[k,m]^T * B[k,n]
+  ab,     ///< C[m,n] += A[m,k] * B[k,n]
+  abt,    ///< C[m,n] += A[m,k] * B[n,k]^T
+  atb,    ///< C[m,n] += A[k,m]^T * B[k,n]
+  limbs,  ///< as ab, A's elements being limbs; matmul_i8 alone has it
   ab_diagonal,
   abt_diagonal,
   atb_diagonal,
@@ -73,7 +77,6 @@ enum class Function : std::int32_t {
   to_fp16,
   from_bf16,  ///< 16 bits to fp32, exact
   from_fp16,
-  limbs,  ///< int32 to four int8, lowest first: their sum by powers of 256, plus 0x808080
 };
 
 /// A GPU may work on after a call has returned: what goes wrong then, a later call on the context
@@ -140,6 +143,8 @@ struct Backend {
   /// From one place on the device to another that does not overlap it.
   Status (*copy)(Context* context, const Buffer* from, std::uint64_t from_offset_bytes, Buffer* to,
                  std::uint64_t to_offset_bytes, std::uint64_t bytes);
+
+  const Network* network;  ///< network.hpp; null: not on this backend
 };
 
 constexpr std::uint64_t page_bytes = 4096;

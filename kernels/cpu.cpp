@@ -8,6 +8,7 @@
 
 #include "cpu.hpp"
 #include "loops.hpp"
+#include "network_engine.hpp"
 #include "sha256_cpu.hpp"
 #include "variants.hpp"
 
@@ -137,6 +138,7 @@ constexpr Engine engine = {
     cpu_select<std::uint8_t>,
     host_compare,
     &host_store,
+    &network_reference,
 };
 
 template <const Loops& loops>
@@ -146,7 +148,7 @@ Status open_cpu(const Options& options, Context** context) {
 
 template <const Loops& loops>
 void add(std::vector<Backend>& backends) {
-  backends.push_back(make_backend(loops.name, open_cpu<loops>));
+  backends.push_back(make_backend(loops.name, open_cpu<loops>, &network_operations));
 }
 
 }  // namespace
@@ -166,7 +168,7 @@ std::span<const Backend> cpu_variants() {
 }
 
 const Backend& cpu() {
-  static const Backend best = make_backend("cpu", cpu_variants().back().open);
+  static const Backend best = make_backend("cpu", cpu_variants().back().open, &network_operations);
   return best;
 }
 

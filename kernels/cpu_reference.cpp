@@ -7,6 +7,7 @@
 #include "exact.hpp"
 #include "host.hpp"
 #include "loops.hpp"
+#include "network_engine.hpp"
 #include "sha256_cpu.hpp"
 
 namespace volt::kernels {
@@ -15,14 +16,15 @@ namespace {
 // Element (i, p) of A and (p, j) of B as the form stores them; p counts along k.
 template <class T>
 T a_at(Form form, const View<const T>& a, std::uint64_t i, std::uint64_t p) {
-  return form == Form::atb || form == Form::atb_diagonal ? a.data[p * a.stride + i]
-                                                         : a.data[i * a.stride + p];
+  if constexpr (sizeof(T) == 1) {
+    if (form == Form::limbs) return limb(a.data[i * a.stride + p], p);
+  }
+  return k_is_rows_of_a(form) ? a.data[p * a.stride + i] : a.data[i * a.stride + p];
 }
 
 template <class T>
 T b_at(Form form, const View<const T>& b, std::uint64_t p, std::uint64_t j) {
-  return form == Form::abt || form == Form::abt_diagonal ? b.data[j * b.stride + p]
-                                                         : b.data[p * b.stride + j];
+  return k_is_rows_of_b(form) ? b.data[p * b.stride + j] : b.data[j * b.stride + p];
 }
 
 // Calls element(i, j, C's element) for each that the form computes.
@@ -160,10 +162,11 @@ constinit const Engine reference_engine = {
     reference_select<std::uint8_t>,
     host_compare,
     &host_store,
+    &network_reference,
 };
 
 const Backend& cpu_reference() {
-  static const Backend table = make_backend("cpu-reference", open_reference);
+  static const Backend table = make_backend("cpu-reference", open_reference, &network_operations);
   return table;
 }
 

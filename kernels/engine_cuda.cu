@@ -114,7 +114,8 @@ Engine cuda_engine(const Store& store) {
           select<std::uint32_t>,
           select<std::uint8_t>,
           compare,
-          &store};
+          &store,
+          nullptr};
 }
 
 }  // namespace VOLT_ISA

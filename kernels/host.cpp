@@ -113,10 +113,12 @@ Status open_context(const Engine& engine, const Options& options, unsigned threa
   }
 }
 
-Backend make_backend(const char* name, Status (*open)(const Options&, Context**)) {
+Backend make_backend(const char* name, Status (*open)(const Options&, Context**),
+                     const Network* network) {
   Backend backend = {};
   backend.name = name;
   backend.open = open;
+  backend.network = network;
   add_buffers(backend);
   add_operations(backend);
   return backend;

@@ -16,6 +16,7 @@
 namespace volt::kernels {
 
 struct Loops;
+struct NetworkEngine;
 
 /// Host memory with an alignment of 64, zeroed. Pages that are never touched cost nothing.
 class Memory {
@@ -68,6 +69,7 @@ struct Engine {
   std::uint64_t (*compare)(Context&, const std::uint8_t* a, const std::uint8_t* b,
                            std::uint64_t bytes);
   const Store* store;
+  const NetworkEngine* network;  ///< network_engine.hpp; null: none
 };
 
 struct Context {
@@ -98,7 +100,8 @@ std::uint64_t host_compare(Context&, const std::uint8_t* a, const std::uint8_t* 
                            std::uint64_t bytes);
 
 /// A table whose contexts run on an engine; only `open` differs between tables.
-Backend make_backend(const char* name, Status (*open)(const Options&, Context**));
+Backend make_backend(const char* name, Status (*open)(const Options&, Context**),
+                     const Network* network);
 void add_buffers(Backend& backend);
 void add_operations(Backend& backend);
 

@@ -4,7 +4,7 @@
 #include <cstdint>
 
 /// The inner loops of the CPU backend, compiled once per instruction set from loops_cpu.cpp and
-/// map_cpu.cpp. Plain pointers: everything has been checked before. Nothing here may be an inline
+/// the files that it includes. Plain pointers: everything has been checked before. Nothing here may be an inline
 /// function.
 namespace volt::kernels {
 
@@ -16,6 +16,8 @@ struct Side {
   std::uint64_t stride;  ///< of the matrix, in elements
   bool k_contiguous;     ///< lanes are rows of the matrix; otherwise they are its columns
 };
+
+constexpr std::uint64_t most_narrow = 32;  ///< columns of rows_i8
 
 struct Loops {
   const char* name;  ///< "cpu-v3"
@@ -32,8 +34,10 @@ struct Loops {
   void (*pack_i8_b)(std::uint32_t* to, std::int32_t* start, const Side& side, std::uint64_t lanes,
                     std::uint64_t k, std::uint64_t group_words);
 
-  /// Side B for rows_i8, in words of four elements, each plus 128.
-  void (*pack_i8_biased)(std::uint32_t* to, const Side& side, std::uint64_t lanes, std::uint64_t k);
+  /// Side B for rows_i8, eight lanes at a time: for each 64 elements of k, padded with 0, 64 of
+  /// each lane; and for each lane the sum that its products start from.
+  void (*pack_narrow)(std::int8_t* to, std::int32_t* start, const Side& side, std::uint64_t lanes,
+                      std::uint64_t k);
 
   /// rows x cols elements of C from packed tiles, each `k` (or `words`) long.
   void (*block_f32)(const float* a, const float* b, std::uint64_t k, float* c, std::uint64_t stride,
@@ -45,11 +49,11 @@ struct Loops {
   void (*block_i8)(const std::uint32_t* a, const std::uint32_t* b, const std::int32_t* start,
                    std::uint64_t words, std::int32_t* c, std::uint64_t stride, std::uint64_t rows,
                    std::uint64_t cols);
-  /// As rows_f32, with B from pack_i8_biased. Null where the instruction set has no product of int8
-  /// as they are stored.
-  void (*rows_i8)(const std::int8_t* a, std::uint64_t stride_a, const std::uint32_t* b,
-                  std::uint64_t k, std::int32_t* c, std::uint64_t stride, std::uint64_t rows,
-                  std::uint64_t cols);
+  /// As rows_f32, with B from pack_narrow; every four int8 along k of A are xored with `flip`. Both
+  /// are null where the instruction set has no product of int8 as they are stored.
+  void (*rows_i8)(const std::int8_t* a, std::uint64_t stride_a, std::uint32_t flip,
+                  const std::int8_t* b, const std::int32_t* start, std::uint64_t k, std::int32_t* c,
+                  std::uint64_t stride, std::uint64_t rows, std::uint64_t cols);
   /// Scales are packed as the tiles are: per tile, group x lane; likewise `start`.
   void (*block_i8x)(const std::uint32_t* a, const std::uint32_t* b, const std::int32_t* start,
                     const float* scales_a, const float* scales_b, std::uint64_t words, float* c,

@@ -6,7 +6,9 @@
 #include "diagonal_cpu.hpp"
 #include "loops.hpp"
 #include "map_cpu.hpp"
+#include "narrow_cpu.hpp"
 #include "pack_cpu.hpp"
+#include "quantise_cpu.hpp"
 
 namespace volt::kernels {
 inline namespace VOLT_ISA {
@@ -114,74 +116,6 @@ static void tile_i8(Packed<std::uint32_t> a, const std::uint32_t* b, const std::
     for (int v = 0; v < vectors; ++v) store(c + r * stride + v * lanes, sum[r][v]);
   }
 }
-
-#if defined(__AVX512VNNI__)
-
-// Copies `k` int8, fewer than there is room for, and as many zeros as fill the last word. Returns
-// their sum.
-static std::uint32_t copy_and_sum(std::int8_t* to, const std::int8_t* from, std::uint64_t k) {
-  const Words ones = spread(0x01010101u);
-  Words sum = {};
-  std::uint64_t p = 0;
-  for (; p + sizeof sum <= k; p += sizeof sum) {
-    const Words bytes = load<Words>(from + p);
-    store(to + p, bytes);
-    sum = dot(sum, ones, bytes);
-  }
-  if (p < k) {
-    Words bytes = {};
-    __builtin_memcpy(&bytes, from + p, k - p);
-    store(to + p, bytes);
-    sum = dot(sum, ones, bytes);
-  }
-  std::uint32_t total = 0;
-  for (int i = 0; i < lanes; ++i) total += sum[i];
-  return total;
-}
-
-// A as it is stored: it is the signed operand, and B, packed with the bias, the unsigned one. The
-// sums of A that this asks for read it once; the copies that they leave lie side by side, where
-// rows a power of two apart would compete for the same places in the cache.
-template <int rows, int vectors>
-static void tile_i8_rows(const std::int8_t* a, std::uint64_t stride_a, const std::uint32_t* b,
-                         std::uint64_t k, std::int32_t* c, std::uint64_t stride) {
-  constexpr std::uint64_t most = 1024, room = most + 64;
-  alignas(64) std::int8_t copies[rows * room];
-  Words sum[rows][vectors];
-  for (int r = 0; r < rows; ++r) {
-    for (int v = 0; v < vectors; ++v) sum[r][v] = load<Words>(c + r * stride + v * lanes);
-  }
-  for (std::uint64_t first = 0; first < k; first += most) {
-    const std::uint64_t these = least(most, k - first);
-    for (int r = 0; r < rows; ++r) {
-      const std::uint32_t total = copy_and_sum(copies + r * room, a + r * stride_a + first, these);
-      for (int v = 0; v < vectors; ++v) sum[r][v] = sum[r][v] - spread(128 * total);
-    }
-    const std::int8_t* words = copies;
-    for (std::uint64_t w = 0; w < (these + unit - 1) / unit; ++w, b += tile_cols, words += unit) {
-      // A line of the rows below, which come next: too short for the processor to see them coming.
-      constexpr std::uint64_t line = 64, lines = most / line;
-      if (w < rows * lines) {
-        __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(a) +
-                                                         (rows + w / lines) * stride_a + first +
-                                                         w % lines * line));
-      }
-      Words y[vectors];
-      for (int v = 0; v < vectors; ++v) y[v] = load<Words>(b + v * lanes);
-      for (int r = 0; r < rows; ++r) {
-        std::uint32_t word;
-        __builtin_memcpy(&word, words + static_cast<std::uint64_t>(r) * room, sizeof word);
-        const Words x = spread(word);
-        for (int v = 0; v < vectors; ++v) sum[r][v] = dot(sum[r][v], y[v], x);
-      }
-    }
-  }
-  for (int r = 0; r < rows; ++r) {
-    for (int v = 0; v < vectors; ++v) store(c + r * stride + v * lanes, sum[r][v]);
-  }
-}
-
-#endif
 
 struct Groups {
   const std::int32_t* start;
@@ -309,23 +243,6 @@ static void block_i8(const std::uint32_t* a, const std::uint32_t* b, const std::
            });
 }
 
-#if defined(__AVX512VNNI__)
-static void rows_i8(const std::int8_t* a, std::uint64_t stride_a, const std::uint32_t* b,
-                    std::uint64_t k, std::int32_t* c, std::uint64_t stride, std::uint64_t rows,
-                    std::uint64_t cols) {
-  const std::uint64_t words = (k + unit - 1) / unit;
-  on_tiles(c, stride, rows, cols,
-           [&](auto height, auto vectors, std::uint64_t i, std::uint64_t j, std::int32_t* tile,
-               std::uint64_t tile_stride) {
-             tile_i8_rows<height.value, vectors.value>(a + i * tile_rows * stride_a, stride_a,
-                                                       b + j * words * tile_cols, k, tile,
-                                                       tile_stride);
-           });
-}
-#else
-constexpr decltype(Loops::rows_i8) rows_i8 = nullptr;
-#endif
-
 static void block_i8x(const std::uint32_t* a, const std::uint32_t* b, const std::int32_t* start,
                       const float* scales_a, const float* scales_b, std::uint64_t words, float* c,
                       std::uint64_t stride, std::uint64_t rows, std::uint64_t cols) {
@@ -340,101 +257,6 @@ static void block_i8x(const std::uint32_t* a, const std::uint32_t* b, const std:
                                                    b + j * words * tile_cols, of_tile, tile,
                                                    tile_stride);
            });
-}
-
-// ---- quantise
-
-static void quantise_row(const float* x, std::uint64_t cols, std::int8_t* q, float* scales) {
-  for (std::uint64_t first = 0; first < cols; first += group_size) {
-    const std::uint64_t end = least(first + group_size, cols);
-    std::uint32_t amax = 0;
-    for (std::uint64_t i = first; i < end; ++i) {
-      const std::uint32_t bits = magnitude_bits(x[i]);
-      amax = bits > amax ? bits : amax;
-    }
-    const GroupScale scale = group_scale(amax);
-    *scales++ = scale.scale;
-    if (scale.keep) {
-      for (std::uint64_t i = first; i < end; ++i) q[i] = quantise_one(x[i], scale);
-    } else {
-      __builtin_memset(q + first, 0, end - first);
-    }
-  }
-}
-
-static void quantise_columns(const float* x, std::uint64_t stride, std::uint64_t rows,
-                             std::uint64_t cols, std::int8_t* q, std::uint64_t q_stride,
-                             float* scales) {
-  constexpr std::uint64_t batch = 64;
-  for (std::uint64_t first = 0; first < cols; first += batch) {
-    const std::uint64_t count = least(batch, cols - first);
-    std::uint32_t amax[batch] = {};
-    for (std::uint64_t r = 0; r < rows; ++r) {
-      const float* row = x + r * stride + first;
-      for (std::uint64_t i = 0; i < count; ++i) {
-        const std::uint32_t bits = magnitude_bits(row[i]);
-        amax[i] = bits > amax[i] ? bits : amax[i];
-      }
-    }
-    float inverse[batch];
-    std::uint32_t keep[batch];  // a mask, so that the loop below has no branch
-    for (std::uint64_t i = 0; i < count; ++i) {
-      const GroupScale scale = group_scale(amax[i]);
-      scales[first + i] = scale.scale;
-      inverse[i] = scale.inverse;
-      keep[i] = scale.keep ? 0xffffffffu : 0;
-    }
-    for (std::uint64_t r = 0; r < rows; ++r) {
-      const float* row = x + r * stride + first;
-      std::int8_t* to = q + r * q_stride + first;
-      for (std::uint64_t i = 0; i < count; ++i) {
-        const float kept = bits_float(float_bits(row[i]) & keep[i]);
-        to[i] = quantise_one(kept, {0.0f, inverse[i], true});
-      }
-    }
-  }
-}
-
-// ---- random numbers
-
-constexpr std::uint64_t batch_words = 64;
-
-// Words [4 * block, 4 * block + 64) of a stream.
-static void random_words(std::uint32_t (&words)[batch_words], std::uint64_t seed,
-                         std::uint32_t stream, std::uint64_t block) {
-  for (std::uint64_t i = 0; i < batch_words / 4; ++i) {
-    const PhiloxBlock random = random_block(seed, stream, block + i);
-    for (std::uint64_t j = 0; j < 4; ++j) words[4 * i + j] = random.word[j];
-  }
-}
-
-static void fill_f32(float* to, std::uint64_t count, std::uint64_t seed, std::uint32_t stream,
-                     std::uint64_t first) {
-  std::uint32_t words[batch_words];
-  for (std::uint64_t done = 0; done < count;) {
-    const std::uint64_t element = first + done;
-    const std::uint64_t skip = element % 4;
-    const std::uint64_t take = least(batch_words - skip, count - done);
-    random_words(words, seed, stream, element / 4);
-    for (std::uint64_t i = 0; i < take; ++i) to[done + i] = word_to_f32(words[skip + i]);
-    done += take;
-  }
-}
-
-static void fill_i8(std::int8_t* to, std::uint64_t count, std::uint64_t seed, std::uint32_t stream,
-                    std::uint64_t first) {
-  std::uint32_t words[batch_words];
-  for (std::uint64_t done = 0; done < count;) {
-    const std::uint64_t element = first + done;
-    const std::uint64_t skip = element % 16;
-    const std::uint64_t take = least(4 * batch_words - skip, count - done);
-    random_words(words, seed, stream, element / 16);
-    for (std::uint64_t i = 0; i < take; ++i) {
-      const std::uint64_t byte = skip + i;
-      to[done + i] = word_to_i8(words[byte / 4], static_cast<unsigned>(byte % 4));
-    }
-    done += take;
-  }
 }
 
 }  // namespace VOLT_ISA
@@ -452,7 +274,7 @@ const Loops VOLT_JOIN(loops_, VOLT_ISA) = {
     pack_f32,
     pack_i8_a,
     pack_i8_b,
-    pack_i8_biased,
+    pack_narrow,
     block_f32,
     rows_f32,
     block_i8,

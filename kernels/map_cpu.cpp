@@ -49,8 +49,6 @@ void map(Function function, const void* x, void* y, std::uint64_t first, std::ui
       return each<std::uint16_t, float, from_bf16>(x, y, first, count);
     case Function::from_fp16:
       return each<std::uint16_t, float, from_fp16>(x, y, first, count);
-    case Function::limbs:
-      return each<std::uint32_t, std::uint32_t, limbs>(x, y, first, count);
   }
 }
 

@@ -64,8 +64,6 @@ Status cuda_map(CudaStream stream, const MapJob& job) {
       return map_with<std::uint16_t, float, from_bf16>(stream, job);
     case Function::from_fp16:
       return map_with<std::uint16_t, float, from_fp16>(stream, job);
-    case Function::limbs:
-      return map_with<std::uint32_t, std::uint32_t, limbs>(stream, job);
   }
   return {Status::invalid, "no such function"};
 }

@@ -80,7 +80,7 @@ Cuda find() {
   found.driver = module->driver;
   found.runtime = module->runtime;
   if (found.driver == 0) {
-    found.absent = "no NVIDIA driver (libcuda.so.1 is not there)";
+    found.absent = "no NVIDIA driver (libcuda.so.1 is not there, or does not load)";
     return found;
   }
   if (!serves(found.driver, found.runtime)) {

@@ -259,7 +259,7 @@ std::uint32_t driver_version() {
 extern "C" __attribute__((visibility("default"))) const volt::kernels::Module*
 volt_kernels_module() {
   using namespace volt::kernels;
-  static const Backend backend = make_backend("cuda", open);
+  static const Backend backend = make_backend("cuda", open, nullptr);
   static const Module module = {build_id(), &backend, driver_version(), CUDART_VERSION,
                                 list_devices};
   return &module;

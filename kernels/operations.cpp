@@ -86,6 +86,9 @@ void check_product(Check& check, Job& job, Form form, const Matrix& a, const Mat
   if (form < Form::ab || form > Form::atb_diagonal) {
     check.invalid("form %d is unknown", static_cast<int>(form));
   }
+  if (form == Form::limbs && !std::is_same_v<Out, std::int32_t>) {
+    check.invalid("only an i8 product takes limbs");
+  }
   const bool ka = k_is_rows_of_a(form), kb = k_is_rows_of_b(form);
   job.form = form;
   job.m = ka ? a.cols : a.rows;
@@ -179,7 +182,6 @@ Widths widths_of(Function function) {
     case Function::sigmoid:
     case Function::erf:
     case Function::rsqrt:
-    case Function::limbs:
       return {4, 4};
     case Function::sin_turns:
     case Function::cos_turns:

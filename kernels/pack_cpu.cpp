@@ -201,10 +201,6 @@ void pack_i8_a(std::uint32_t* to, const Side& side, std::uint64_t count, std::ui
   pack_i8(to, side, count, tile_rows, k, bias);
 }
 
-void pack_i8_biased(std::uint32_t* to, const Side& side, std::uint64_t count, std::uint64_t k) {
-  pack_i8(to, side, count, tile_cols, k, bias);
-}
-
 void pack_i8_b(std::uint32_t* to, std::int32_t* start, const Side& side, std::uint64_t count,
                std::uint64_t k, std::uint64_t words_per_group) {
   pack_i8(to, side, count, tile_cols, k, 0);

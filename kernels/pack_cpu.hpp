@@ -24,7 +24,6 @@ void pack_i8(std::uint32_t* to, const Side& side, std::uint64_t count, std::uint
 void pack_i8_a(std::uint32_t* to, const Side& side, std::uint64_t count, std::uint64_t k);
 void pack_i8_b(std::uint32_t* to, std::int32_t* start, const Side& side, std::uint64_t count,
                std::uint64_t k, std::uint64_t words_per_group);
-void pack_i8_biased(std::uint32_t* to, const Side& side, std::uint64_t count, std::uint64_t k);
 
 }  // namespace VOLT_ISA
 }  // namespace volt::kernels

@@ -35,7 +35,7 @@ class Pool {
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
-  unsigned threads() const { return static_cast<unsigned>(workers_.size()) + 1; }
+  unsigned threads() const { return static_cast<unsigned>(shares_.size()); }
 
   /// Calls body(i) for every i < count, in any order; `body` must not throw. With `shared` false,
   /// which is for work smaller than waking a thread, the caller does it all.
@@ -50,8 +50,8 @@ class Pool {
  private:
   using Call = void (*)(void*, std::uint64_t);
   void run(std::uint64_t count, bool shared, Call call, void* body);
-  void drain(Call call, void* body, std::uint64_t count);
-  void work();
+  void drain(unsigned thread);
+  void work(unsigned thread);
   void stop();
 
   std::mutex mutex_;
@@ -59,11 +59,17 @@ class Pool {
   std::atomic<std::uint64_t> turn_{0};  // one per loop
   std::atomic<unsigned> busy_{0};
   std::atomic<bool> stopping_{false};
+  std::atomic<int> caller_cpu_{-1};
   const int looks_;
   Call call_ = nullptr;
   void* body_ = nullptr;
-  std::uint64_t count_ = 0;
-  std::atomic<std::uint64_t> next_{0};
+  /// What a thread does first, the same in each loop of the same length: what it wrote is then
+  /// still in its cache. Afterwards it helps the others.
+  struct alignas(64) Share {
+    std::atomic<std::uint64_t> next{0};
+    std::uint64_t end = 0;
+  };
+  std::vector<Share> shares_;
   std::vector<std::thread> workers_;
 };
 

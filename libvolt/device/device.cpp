@@ -149,6 +149,11 @@ void Device::open_named_gpu(const Wanted& wanted) {
   }
 }
 
+const kernels::Network& Device::network() const {
+  if (backend_->network != nullptr) return *backend_->network;
+  throw Error(Exit::no_device, facts_.name + " cannot run language models yet", "--device cpu can");
+}
+
 Device::~Device() { backend_->close(context_); }
 
 Buffer Device::create(std::uint64_t bytes) {

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "kernels/backend.hpp"
+#include "kernels/network.hpp"
 #include "libvolt/base/hex.hpp"
 
 namespace volt::kernels {
@@ -82,9 +83,16 @@ class Device {
             const Arguments&... arguments) {
     check((backend_->*operation)(context_, arguments...));
   }
+  /// The same for language models: device.call(&Network::add, kernels::Add<kernels::Given>{x, y}).
+  template <class... Parameters, class... Arguments>
+  void call(kernels::Status (*kernels::Network::*operation)(kernels::Context*, Parameters...),
+            const Arguments&... arguments) {
+    check((network().*operation)(context_, arguments...));
+  }
 
  private:
   static void check(kernels::Status status);
+  const kernels::Network& network() const;  ///< throws Error (no_device) if the device has none
   void open_cpu(const Wanted& wanted);
   kernels::Status open_gpu(const Wanted& wanted, const kernels::Cuda& cuda, const CudaGpu& gpu,
                            const std::string& driver);

@@ -23,13 +23,13 @@ Normalizer::Step Normalizer::read(doc::Fields& fields) {
   return step;
 }
 
-std::string Normalizer::apply(std::string_view utf8) const {
+std::string Normalizer::apply(std::string_view utf8, bool continues) const {
   std::string text(utf8);
   for (const Step& step : steps_) {
     if (const auto* replace = std::get_if<Replace>(&step))
       text = replace->apply(text, longest(utf8.size()));
     else if (const auto* prepend = std::get_if<Prepend>(&step))
-      text.insert(0, text.empty() ? "" : prepend->text);
+      text.insert(0, text.empty() || continues ? "" : prepend->text);
     else
       text = to_nfc(text);
   }

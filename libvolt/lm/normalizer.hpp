@@ -22,8 +22,9 @@ class Normalizer {
 
   bool empty() const { return steps_.empty(); }
 
-  /// Throws Error (usage) when the text becomes more than 16 times as long, and 4 KiB.
-  std::string apply(std::string_view utf8) const;
+  /// Nothing is put in front of a text that `continues` another. Throws Error (usage) when the text
+  /// becomes more than 16 times as long, and 4 KiB.
+  std::string apply(std::string_view utf8, bool continues) const;
 
  private:
   struct Nfc {};

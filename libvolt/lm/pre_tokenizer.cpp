@@ -83,15 +83,14 @@ void cut_each(Words& words, F part_end) {
   words.ends = std::move(ends);
 }
 
-/// Puts `prefix` before the words that lack it and that `wanted(begin)` says.
-template <class F>
-void prefix_each(Words& words, std::string_view prefix, F wanted) {
+/// Puts `prefix` before the words that lack it: the `first` one if so, and the `others` if so.
+void prefix_each(Words& words, std::string_view prefix, bool first, bool others) {
   std::string text;
   text.reserve(words.text.size() + prefix.size());
   std::size_t begin = 0;
   for (std::size_t& end : words.ends) {
     const auto word = std::string_view(words.text).substr(begin, end - begin);
-    if (wanted(begin) && !word.starts_with(prefix)) text += prefix;
+    if ((begin == 0 ? first : others) && !word.starts_with(prefix)) text += prefix;
     text += word;
     begin = end;
     end = text.size();
@@ -128,7 +127,7 @@ std::size_t digits_end(std::string_view word, std::size_t at, bool individual) {
 
 }  // namespace
 
-Words PreTokenizer::cut(const Step& step, Words words, bool at_start) {
+Words PreTokenizer::cut(const Step& step, Words words, Place place) {
   if (const auto* split = std::get_if<Split>(&step)) {
     const SplitPattern pattern = split->pattern;
     cut_each(words,
@@ -141,11 +140,9 @@ Words PreTokenizer::cut(const Step& step, Words words, bool at_start) {
   } else if (const auto* metaspace = std::get_if<MetaspaceSettings>(&step)) {
     const auto& [replacement, prepend, split_there] = *metaspace;
     replace_spaces(words, replacement);
-    if (prepend != MetaspaceSettings::Prepend::never) {
-      const bool always = prepend == MetaspaceSettings::Prepend::always;
-      prefix_each(words, replacement,
-                  [=](std::size_t begin) { return always || (at_start && begin == 0); });
-    }
+    const bool always = prepend == MetaspaceSettings::Prepend::always;
+    const bool first = prepend == MetaspaceSettings::Prepend::first && place == Place::start;
+    prefix_each(words, replacement, first || (always && place != Place::continued), always);
     if (split_there) {
       const std::string& mark = metaspace->replacement;
       cut_each(words, [&](std::string_view word, std::size_t at) {
@@ -153,16 +150,16 @@ Words PreTokenizer::cut(const Step& step, Words words, bool at_start) {
       });
     }
   } else {
-    prefix_each(words, " ", [](std::size_t) { return true; });
+    prefix_each(words, " ", place != Place::continued, true);
   }
   return words;
 }
 
-Words PreTokenizer::apply(std::string text, bool at_start) const {
+Words PreTokenizer::apply(std::string text, Place place) const {
   Words words;
   if (!text.empty()) words.ends.push_back(text.size());
   words.text = std::move(text);
-  for (const Step& step : steps_) words = cut(step, std::move(words), at_start);
+  for (const Step& step : steps_) words = cut(step, std::move(words), place);
   return words;
 }
 

@@ -18,6 +18,10 @@ struct Words {
   std::vector<std::size_t> ends;
 };
 
+/// Where a text stands that is cut: at the start of the input, within it, or at the start of an
+/// input that goes on from another, whose first word then gets no mark in front.
+enum class Place { start, middle, continued };
+
 /// Cuts a text into the words that byte pair encoding does not merge across.
 class PreTokenizer {
  public:
@@ -27,12 +31,11 @@ class PreTokenizer {
   /// (usage) naming any other.
   PreTokenizer(const doc::Fields& root, const doc::Value& tokenizer, const doc::Source& source);
 
-  /// The words of `text`. `at_start` says that the input begins with it.
-  Words apply(std::string text, bool at_start) const;
+  Words apply(std::string text, Place place) const;
 
   /// The model wants the words in the byte alphabet.
   bool byte_level() const { return byte_level_; }
-  /// Some words depend on `at_start`.
+  /// Some words depend on whether the text is at the start.
   bool looks_at_start() const;
 
  private:
@@ -48,7 +51,7 @@ class PreTokenizer {
   void read(doc::Fields& fields);
   void read_byte_level(doc::Fields& fields);
   static Split read_split(doc::Fields& fields);
-  static Words cut(const Step& step, Words words, bool at_start);
+  static Words cut(const Step& step, Words words, Place place);
 
   std::vector<Step> steps_;
   bool byte_level_ = false;

@@ -48,7 +48,7 @@ Tokenizer::Tokenizer(Parts parts) : parts_(std::move(parts)) {
       special_ids_.push_back(token.id);
     }
     if (token.normalized) {
-      added.decoded = parts_.normalizer.apply(token.content);
+      added.decoded = parts_.normalizer.apply(token.content, false);
       if (added.decoded.empty())
         throw Error(Exit::usage, "added token \"" + printable(token.content, 60) +
                                      "\" is empty once normalized");
@@ -63,39 +63,40 @@ Tokenizer::Tokenizer(Parts parts) : parts_(std::move(parts)) {
 }
 
 std::vector<std::uint32_t> Tokenizer::encode(std::string_view utf8, bool add_special_tokens,
-                                             Special special) const {
+                                             Special special, bool continues) const {
   check_text(utf8);
   std::vector<std::uint32_t> ids;
   ids.reserve(utf8.size() / 4 + 16);
   if (add_special_tokens) ids = parts_.before;
   Bpe::Scratch scratch;
   const bool as_tokens = special == Special::token;
+  const Place start = continues ? Place::continued : Place::start;
   for (const auto& section : found_raw_.find(utf8, as_tokens)) {
     if (section.id)
       ids.push_back(*section.id);
     else
-      encode_text(utf8.substr(section.begin, section.end - section.begin), section.begin == 0,
-                  as_tokens, scratch, ids);
+      encode_text(utf8.substr(section.begin, section.end - section.begin),
+                  section.begin == 0 ? start : Place::middle, as_tokens, scratch, ids);
   }
   if (add_special_tokens) ids.insert(ids.end(), parts_.after.begin(), parts_.after.end());
   return ids;
 }
 
-void Tokenizer::encode_text(std::string_view text, bool at_start, bool special,
-                            Bpe::Scratch& scratch, std::vector<std::uint32_t>& ids) const {
-  const std::string normalized = parts_.normalizer.apply(text);
+void Tokenizer::encode_text(std::string_view text, Place place, bool special, Bpe::Scratch& scratch,
+                            std::vector<std::uint32_t>& ids) const {
+  const std::string normalized = parts_.normalizer.apply(text, place == Place::continued);
   for (const auto& section : found_normalized_.find(normalized, special)) {
     if (section.id)
       ids.push_back(*section.id);
     else
       encode_words(normalized.substr(section.begin, section.end - section.begin),
-                   at_start && section.begin == 0, scratch, ids);
+                   section.begin == 0 ? place : Place::middle, scratch, ids);
   }
 }
 
-void Tokenizer::encode_words(std::string text, bool at_start, Bpe::Scratch& scratch,
+void Tokenizer::encode_words(std::string text, Place place, Bpe::Scratch& scratch,
                              std::vector<std::uint32_t>& ids) const {
-  const Words words = parts_.pre_tokenizer.apply(std::move(text), at_start);
+  const Words words = parts_.pre_tokenizer.apply(std::move(text), place);
   const bool byte_level = parts_.pre_tokenizer.byte_level();
   std::string spelled;
   std::size_t begin = 0;

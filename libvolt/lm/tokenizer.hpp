@@ -39,10 +39,12 @@ class Tokenizer {
   enum class Special { token, text };
 
   /// The ids of `utf8`, of at most 256 MiB; `add_special_tokens` puts those of the template around
-  /// them, such as a BOS. Takes time n log n, and memory of about 30 bytes a byte of the longest
-  /// word. Throws Error (usage) with the offset of the first byte that is not UTF-8.
+  /// them, such as a BOS. Where words are marked, as with "▁", the first one of a text is too,
+  /// unless it `continues` another, which the reference cannot say. Takes time n log n, and memory
+  /// of about 30 bytes a byte of the longest word. Throws Error (usage) with the offset of the
+  /// first byte that is not UTF-8.
   std::vector<std::uint32_t> encode(std::string_view utf8, bool add_special_tokens,
-                                    Special special = Special::token) const;
+                                    Special special = Special::token, bool continues = false) const;
 
   /// The bytes that `ids` stand for, which end within a character when `ids` do. An id without
   /// token stands for nothing: embeddings often have more rows than there are tokens.
@@ -55,6 +57,9 @@ class Tokenizer {
   std::string_view token(std::uint32_t id) const;
   /// Those marked special, rising.
   const std::vector<std::uint32_t>& special_ids() const { return special_ids_; }
+  /// What `add_special_tokens` puts before a text and behind it.
+  const std::vector<std::uint32_t>& before() const { return parts_.before; }
+  const std::vector<std::uint32_t>& after() const { return parts_.after; }
 
  private:
   struct Added {
@@ -63,9 +68,9 @@ class Tokenizer {
     bool special = false;  ///< left out on demand
   };
 
-  void encode_text(std::string_view text, bool at_start, bool special, Bpe::Scratch& scratch,
+  void encode_text(std::string_view text, Place place, bool special, Bpe::Scratch& scratch,
                    std::vector<std::uint32_t>& ids) const;
-  void encode_words(std::string text, bool at_start, Bpe::Scratch& scratch,
+  void encode_words(std::string text, Place place, Bpe::Scratch& scratch,
                     std::vector<std::uint32_t>& ids) const;
 
   Parts parts_;

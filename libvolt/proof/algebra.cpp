@@ -79,44 +79,42 @@ void add(Pairs& to, const std::vector<std::int32_t>& sums) {
   }
 }
 
-/// The longest part of a sum at a time that int32 holds.
-template <class Part>
-void in_parts(std::uint64_t count, std::uint64_t most, Part part) {
-  for (std::uint64_t first = 0; first < count; first += most) {
-    part(first, std::min(most, count - first));
+/// A stored matrix of int8, or of int32 as limbs.
+struct Stored {
+  kernels::Form form;
+  ByteView elements;
+  std::uint64_t rows, cols;
+};
+
+/// The product of a matrix or, if the form says so, of its transpose, and rows of digits.
+Pairs product(device::Device& device, const Stored& m, const std::vector<std::int8_t>& rows,
+              Pair offset) {
+  constexpr std::uint64_t most = std::uint64_t{1} << 16;  // int32 holds such a sum
+  const std::uint64_t summed = rows.size() / width;
+  Pairs result(m.form == kernels::Form::atb ? m.cols : m.rows, offset);
+  for (std::uint64_t first = 0; first < summed; first += most) {
+    add(result, workload::narrow_product(device, m.form, m.elements, m.rows, m.cols, first,
+                                         std::min(most, summed - first), rows, width));
   }
+  return result;
 }
 
-constexpr std::uint64_t most_summed = std::uint64_t{1} << 16;
-
-/// The product of a stored rows x cols int8 matrix, or of its transpose, and the vectors.
-Pairs product(device::Device& device, ByteView matrix, std::uint64_t rows, std::uint64_t cols,
-              bool transposed, const Pairs& r) {
-  const auto rows_of_digits = digits_of(r, 1);
-  Pairs result(transposed ? cols : rows);
-  in_parts(r.size(), most_summed, [&](std::uint64_t first, std::uint64_t count) {
-    add(result, workload::narrow_product(device, matrix, rows, cols, transposed, first, count,
-                                         rows_of_digits, width));
-  });
-  return result;
+Pairs product(device::Device& device, bool transposed, ByteView matrix, std::uint64_t rows,
+              std::uint64_t cols, const Pairs& r) {
+  const kernels::Form form = transposed ? kernels::Form::atb : kernels::Form::ab;
+  return product(device, {form, matrix, rows, cols}, digits_of(r, 1), {});
 }
 
 /// The product of a rows x cols int32 matrix and the vectors.
 Pairs product_i32(device::Device& device, ByteView matrix, std::uint64_t rows, std::uint64_t cols,
                   const Pairs& r) {
-  const auto rows_of_digits = digits_of(r, 4);
   Pair offset = {};  // what the limbs leave out: 0x808080 of every element
   for (const auto& element : r) {
     for (std::uint64_t v = 0; v < vectors; ++v) {
       offset[v] = reduced(static_cast<Wide>(offset[v]) + times(element[v], 0x808080));
     }
   }
-  Pairs result(rows, offset);
-  in_parts(cols, most_summed / 4, [&](std::uint64_t first, std::uint64_t count) {
-    add(result, workload::narrow_limb_product(device, matrix, rows, cols, first, count,
-                                              rows_of_digits, width));
-  });
-  return result;
+  return product(device, {kernels::Form::limbs, matrix, rows, 4 * cols}, digits_of(r, 4), offset);
 }
 
 }  // namespace
@@ -137,11 +135,11 @@ std::optional<std::uint64_t> freivalds(const workload::Geometry& geometry, ByteV
     for (auto& entry : r) entry[v] = expansion.below(p);
   }
   step();
-  const Pairs br = g.transpose_b ? product(device, b, g.n, g.k, true, r)
-                                 : product(device, b, g.k, g.n, false, r);
+  const Pairs br = g.transpose_b ? product(device, true, b, g.n, g.k, r)
+                                 : product(device, false, b, g.k, g.n, r);
   step();
-  const Pairs abr = g.transpose_a ? product(device, a, g.k, g.m, true, br)
-                                  : product(device, a, g.m, g.k, false, br);
+  const Pairs abr = g.transpose_a ? product(device, true, a, g.k, g.m, br)
+                                  : product(device, false, a, g.m, g.k, br);
   step();
   const Pairs cr = product_i32(device, c, g.m, g.n, r);
   step();

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <tuple>
 
 #include "libvolt/base/error.hpp"
@@ -22,6 +23,8 @@ constexpr std::size_t length_bytes = 8;
 // The format allows six times as much; as a tree in memory that would be gigabytes.
 constexpr std::uint64_t max_header = 16'000'000;
 constexpr std::size_t max_depth = 8;
+constexpr std::uint64_t max_data = std::uint64_t{1} << 62;
+constexpr std::string_view metadata_key = "__metadata__";
 
 constexpr std::string_view save_again = "save it again with the safetensors library";
 constexpr std::string_view copy_again = "the file was cut short: copy it again";
@@ -31,19 +34,20 @@ struct Spelling {
   Dtype dtype;
 };
 
+// In the order of the library's own enumeration, which is that of its files, backwards.
 constexpr std::array<Spelling, 13> spellings{{{"BOOL", Dtype::boolean},
                                               {"U8", Dtype::u8},
                                               {"I8", Dtype::i8},
-                                              {"U16", Dtype::u16},
                                               {"I16", Dtype::i16},
-                                              {"U32", Dtype::u32},
-                                              {"I32", Dtype::i32},
-                                              {"U64", Dtype::u64},
-                                              {"I64", Dtype::i64},
+                                              {"U16", Dtype::u16},
                                               {"F16", Dtype::f16},
                                               {"BF16", Dtype::bf16},
+                                              {"I32", Dtype::i32},
+                                              {"U32", Dtype::u32},
                                               {"F32", Dtype::f32},
-                                              {"F64", Dtype::f64}}};
+                                              {"F64", Dtype::f64},
+                                              {"I64", Dtype::i64},
+                                              {"U64", Dtype::u64}}};
 
 [[noreturn]] void fail(const std::string& who, const std::string& what,
                        std::string_view hint = save_again) {
@@ -116,6 +120,33 @@ Entry entry(const std::string& name, const Value& value, const std::string& orig
   return result;
 }
 
+const Spelling* spelling_of(Dtype dtype) {
+  return std::find_if(spellings.begin(), spellings.end(),
+                      [&](const Spelling& one) { return one.dtype == dtype; });
+}
+
+std::string in_json(std::string_view text) { return doc::to_canonical_json(Value(text)); }
+
+std::string entry_text(const std::string& name, const Description& description,
+                       std::uint64_t begin) {
+  std::string text = in_json(name) + ":{\"dtype\":\"";
+  text += spelling_of(description.dtype)->name;
+  text += "\",\"shape\":[";
+  for (std::size_t i = 0; i < description.shape.size(); ++i)
+    text += (i == 0 ? "" : ",") + std::to_string(description.shape[i]);
+  return text + "],\"data_offsets\":[" + std::to_string(begin) + "," +
+         std::to_string(begin + description.bytes()) + "]}";
+}
+
+void check_names(const std::vector<Named>& tensors) {
+  std::set<std::string_view> names{metadata_key};
+  for (const auto& [name, description] : tensors) {
+    const std::string who = "tensor \"" + printable(name) + "\"";
+    if (!names.insert(name).second) fail(who, " is there twice, or means metadata", "");
+    check(description, who);
+  }
+}
+
 void check_metadata(const Value& value, const std::string& origin) {
   const auto* object = value.get_if<Value::Object>();
   if (object == nullptr)
@@ -150,7 +181,7 @@ std::vector<std::pair<std::string, Located>> parse_safetensors(ByteView file,
 
   std::vector<Entry> entries;
   for (const auto& [name, value] : *object) {
-    if (name == "__metadata__")
+    if (name == metadata_key)
       check_metadata(value, origin);
     else
       entries.push_back(entry(name, value, origin));
@@ -185,6 +216,35 @@ std::vector<std::pair<std::string, Located>> parse_safetensors(ByteView file,
     fail(origin, ": data has " + std::to_string(data) + " bytes, but the tensors take " +
                      std::to_string(reached));
   return tensors;
+}
+
+std::string safetensors_header(std::vector<Named>& tensors,
+                               const std::map<std::string, std::string>& metadata) {
+  check_names(tensors);
+  std::sort(tensors.begin(), tensors.end(), [](const Named& a, const Named& b) {
+    const auto *left = spelling_of(a.second.dtype), *right = spelling_of(b.second.dtype);
+    return left != right ? left > right : a.first < b.first;
+  });
+  std::string text;
+  for (const auto& [key, value] : metadata)
+    text += (text.empty() ? "\"__metadata__\":{" : ",") + in_json(key) + ":" + in_json(value);
+  if (!text.empty()) text += "}";
+  std::uint64_t begin = 0;
+  for (const auto& [name, description] : tensors) {
+    text += (text.empty() ? "" : ",") + entry_text(name, description, begin);
+    begin += description.bytes();
+    if (begin > max_data || text.size() > max_header - length_bytes)
+      fail("the tensors",
+           " take more than 2^62 bytes, or their header more than " + std::to_string(max_header),
+           "write several files");
+  }
+  text = "{" + text + "}";
+  // So that the data begins at a multiple of 8, as the library has it.
+  text.append((length_bytes - text.size() % length_bytes) % length_bytes, ' ');
+  std::string length;
+  for (std::size_t i = 0; i < length_bytes; ++i)
+    length += static_cast<char>(text.size() >> (8 * i) & 0xff);
+  return length + text;
 }
 
 }  // namespace volt::tensor

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -16,5 +17,15 @@ namespace volt::tensor {
 /// overlaps and ending with the file. Throws Error (usage) naming `origin`.
 std::vector<std::pair<std::string, Located>> parse_safetensors(ByteView file,
                                                                std::string_view origin);
+
+using Named = std::pair<std::string, Description>;
+
+/// All that comes before the data of a safetensors file, a multiple of 8 bytes long. `tensors` is
+/// put into the order in which their elements must follow, one behind another, which is the order
+/// of the safetensors library: by dtype, wide ones first, then by name. Readers of models want
+/// {"format", "pt"} in `metadata`. Throws Error (usage): a name twice, a size that
+/// parse_safetensors() would refuse.
+std::string safetensors_header(std::vector<Named>& tensors,
+                               const std::map<std::string, std::string>& metadata = {});
 
 }  // namespace volt::tensor

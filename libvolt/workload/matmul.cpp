@@ -305,43 +305,20 @@ ByteView bytes_of(std::span<const std::int8_t> values) {
 
 }  // namespace
 
-std::vector<std::int32_t> narrow_product(device::Device& device, ByteView m, std::uint64_t rows,
-                                         std::uint64_t cols, bool transposed, std::uint64_t first,
-                                         std::uint64_t count, std::span<const std::int8_t> d,
-                                         std::uint64_t width) {
-  const std::uint64_t lines = transposed ? cols : rows;
+std::vector<std::int32_t> narrow_product(device::Device& device, Form form, ByteView m,
+                                         std::uint64_t rows, std::uint64_t cols,
+                                         std::uint64_t first, std::uint64_t count,
+                                         std::span<const std::int8_t> d, std::uint64_t width) {
+  const bool turned = form == Form::atb;
+  const std::uint64_t lines = turned ? cols : rows;
   const auto left = device.borrow(m), right = device.borrow(bytes_of(d));
   const auto result = device.create(4 * lines * width);
   const Matrix all = whole(left, rows, cols);
-  device.call(&Backend::matmul_i8, transposed ? Form::atb : Form::ab,
-              transposed ? part(all, first, count, 0, cols) : part(all, 0, rows, first, count),
+  device.call(&Backend::matmul_i8, form,
+              turned ? part(all, first, count, 0, cols) : part(all, 0, rows, first, count),
               part(whole(right, d.size() / width, width), first, count, 0, width),
               whole(result, lines, width));
   std::vector<std::int32_t> out(lines * width);
-  device.download(result, reinterpret_cast<std::uint8_t*>(out.data()), 4 * out.size());
-  return out;
-}
-
-std::vector<std::int32_t> narrow_limb_product(device::Device& device, ByteView m,
-                                              std::uint64_t rows, std::uint64_t cols,
-                                              std::uint64_t first, std::uint64_t count,
-                                              std::span<const std::int8_t> d, std::uint64_t width) {
-  constexpr std::uint64_t block_bytes = std::uint64_t{4} << 20;  // stays in a cache in between
-  const std::uint64_t step =
-      std::clamp<std::uint64_t>(block_bytes / std::max<std::uint64_t>(1, 4 * cols), 1, rows);
-  const auto from = device.borrow(m), right = device.borrow(bytes_of(d));
-  const auto limbs = device.create(4 * step * cols), result = device.create(4 * rows * width);
-  const Matrix digits = part(whole(right, d.size() / width, width), 4 * first, 4 * count, 0, width);
-  for (std::uint64_t row = 0; row < rows; row += step) {
-    const std::uint64_t these = std::min(step, rows - row);
-    device.call(&Backend::map, kernels::Function::limbs,
-                static_cast<const kernels::Buffer*>(from.get()), row * cols, limbs.get(),
-                std::uint64_t{0}, these * cols);
-    device.call(&Backend::matmul_i8, Form::ab,
-                part(whole(limbs, these, 4 * cols), 0, these, 4 * first, 4 * count), digits,
-                part(whole(result, rows, width), row, these, 0, width));
-  }
-  std::vector<std::int32_t> out(rows * width);
   device.download(result, reinterpret_cast<std::uint8_t*>(out.data()), 4 * out.size());
   return out;
 }

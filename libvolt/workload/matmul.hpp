@@ -90,20 +90,14 @@ class Product {
   Int8 b_int8_;  ///< all of B for i8x, kept from one tile of full width to the next
 };
 
-/// M * D, or M^T * D, row-major, over part of the summed extent: elements [first, first + count),
-/// at most 131,071, of each row (or column) of the int8 matrix M, rows x cols, by the same rows of
-/// D, which is dense and has `width` columns.
-std::vector<std::int32_t> narrow_product(device::Device& device, ByteView m, std::uint64_t rows,
-                                         std::uint64_t cols, bool transposed, std::uint64_t first,
-                                         std::uint64_t count, std::span<const std::int8_t> d,
-                                         std::uint64_t width);
-
-/// The same for an int32 matrix as four int8 an element (kernels::Function::limbs): D has four rows
-/// for each element of M's rows.
-std::vector<std::int32_t> narrow_limb_product(device::Device& device, ByteView m,
-                                              std::uint64_t rows, std::uint64_t cols,
-                                              std::uint64_t first, std::uint64_t count,
-                                              std::span<const std::int8_t> d, std::uint64_t width);
+/// M * D over part of the summed extent, row-major: for `form` ab elements [first, first + count),
+/// at most 131,071, of each row of the stored int8 matrix M, rows x cols, by the same rows of D,
+/// which is dense and has `width` columns; for atb of each column; for limbs M's elements are those
+/// of an int32 matrix (kernels::Form).
+std::vector<std::int32_t> narrow_product(device::Device& device, kernels::Form form, ByteView m,
+                                         std::uint64_t rows, std::uint64_t cols,
+                                         std::uint64_t first, std::uint64_t count,
+                                         std::span<const std::int8_t> d, std::uint64_t width);
 
 /// C as a binary portable graymap: rintf, clamped to 0..255, NaN black.
 std::string graymap(const Geometry& geometry, ByteView c);

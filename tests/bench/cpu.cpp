@@ -12,6 +12,7 @@
 #include <cstring>
 #include <functional>
 #include <map>
+#include <new>
 #include <random>
 #include <stdexcept>
 #include <thread>
@@ -133,6 +134,23 @@ std::string threads_text(unsigned threads) {
   return std::to_string(threads) + (threads == 1 ? " thread" : " threads");
 }
 
+// Memory as the data of a mapped .npy file lie, and as every library likes it best.
+template <class T>
+struct Aligned {
+  using value_type = T;
+  static constexpr std::align_val_t line{64};
+  Aligned() = default;
+  template <class U>
+  Aligned(const Aligned<U>&) {}
+  T* allocate(std::size_t count) {
+    return static_cast<T*>(::operator new(count * sizeof(T), line));
+  }
+  void deallocate(T* memory, std::size_t) { ::operator delete(memory, line); }
+  bool operator==(const Aligned&) const { return true; }
+};
+template <class T>
+using Array = std::vector<T, Aligned<T>>;
+
 // A dense matrix of random numbers, on the device and here.
 template <class T>
 struct Operand {
@@ -149,7 +167,7 @@ struct Operand {
     device.download(buffer, reinterpret_cast<std::uint8_t*>(values.data()),
                     values.size() * sizeof(T));
   }
-  std::vector<T> values;
+  Array<T> values;
   device::Buffer buffer;
   Matrix matrix;
 };
@@ -275,9 +293,9 @@ void Bench::check_costs(unsigned threads) {
     workload::Geometry g;
     g.m = g.n = g.k = n;
     g.profile = "i8";
-    Bytes c(4 * n * n);
+    Array<std::uint8_t> c(4 * n * n);
     workload::Product(g, bytes_of(a.values), bytes_of(b.values), device).tile(0, n, 0, n, c.data());
-    std::vector<std::int32_t> result(n * n);
+    Array<std::int32_t> result(n * n);
     const std::int32_t offset = 0;
     std::function<void()> s8;
     if (dnn_.gemm_s8s8s32 != nullptr) {

@@ -133,7 +133,7 @@ TEST_CASE("map gives what the reference gives, element by element, from any offs
   std::mt19937_64 random(4);
   std::vector<std::uint64_t> bits(1500);
   for (std::uint64_t& b : bits) b = random() % 8 == 0 ? random() << 54 : random();
-  for (int f = 0; f <= static_cast<int>(Function::limbs); ++f) {
+  for (int f = 0; f <= static_cast<int>(Function::from_fp16); ++f) {
     const auto function = static_cast<Function>(f);
     const auto run = [&](const Backend& backend) {
       Session s(backend);

@@ -46,8 +46,8 @@ Status open(const Options& options, Context** context) {
 }  // namespace
 
 std::vector<Backend> fast_backends() {
-  return {make_backend("emulated-75", open<emulated_75::cuda_engine>),
-          make_backend("emulated-80", open<emulated_80::cuda_engine>)};
+  return {make_backend("emulated-75", open<emulated_75::cuda_engine>, nullptr),
+          make_backend("emulated-80", open<emulated_80::cuda_engine>, nullptr)};
 }
 
 std::vector<Backend> all_backends() {

@@ -86,22 +86,28 @@ struct Case {
     for (std::int32_t& value : ic) value = static_cast<std::int32_t>(random());
   }
 
-  // The bits of C's memory after f32x, i8 and i8x.
+  // The bits of C's memory after i8.
+  std::vector<std::uint32_t> run_i8(const Backend& backend, std::uint32_t threads) const {
+    Session s(backend, threads);
+    Buffer* i8 = s.put(ic);
+    VOLT_OK(backend.matmul_i8(s.context, form, a.in(s.put(qa)), b.in(s.put(qb)), c.in(i8)));
+    return s.get<std::uint32_t>(i8, c.size);
+  }
+
+  // The same after f32x, i8 and i8x.
   std::vector<std::vector<std::uint32_t>> run(const Backend& backend, std::uint32_t threads) const {
     Session s(backend, threads);
     Buffer* f32x = s.put(fc);
-    Buffer* i8 = s.put(ic);
     Buffer* i8x = s.put(fc);
     Buffer* int_a = s.put(qa);
     Buffer* int_b = s.put(qb);
     VOLT_OK(backend.matmul_f32x(s.context, form, a.in(s.put(fa)), b.in(s.put(fb)), c.in(f32x)));
-    VOLT_OK(backend.matmul_i8(s.context, form, a.in(int_a), b.in(int_b), c.in(i8)));
     const Quantised x = {a.in(int_a), scales_a.in(s.put(fsa)),
                          down_a(form) ? Quantised::along_rows : Quantised::along_cols};
     const Quantised y = {b.in(int_b), scales_b.in(s.put(fsb)),
                          down_b(form) ? Quantised::along_rows : Quantised::along_cols};
     VOLT_OK(backend.matmul_i8x(s.context, form, x, y, c.in(i8x)));
-    return {s.get<std::uint32_t>(f32x, c.size), s.get<std::uint32_t>(i8, c.size),
+    return {s.get<std::uint32_t>(f32x, c.size), run_i8(backend, threads),
             s.get<std::uint32_t>(i8x, c.size)};
   }
 
@@ -167,9 +173,46 @@ TEST_CASE("diagonals are those of the whole product") {
   for (std::size_t i = 0; i < 9; ++i) CHECK(diagonal[i] == whole[10 * i]);
 }
 
+TEST_CASE("limbs stand for int32 elements less 0x808080, in products narrow and wide") {
+  Random random(20261121);
+  for (std::uint64_t n : {1, 8, 16, 70}) {
+    for (std::uint64_t k : {4, 9, 256, 2200}) {
+      const Case one(random, 1 + below(random, 40), n, k, Form::limbs, false);
+      const auto expected = one.run_i8(cpu_reference(), 1);
+      CAPTURE(n);
+      CAPTURE(k);
+      for (const Backend& backend : cpu_variants()) {
+        CAPTURE(std::string(backend.name));
+        CHECK(one.run_i8(backend, thread_counts[below(random, 4)]) == expected);
+      }
+    }
+  }
+  for (const Backend& backend : all_backends()) {
+    Session s(backend);
+    const std::vector<std::int32_t> elements = {0, 1, -1, 0x808080, 2147483647, -2147483647 - 1};
+    Buffer* limbs = s.room(6 * 4 * 4);
+    const std::vector<std::int8_t> unit = {1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1};
+    VOLT_OK(backend.matmul_i8(s.context, Form::limbs, dense(s.put(elements), 6, 4),
+                              dense(s.put(unit), 4, 4), dense(limbs, 6, 4)));
+    const auto got = s.get<std::int32_t>(limbs, 24);
+    for (std::size_t i = 0; i < elements.size(); ++i) {
+      std::int64_t sum = 0x808080;
+      for (std::size_t l = 4; l-- > 0;) {
+        CHECK(got[4 * i + l] == static_cast<std::int8_t>(got[4 * i + l]));
+        sum += got[4 * i + l] * (std::int64_t{1} << (8 * l));
+      }
+      CHECK(sum == elements[i]);
+    }
+    Buffer* f = s.room(64);
+    VOLT_REFUSED(invalid, "only an i8 product takes limbs",
+                 backend.matmul_f32x(s.context, Form::limbs, dense(f, 1, 1), dense(f, 1, 1),
+                                     dense(limbs, 1, 1)));
+  }
+}
+
 TEST_CASE("few columns, for which A is read as it is stored, change no bit") {
   Random random(11);
-  for (std::uint64_t n : {1, 15, 16, 17, 32, 33, 64, 65, 200}) {
+  for (std::uint64_t n : {1, 7, 9, 15, 16, 17, 32, 33, 63, 64, 65, 200}) {
     for (std::uint64_t k : {255, 256, 1027, 2100}) {
       const Case one(random, 1 + below(random, 40), n, k, forms[n % 3], false);
       const auto expected = one.run(cpu_reference(), 1);

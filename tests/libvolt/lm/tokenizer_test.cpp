@@ -78,6 +78,30 @@ TEST_CASE("the size counts rows of an embedding, and tokens have names and ids")
   CHECK(llama.decode(Ids{706, 4'000'000'000}, false).empty());
 }
 
+TEST_CASE("a text that continues another has no mark in front of its first word") {
+  for (const std::string name : {"llama2", "mistral", "options", "prefix_space"}) {
+    CAPTURE(name);
+    const Tokenizer tokenizer = tokenizer_named(name);
+    const auto continued = [&](std::string_view text) {
+      return tokenizer.encode(text, false, Tokenizer::Special::token, true);
+    };
+    const std::string_view mark = name == "prefix_space" ? "Ġ" : "▁";
+    for (const std::string text : {"the", "the text"}) {
+      CHECK(tokenizer.token(tokenizer.encode(text, false)[0]).starts_with(mark));
+      CHECK(!tokenizer.token(continued(text)[0]).starts_with(mark));
+    }
+    CHECK(continued(" the")[0] == tokenizer.encode("the", false)[0]);
+  }
+  const Tokenizer gpt2 = tokenizer_named("gpt2");
+  CHECK(gpt2.encode("the", false) == gpt2.encode("the", false, Tokenizer::Special::token, true));
+}
+
+TEST_CASE("what the template adds is told") {
+  CHECK(tokenizer_named("llama2").before() == Ids{1});
+  CHECK(tokenizer_named("llama2").after().empty());
+  CHECK(tokenizer_named("gpt2").before().empty());
+}
+
 TEST_CASE("decoding gives bytes, so that a stream may stop within a character") {
   for (const std::string name : {"llama3", "llama2"}) {
     CAPTURE(name);

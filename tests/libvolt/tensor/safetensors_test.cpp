@@ -3,9 +3,11 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <map>
 
 #include "libvolt/base/error.hpp"
 
@@ -180,6 +182,56 @@ TEST_CASE("the data has no overlap and no hole, and ends with the file") {
         "it again");
   CHECK(refusal_of(two("[0,2]", "[2,4]"), 5) ==
         "m.st: data has 5 bytes, but the tensors take 4" + again);
+}
+
+std::vector<Named> described(const std::string& file) {
+  std::vector<Named> tensors;
+  for (const auto& [name, located] : parse(file)) tensors.emplace_back(name, located.description);
+  return tensors;
+}
+
+TEST_CASE("a header is what the library writes for the same tensors, to the byte") {
+  const auto check_written = [](const std::string& name,
+                                const std::map<std::string, std::string>& metadata) {
+    CAPTURE(name);
+    const auto file = vector_file(name);
+    auto tensors = described(file);
+    const auto order = tensors;
+    std::reverse(tensors.begin(), tensors.end());
+    const auto header = safetensors_header(tensors, metadata);
+    CHECK(header == file.substr(0, header.size()));
+    CHECK(header.size() % 8 == 0);
+    CHECK(tensors == order);
+  };
+  check_written("ordered.safetensors", {{"format", "pt"}});
+  check_written("mixed.safetensors", {{"made by", "numpy"}});
+  check_written("bf16.safetensors", {});
+  check_written("empty.safetensors", {});
+}
+
+TEST_CASE("what has no header is refused") {
+  const auto refused = [](std::vector<Named> tensors,
+                          const std::map<std::string, std::string>& metadata = {}) {
+    try {
+      safetensors_header(tensors, metadata);
+    } catch (const Error& error) {
+      CHECK(error.code() == Exit::usage);
+      return error.message();
+    }
+    return "none"s;
+  };
+  const Description one{Dtype::u8, {1}}, wide{Dtype::f32, {1}};
+  CHECK(refused({{"w", one}, {"v", one}, {"w", wide}}) ==
+        "tensor \"w\" is there twice, or means metadata");
+  CHECK(refused({{"__metadata__", one}}) ==
+        "tensor \"__metadata__\" is there twice, or means metadata");
+  CHECK(refused({{"w", {Dtype::u8, {1ULL << 40, 1ULL << 40}}}}).find("more than 2^62 bytes") !=
+        std::string::npos);
+  const Description half{Dtype::u8, {1ULL << 61}};
+  const auto much = "the tensors take more than 2^62 bytes, or their header more than 16000000";
+  CHECK(refused({{"a", half}, {"b", half}}) == "none");
+  CHECK(refused({{"a", half}, {"b", half}, {"c", one}}) == much);
+  CHECK(refused({{"a", one}}, {{"note", std::string(16'000'000, 'x')}}) == much);
 }
 
 }  // namespace

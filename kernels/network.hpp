@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "operands.hpp"
+
+/// The operations of language models beside products, one more table of a Backend. Matrices are
+/// fp32 unless a comment says otherwise; a row is a token, n the number of columns. What an
+/// operation adds to, it reads first: several micro-batches make one longer chain.
+///
+/// Sections are those of the numerics contract. `sum` is its sum128 (section 3): lane l of 128 adds
+/// elements l, l + 128, ... ascending, from +0, by fmaf where a product is summed; then lane l adds
+/// lane l + 64, l + 32, ... l + 1. A `chain` is one fmaf (or, without a product, one +) after the
+/// other, ascending, from what is there. Every arithmetic sign below is one rounding, in the order
+/// of the parentheses. NaNs of results are 0x7fc00000. What words name (rows, targets) must be
+/// there: that alone is not checked.
+namespace volt::kernels {
+
+/// How the arguments of an operation are given: by its caller, and to an engine once checked.
+struct Given {
+  using In = Matrix;
+  using Out = Matrix;
+  using Words = Matrix;  ///< uint32
+  using Turns = Matrix;  ///< uint64, in units of 2^-64 turn
+};
+struct Checked {
+  using In = View<const float>;
+  using Out = View<float>;
+  using Words = View<const std::uint32_t>;
+  using Turns = View<const std::uint64_t>;
+};
+
+constexpr std::uint32_t no_target = 0xffffffffu;
+
+/// y = (x * r) * w by rows with r = rsqrt(sum(x^2) / n + epsilon), which is kept. w is [1, n].
+template <class T>
+struct RmsNorm {
+  typename T::In x, w;
+  float epsilon;
+  typename T::Out y, r;  ///< r is [rows, 1]
+};
+
+/// dx += fmaf(-x, c, g * r) with g = dy * w, c = ((r * r) * r) * (sum(g x) / n);
+/// dw (absent: not wanted) is a chain over the rows, fmaf(dy, x * r, dw).
+template <class T>
+struct RmsNormBackward {
+  typename T::In x, w, r, dy;
+  typename T::Out dx, dw;
+};
+
+/// y = fmaf(h, w, b) by rows with mean = sum(x) / n, h = (x - mean) * r,
+/// r = rsqrt(sum((x - mean)^2) / n + epsilon); mean and r are kept, side by side in [rows, 2].
+template <class T>
+struct LayerNorm {
+  typename T::In x, w, b;
+  float epsilon;
+  typename T::Out y, kept;
+};
+
+/// dx += r * fmaf(-h, s, g - t) with g = dy * w, s = sum(g h) / n, t = sum(g) / n; dw and db (both
+/// absent: not wanted) are chains over the rows, fmaf(dy, h, dw) and db + dy.
+template <class T>
+struct LayerNormBackward {
+  typename T::In x, w, kept, dy;
+  typename T::Out dx, dw, db;
+};
+
+/// Turns pairs (i, i + d/2) of each head of d columns, in place, by phase = position * turns[i]
+/// modulo 2^64: a' = fmaf(-b, s, a * c), b' = fmaf(a, s, b * c), c and s its cosine and sine;
+/// `backward` turns the other way (-s). turns is [1, d/2], positions [rows, 1].
+template <class T>
+struct Rope {
+  typename T::Out x;
+  typename T::Words positions;
+  typename T::Turns turns;
+  bool backward;
+};
+
+/// Causal attention (section 7). A row of q, k, v has heads of d columns side by side, q `heads` of
+/// them, k and v `kv_heads`, a divisor; q's rows are the last of k's. Row i of k belongs to the
+/// sample that begins with row first[i] of k, and sees its keys up to itself:
+/// s = chain(q k) * scale; m = max(s), e = exp(s - m), l = sum(e), its lane 0 the sample's first
+/// key; out = chain over keys (e v), from +0, * (1 / l) + 0. m and l are kept, [rows, heads].
+template <class T>
+struct Attention {
+  typename T::In q, k, v;
+  typename T::Words first;  ///< [rows of k, 1]
+  std::uint32_t heads, kv_heads;
+  float scale;
+  typename T::Out out, m, l;
+};
+
+/// With p = exp(s - m) * (1 / l), t = sum(dout out) over a head's columns, dp = chain(dout v) over
+/// them, ds = (p * (dp - t)) * scale: dq is a chain over keys (ds k); dk (ds q) and dv (p dout) are
+/// chains over the queries, for each head of the group in turn. All add to what is there.
+template <class T>
+struct AttentionBackward {
+  typename T::In q, k, v;
+  typename T::Words first;
+  std::uint32_t heads, kv_heads;
+  float scale;
+  typename T::In out, m, l, dout;
+  typename T::Out dq, dk, dv;
+};
+
+/// silu(x) = x * s with s = sigmoid(x), its slope s * fmaf(x, 1 - s, 1).
+/// gelu_tanh(x) = (0.5 x) * (1 + t), t = tanh(0x1.988454p-1 * fmaf(0x1.6e4e26p-5 * (x * x), x, x)),
+/// its slope fmaf((0.5 x) * fmaf(-t, t, 1), 0x1.988454p-1 * fmaf(0x1.12ba9ep-3, x * x, 1),
+/// 0.5 * (1 + t)).
+/// era(x) = (x * s) * g with z = x / temperature, s = sigmoid(z), g = fmaf(lambda, H, 1) and the
+/// entropy H = fmaf(|z|, 1 - sigmoid(|z|), log1p(exp(-|z|))); its slope, with d = s * (1 - s):
+/// fmaf(s, g, (x * (d / temperature)) * fmaf(-(lambda * s), z, g)).
+enum class Activation : std::int32_t { silu, gelu_tanh, era };
+
+struct ActivationOf {
+  Activation kind;
+  float temperature, lambda;  ///< of era
+};
+
+/// out = f(x) * u, or f(x) where u is absent.
+template <class T>
+struct Activate {
+  ActivationOf f;
+  typename T::In x, u;
+  typename T::Out out;
+};
+
+/// dx = (dout * u) * f'(x) and du = dout * f(x), or dx = dout * f'(x). Nothing is added to.
+template <class T>
+struct ActivateBackward {
+  ActivationOf f;
+  typename T::In x, u, dout;
+  typename T::Out dx, du;
+};
+
+/// Of each row of logits s with target t: loss = log(l) + (m - s[t]), m = max(s), e = exp(s - m),
+/// l = sum(e); confidence = 1 / l; entropy = fmaf(-sum(e (s - m)), 1 / l, log(l)). The logits
+/// become the loss's gradient: e * (1 / l), at t less 1. Where t is no_target, they and all three
+/// become 0. `told` is [rows, 3].
+template <class T>
+struct CrossEntropy {
+  typename T::Out logits;
+  typename T::Words targets;  ///< [rows, 1]
+  typename T::Out told;
+};
+
+/// y += x; x of one row is added to every row of y.
+template <class T>
+struct Add {
+  typename T::In x;
+  typename T::Out y;
+};
+
+/// y is a chain of the rows of x: y[1, n].
+template <class T>
+struct SumRows {
+  typename T::In x;
+  typename T::Out y;
+};
+
+/// x *= factor.
+template <class T>
+struct Scale {
+  typename T::Out x;
+  float factor;
+};
+
+/// Row ids[i] of dtable += row i of dx, i ascending.
+template <class T>
+struct ScatterRows {
+  typename T::Words ids;
+  typename T::In dx;
+  typename T::Out dtable;
+};
+
+/// y = x * (1 / (1 - p)) where element (r, c) is kept, else +0: where the upper 24 bits of word
+/// first + r * n + c of the stream (seed, stream), times 2^-24, are at least p, in [0, 1).
+template <class T>
+struct Dropout {
+  typename T::In x;
+  typename T::Out y;
+  float p;
+  std::uint64_t seed, first;
+  std::uint32_t stream;
+};
+
+/// The unnormalised Walsh-Hadamard butterflies of each group of 128 columns, stages of distance 1,
+/// 2, 4, ... 64, each (a + b, a - b), then * factor. Columns that x has not are 0, those that y has
+/// not are left out; both have as many groups.
+template <class T>
+struct Rotate {
+  typename T::In x;
+  typename T::Out y;
+  float factor;
+};
+
+/// AdamW over elements: with d = g * factor, m' = fmaf(beta1, m, (1 - beta1) * d),
+/// v' = fmaf(beta2, v, (1 - beta2) * (d * d)), w = fmaf(-(rate * decay), p, p):
+/// p' = fmaf(-rate, (m' / correction1) / (sqrt(v' / correction2) + epsilon), w).
+template <class T>
+struct Adam {
+  typename T::Out p, m, v;
+  typename T::In g;
+  float rate, beta1, beta2, epsilon, decay, correction1, correction2, factor;
+};
+
+struct Network {
+  Status (*rms_norm)(Context*, const RmsNorm<Given>&);
+  Status (*rms_norm_backward)(Context*, const RmsNormBackward<Given>&);
+  Status (*layer_norm)(Context*, const LayerNorm<Given>&);
+  Status (*layer_norm_backward)(Context*, const LayerNormBackward<Given>&);
+  Status (*rope)(Context*, const Rope<Given>&);
+  Status (*attention)(Context*, const Attention<Given>&);
+  Status (*attention_backward)(Context*, const AttentionBackward<Given>&);
+  Status (*activate)(Context*, const Activate<Given>&);
+  Status (*activate_backward)(Context*, const ActivateBackward<Given>&);
+  Status (*cross_entropy)(Context*, const CrossEntropy<Given>&);
+  Status (*add)(Context*, const Add<Given>&);
+  Status (*sum_rows)(Context*, const SumRows<Given>&);
+  Status (*scale)(Context*, const Scale<Given>&);
+  Status (*scatter_rows)(Context*, const ScatterRows<Given>&);
+  Status (*dropout)(Context*, const Dropout<Given>&);
+  Status (*rotate)(Context*, const Rotate<Given>&);
+  Status (*adam)(Context*, const Adam<Given>&);
+  /// The sum of the squares of a matrix's elements, row after row. Waits for what was asked before.
+  Status (*square_sum)(Context*, const Matrix& x, float* sum);
+};
+
+}  // namespace volt::kernels

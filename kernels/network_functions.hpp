@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "exact.hpp"
+#include "network.hpp"
+
+/// The operations of network.hpp element by element, for every loop and every GPU kernel.
+namespace volt::kernels {
+inline namespace VOLT_ISA {
+
+/// Of the contract: NaN never wins, and of equal zeros the first stays.
+VOLT_EXACT float largest(float s, float m) { return s > m ? s : m; }
+
+/// x * factor + 0: no -0.
+VOLT_EXACT float fused_apart(float x, float factor) { return x * factor + 0.0f; }
+
+struct Turned {
+  float a, b;
+};
+
+VOLT_EXACT Turned turn(float a, float b, std::uint64_t phase, bool backward) {
+  const float c = cos_turns(phase), sine = sin_turns(phase);
+  const float s = backward ? -sine : sine;
+  return {canonical(fused(-b, s, a * c)), canonical(fused(a, s, b * c))};
+}
+
+struct Slope {
+  float value, slope;
+};
+
+VOLT_EXACT Slope silu(float x) {
+  const float s = sigmoid(x);
+  return {x * s, s * fused(x, 1.0f - s, 1.0f)};
+}
+
+VOLT_EXACT Slope gelu_tanh(float x) {
+  const float square = x * x, half = 0.5f * x;
+  const float t = tanh(0x1.988454p-1f * fused(0x1.6e4e26p-5f * square, x, x));
+  const float rise = 0x1.988454p-1f * fused(0x1.12ba9ep-3f, square, 1.0f);
+  return {half * (1.0f + t), fused(half * fused(-t, t, 1.0f), rise, 0.5f * (1.0f + t))};
+}
+
+VOLT_EXACT Slope era(float x, float temperature, float lambda) {
+  const float z = x / temperature, s = sigmoid(z);
+  const float magnitude = bits_float(magnitude_bits(z));
+  const float entropy = fused(magnitude, 1.0f - sigmoid(magnitude), log1p(exp(-magnitude)));
+  const float g = fused(lambda, entropy, 1.0f), d = s * (1.0f - s);
+  const float bend = (x * (d / temperature)) * fused(-(lambda * s), z, g);
+  return {(x * s) * g, fused(s, g, bend)};
+}
+
+VOLT_EXACT Slope activation(const ActivationOf& f, float x) {
+  if (f.kind == Activation::silu) return silu(x);
+  return f.kind == Activation::gelu_tanh ? gelu_tanh(x) : era(x, f.temperature, f.lambda);
+}
+
+/// Whether dropout keeps the element of a random word.
+VOLT_EXACT bool keeps(std::uint32_t word, float p) {
+  return static_cast<float>(word >> 8) * 0x1p-24f >= p;
+}
+
+struct AdamFactors {
+  float minus_rate, minus_decay, beta1, rest1, beta2, rest2, epsilon, correction1, correction2,
+      factor;
+};
+
+template <class Job>
+VOLT_EXACT AdamFactors factors_of(const Job& job) {
+  return {-job.rate,       -(job.rate * job.decay),
+          job.beta1,       1.0f - job.beta1,
+          job.beta2,       1.0f - job.beta2,
+          job.epsilon,     job.correction1,
+          job.correction2, job.factor};
+}
+
+struct AdamState {
+  float p, m, v;
+};
+
+VOLT_EXACT AdamState adam_step(const AdamFactors& f, AdamState now, float gradient) {
+  const float d = gradient * f.factor;
+  const float m = fused(f.beta1, now.m, f.rest1 * d);
+  const float v = fused(f.beta2, now.v, f.rest2 * (d * d));
+  const float w = fused(f.minus_decay, now.p, now.p);
+  const float step = (m / f.correction1) / (square_root(v / f.correction2) + f.epsilon);
+  return {canonical(fused(f.minus_rate, step, w)), canonical(m), canonical(v)};
+}
+
+}  // namespace VOLT_ISA
+}  // namespace volt::kernels

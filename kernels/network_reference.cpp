@@ -1,0 +1,360 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// The gold standard of network.hpp: every definition as the plainest loop.
+
+#include <algorithm>
+#include <limits>
+#include <vector>
+
+#include "network_engine.hpp"
+#include "network_functions.hpp"
+
+namespace volt::kernels {
+namespace {
+
+// sum128 of add(i, lane) over i < count: `add` returns what the lane is then.
+template <class Add>
+float sum(std::uint64_t count, Add add) {
+  float lanes[128] = {};
+  for (std::uint64_t i = 0; i < count; ++i) lanes[i % 128] = add(i, lanes[i % 128]);
+  for (int distance = 64; distance != 0; distance /= 2) {
+    for (int i = 0; i < distance; ++i) lanes[i] = lanes[i] + lanes[i + distance];
+  }
+  return lanes[0];
+}
+
+template <class T>
+T* row(const View<T>& view, std::uint64_t i) {
+  return view.data + i * view.stride;
+}
+
+float mean_of(float total, std::uint64_t count) { return total / static_cast<float>(count); }
+
+void rms_norm(Context&, const RmsNorm<Checked>& job) {
+  const std::uint64_t n = job.x.cols;
+  for (std::uint64_t i = 0; i < job.x.rows; ++i) {
+    const float* const x = row(job.x, i);
+    const float squares = sum(n, [&](auto j, float acc) { return fused(x[j], x[j], acc); });
+    const float r = rsqrt(mean_of(squares, n) + job.epsilon);
+    *row(job.r, i) = r;
+    for (std::uint64_t j = 0; j < n; ++j) row(job.y, i)[j] = canonical((x[j] * r) * job.w.data[j]);
+  }
+}
+
+void rms_norm_backward(Context&, const RmsNormBackward<Checked>& job) {
+  const std::uint64_t n = job.x.cols;
+  const float* const w = job.w.data;
+  for (std::uint64_t i = 0; i < job.x.rows; ++i) {
+    const float* const x = row(job.x, i);
+    const float* const dy = row(job.dy, i);
+    float* const dx = row(job.dx, i);
+    const float r = *row(job.r, i);
+    const float dot = sum(n, [&](auto j, float acc) { return fused(dy[j] * w[j], x[j], acc); });
+    const float c = ((r * r) * r) * mean_of(dot, n);
+    for (std::uint64_t j = 0; j < n; ++j) {
+      dx[j] = canonical(dx[j] + fused(-x[j], c, (dy[j] * w[j]) * r));
+      if (job.dw.data != nullptr) {
+        job.dw.data[j] = canonical(fused(dy[j], x[j] * r, job.dw.data[j]));
+      }
+    }
+  }
+}
+
+void layer_norm(Context&, const LayerNorm<Checked>& job) {
+  const std::uint64_t n = job.x.cols;
+  for (std::uint64_t i = 0; i < job.x.rows; ++i) {
+    const float* const x = row(job.x, i);
+    const float mean = mean_of(sum(n, [&](auto j, float acc) { return acc + x[j]; }), n);
+    const float squares = sum(n, [&](auto j, float acc) {
+      const float apart = x[j] - mean;
+      return fused(apart, apart, acc);
+    });
+    const float r = rsqrt(mean_of(squares, n) + job.epsilon);
+    row(job.kept, i)[0] = canonical(mean);
+    row(job.kept, i)[1] = r;
+    for (std::uint64_t j = 0; j < n; ++j) {
+      row(job.y, i)[j] = canonical(fused((x[j] - mean) * r, job.w.data[j], job.b.data[j]));
+    }
+  }
+}
+
+void layer_norm_backward(Context&, const LayerNormBackward<Checked>& job) {
+  const std::uint64_t n = job.x.cols;
+  const float* const w = job.w.data;
+  for (std::uint64_t i = 0; i < job.x.rows; ++i) {
+    const float* const x = row(job.x, i);
+    const float* const dy = row(job.dy, i);
+    float* const dx = row(job.dx, i);
+    const float mean = row(job.kept, i)[0], r = row(job.kept, i)[1];
+    const float s = mean_of(
+        sum(n, [&](auto j, float acc) { return fused(dy[j] * w[j], (x[j] - mean) * r, acc); }), n);
+    const float t = mean_of(sum(n, [&](auto j, float acc) { return acc + dy[j] * w[j]; }), n);
+    for (std::uint64_t j = 0; j < n; ++j) {
+      const float h = (x[j] - mean) * r;
+      dx[j] = canonical(dx[j] + r * fused(-h, s, dy[j] * w[j] - t));
+      if (job.dw.data != nullptr) {
+        job.dw.data[j] = canonical(fused(dy[j], h, job.dw.data[j]));
+        job.db.data[j] = canonical(job.db.data[j] + dy[j]);
+      }
+    }
+  }
+}
+
+void rope(Context&, const Rope<Checked>& job) {
+  const std::uint64_t half = job.turns.cols;
+  for (std::uint64_t i = 0; i < job.x.rows; ++i) {
+    for (std::uint64_t head = 0; head < job.x.cols; head += 2 * half) {
+      for (std::uint64_t j = 0; j < half; ++j) {
+        float& a = row(job.x, i)[head + j];
+        float& b = row(job.x, i)[head + half + j];
+        const Turned turned = turn(a, b, *row(job.positions, i) * job.turns.data[j], job.backward);
+        a = turned.a;
+        b = turned.b;
+      }
+    }
+  }
+}
+
+// One query's view of its keys: rows [first, last] of k and v, in the columns of its head.
+template <class Job>
+struct Query {
+  Query(const Job& job, std::uint64_t i, std::uint64_t head)
+      : d(job.q.cols / job.heads),
+        last(job.k.rows - job.q.rows + i),
+        first(*row(job.first, last)),
+        column(head / (job.heads / job.kv_heads) * d),
+        q(row(job.q, i) + head * d) {}
+  std::uint64_t keys() const { return last - first + 1; }
+
+  std::uint64_t d, last, first, column;
+  const float* q;
+};
+
+float dot(const float* a, const float* b, std::uint64_t count) {
+  float acc = 0.0f;
+  for (std::uint64_t j = 0; j < count; ++j) acc = fused(a[j], b[j], acc);
+  return acc;
+}
+
+template <class Job>
+float score(const Job& job, const Query<Job>& query, std::uint64_t key) {
+  return dot(query.q, row(job.k, query.first + key) + query.column, query.d) * job.scale;
+}
+
+void attention(Context&, const Attention<Checked>& job) {
+  for (std::uint64_t i = 0; i < job.q.rows; ++i) {
+    for (std::uint64_t head = 0; head < job.heads; ++head) {
+      const Query query(job, i, head);
+      std::vector<float> e(query.keys());
+      float m = -std::numeric_limits<float>::infinity();
+      for (std::uint64_t key = 0; key < e.size(); ++key) {
+        e[key] = score(job, query, key);
+        m = largest(e[key], m);
+      }
+      for (float& value : e) value = exp(value - m);
+      const float l = sum(e.size(), [&](auto key, float acc) { return acc + e[key]; });
+      row(job.m, i)[head] = m;
+      row(job.l, i)[head] = canonical(l);
+      for (std::uint64_t j = 0; j < query.d; ++j) {
+        float acc = 0.0f;
+        for (std::uint64_t key = 0; key < e.size(); ++key) {
+          acc = fused(e[key], row(job.v, query.first + key)[query.column + j], acc);
+        }
+        row(job.out, i)[head * query.d + j] = canonical(fused_apart(acc, 1.0f / l));
+      }
+    }
+  }
+}
+
+void attention_backward(Context&, const AttentionBackward<Checked>& job) {
+  const std::uint64_t group = job.heads / job.kv_heads;
+  for (std::uint64_t head = 0; head < job.heads; ++head) {
+    for (std::uint64_t i = 0; i < job.q.rows; ++i) {
+      const Query query(job, i, head);
+      const std::uint64_t d = query.d;
+      const float* const out = row(job.out, i) + head * d;
+      const float* const dout = row(job.dout, i) + head * d;
+      float* const dq = row(job.dq, i) + head * d;
+      const float inverse = 1.0f / row(job.l, i)[head];
+      const float t = sum(d, [&](auto j, float acc) { return fused(dout[j], out[j], acc); });
+      for (std::uint64_t key = 0; key < query.keys(); ++key) {
+        const std::uint64_t at = query.first + key, column = head / group * d;
+        const float p = exp(score(job, query, key) - row(job.m, i)[head]) * inverse;
+        const float dp = dot(dout, row(job.v, at) + column, d);
+        const float ds = (p * (dp - t)) * job.scale;
+        for (std::uint64_t j = 0; j < d; ++j) {
+          float& dk = row(job.dk, at)[column + j];
+          float& dv = row(job.dv, at)[column + j];
+          dq[j] = canonical(fused(ds, row(job.k, at)[column + j], dq[j]));
+          dk = canonical(fused(ds, query.q[j], dk));
+          dv = canonical(fused(p, dout[j], dv));
+        }
+      }
+    }
+  }
+}
+
+void activate(Context&, const Activate<Checked>& job) {
+  for (std::uint64_t i = 0; i < job.x.rows; ++i) {
+    for (std::uint64_t j = 0; j < job.x.cols; ++j) {
+      const float f = activation(job.f, row(job.x, i)[j]).value;
+      row(job.out, i)[j] = canonical(job.u.data != nullptr ? f * row(job.u, i)[j] : f);
+    }
+  }
+}
+
+void activate_backward(Context&, const ActivateBackward<Checked>& job) {
+  for (std::uint64_t i = 0; i < job.x.rows; ++i) {
+    for (std::uint64_t j = 0; j < job.x.cols; ++j) {
+      const Slope f = activation(job.f, row(job.x, i)[j]);
+      const float dout = row(job.dout, i)[j];
+      if (job.u.data == nullptr) {
+        row(job.dx, i)[j] = canonical(dout * f.slope);
+        continue;
+      }
+      const float u = row(job.u, i)[j];
+      row(job.dx, i)[j] = canonical((dout * u) * f.slope);
+      row(job.du, i)[j] = canonical(dout * f.value);
+    }
+  }
+}
+
+void cross_entropy(Context&, const CrossEntropy<Checked>& job) {
+  const std::uint64_t n = job.logits.cols;
+  for (std::uint64_t i = 0; i < job.logits.rows; ++i) {
+    float* const s = row(job.logits, i);
+    float* const told = row(job.told, i);
+    const std::uint32_t target = *row(job.targets, i);
+    if (target == no_target) {
+      std::fill(s, s + n, 0.0f);
+      std::fill(told, told + 3, 0.0f);
+      continue;
+    }
+    float m = -std::numeric_limits<float>::infinity();
+    for (std::uint64_t j = 0; j < n; ++j) m = largest(s[j], m);
+    const float l = sum(n, [&](auto j, float acc) { return acc + exp(s[j] - m); });
+    const float weighted =
+        sum(n, [&](auto j, float acc) { return fused(exp(s[j] - m), s[j] - m, acc); });
+    const float inverse = 1.0f / l;
+    told[0] = canonical(log(l) + (m - s[target]));
+    told[1] = canonical(inverse);
+    told[2] = canonical(fused(-weighted, inverse, log(l)));
+    for (std::uint64_t j = 0; j < n; ++j) {
+      const float p = exp(s[j] - m) * inverse;
+      s[j] = canonical(j == target ? p - 1.0f : p);
+    }
+  }
+}
+
+void add(Context&, const Add<Checked>& job) {
+  for (std::uint64_t i = 0; i < job.y.rows; ++i) {
+    for (std::uint64_t j = 0; j < job.y.cols; ++j) {
+      float& y = row(job.y, i)[j];
+      y = canonical(y + row(job.x, job.x.rows == 1 ? 0 : i)[j]);
+    }
+  }
+}
+
+void sum_rows(Context&, const SumRows<Checked>& job) {
+  for (std::uint64_t i = 0; i < job.x.rows; ++i) {
+    for (std::uint64_t j = 0; j < job.x.cols; ++j) {
+      job.y.data[j] = canonical(job.y.data[j] + row(job.x, i)[j]);
+    }
+  }
+}
+
+void scale(Context&, const Scale<Checked>& job) {
+  for (std::uint64_t i = 0; i < job.x.rows; ++i) {
+    for (std::uint64_t j = 0; j < job.x.cols; ++j) {
+      float& x = row(job.x, i)[j];
+      x = canonical(x * job.factor);
+    }
+  }
+}
+
+void scatter_rows(Context&, const ScatterRows<Checked>& job) {
+  for (std::uint64_t i = 0; i < job.dx.rows; ++i) {
+    for (std::uint64_t j = 0; j < job.dx.cols; ++j) {
+      float& to = row(job.dtable, *row(job.ids, i))[j];
+      to = canonical(to + row(job.dx, i)[j]);
+    }
+  }
+}
+
+void dropout(Context&, const Dropout<Checked>& job) {
+  const float kept = 1.0f / (1.0f - job.p);
+  for (std::uint64_t i = 0; i < job.x.rows; ++i) {
+    for (std::uint64_t j = 0; j < job.x.cols; ++j) {
+      const std::uint64_t element = job.first + i * job.x.cols + j;
+      const std::uint32_t word = random_block(job.seed, job.stream, element / 4).word[element % 4];
+      row(job.y, i)[j] = keeps(word, job.p) ? canonical(row(job.x, i)[j] * kept) : 0.0f;
+    }
+  }
+}
+
+void rotate(Context&, const Rotate<Checked>& job) {
+  for (std::uint64_t i = 0; i < job.x.rows; ++i) {
+    for (std::uint64_t first = 0; first < std::max(job.x.cols, job.y.cols); first += group) {
+      float values[group] = {};
+      for (std::uint64_t j = first; j < std::min(first + group, job.x.cols); ++j) {
+        values[j - first] = row(job.x, i)[j];
+      }
+      for (std::uint64_t distance = 1; distance < group; distance *= 2) {
+        for (std::uint64_t j = 0; j < group; ++j) {
+          if ((j & distance) != 0) continue;
+          const float a = values[j], b = values[j + distance];
+          values[j] = a + b;
+          values[j + distance] = a - b;
+        }
+      }
+      for (std::uint64_t j = first; j < std::min(first + group, job.y.cols); ++j) {
+        row(job.y, i)[j] = canonical(values[j - first] * job.factor);
+      }
+    }
+  }
+}
+
+void adam(Context&, const Adam<Checked>& job) {
+  const AdamFactors factors = factors_of(job);
+  for (std::uint64_t i = 0; i < job.p.rows; ++i) {
+    for (std::uint64_t j = 0; j < job.p.cols; ++j) {
+      const AdamState next = adam_step(
+          factors, {row(job.p, i)[j], row(job.m, i)[j], row(job.v, i)[j]}, row(job.g, i)[j]);
+      row(job.p, i)[j] = next.p;
+      row(job.m, i)[j] = next.m;
+      row(job.v, i)[j] = next.v;
+    }
+  }
+}
+
+float square_sum(Context&, const View<const float>& x) {
+  return canonical(sum(x.rows * x.cols, [&](std::uint64_t i, float acc) {
+    const float value = row(x, i / x.cols)[i % x.cols];
+    return fused(value, value, acc);
+  }));
+}
+
+}  // namespace
+
+constinit const NetworkEngine network_reference = {
+    rms_norm,
+    rms_norm_backward,
+    layer_norm,
+    layer_norm_backward,
+    rope,
+    attention,
+    attention_backward,
+    activate,
+    activate_backward,
+    cross_entropy,
+    add,
+    sum_rows,
+    scale,
+    scatter_rows,
+    dropout,
+    rotate,
+    adam,
+    square_sum,
+};
+
+}  // namespace volt::kernels
