@@ -360,8 +360,7 @@ std::string Finetune::contradiction(ByteView record, std::uint64_t unit) {
 
 std::string Finetune::adapter_config() const {
   return doc::to_json(lm::adapter_config(parts_->architecture, parts_->lora,
-                                         static_cast<float>(parts_->job.dropout),
-                                         parts_->job.base_name())) +
+                                         parts_->job.dropout, parts_->job.base_name())) +
          "\n";
 }
 
