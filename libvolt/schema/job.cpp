@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <span>
 
 #include "libvolt/base/quantities.hpp"
 #include "libvolt/base/text.hpp"
@@ -16,7 +17,8 @@ using doc::Fields;
 using doc::Source;
 using doc::Value;
 
-constexpr std::array<std::string_view, 4> levels{"L0", "L2", "L4", "all"};
+constexpr std::array<std::string_view, 4> matmul_levels{"L0", "L2", "L4", "all"};
+constexpr std::array<std::string_view, 3> finetune_levels{"L0", "L2", "all"};
 constexpr std::array<std::string_view, 2> command_levels{"L0", "all"};
 constexpr std::array<std::string_view, 3> workloads{"matmul", "finetune", "command"};
 constexpr const char* no_plain_name = "is no plain file name";
@@ -74,7 +76,8 @@ Limits parse_limits(Fields fields, bool command) {
   return limits;
 }
 
-ProofPolicy parse_proof(Fields fields, const std::string& profile) {
+ProofPolicy parse_proof(Fields fields, std::span<const std::string_view> levels,
+                        const std::string& profile) {
   ProofPolicy proof;
   if (fields.has("level")) proof.level = fields.choice("level", levels);
   if (proof.level == "L4" && profile != "i8") {
@@ -191,10 +194,12 @@ Job parse_job(const Value& value, const Source& source, std::string_view stem) {
     if (fields.has("proof")) job.proof = parse_command_proof(fields.table("proof"), job.proof);
   } else if (job.is_finetune()) {
     job.finetune = parse_finetune(fields.table("finetune"), source);
-    if (fields.has("proof")) job.proof = parse_proof(fields.table("proof"), job.finetune.profile);
+    if (fields.has("proof"))
+      job.proof = parse_proof(fields.table("proof"), finetune_levels, job.finetune.profile);
   } else {
     job.matmul = parse_matmul(fields.table("matmul"), source);
-    if (fields.has("proof")) job.proof = parse_proof(fields.table("proof"), job.matmul.profile);
+    if (fields.has("proof"))
+      job.proof = parse_proof(fields.table("proof"), matmul_levels, job.matmul.profile);
   }
   fields.refuse_others();
   return job;

@@ -56,26 +56,29 @@ struct Matmul {
   std::string profile = "f32x";
 };
 
-/// Trains a LoRA adapter of a language model. Numbers of steps and of rows are below 2^31.
+/// Trains a LoRA adapter of a language model. A batch is `batch_tokens / context` rows, a whole
+/// number, of at most 2^31 tokens; steps are at most 10^7.
 struct Finetune {
   Input base;                         ///< a model's folder
   Input data;                         ///< .jsonl or .txt
   std::uint64_t eval_millionths = 0;  ///< samples held out of every million
   std::uint64_t rank = 16;
   double alpha = 32, dropout = 0;
-  std::vector<std::string> targets;  ///< names of matrices ("q_proj"); empty: all of the layers
+  /// Names of matrices ("q_proj"), sorted; empty: all of every layer.
+  std::vector<std::string> targets;
   std::uint64_t epochs = 1;
   std::uint64_t steps = 0;  ///< 0: as many as the epochs have
   std::uint64_t batch_tokens = 16'384, context = 2048;
   double rate = 2e-4;
   std::string schedule = "cosine";  ///< or linear, constant
   std::uint64_t warmup = 0;         ///< steps
-  double weight_decay = 0, clip = 1;
+  double weight_decay = 0;
+  double clip = 1;              ///< the largest norm of a gradient, 0: any
   std::string profile = "i8x";  ///< or f32x
   std::uint64_t seed = 1;
   bool skip_bad_lines = false;
   bool answers_apart = false;  ///< of conversations: a sample for each answer
-  std::uint64_t span = 0;      ///< steps between states that are kept, 0: about the root of all
+  std::uint64_t span = 0;  ///< steps between states that are kept, 0: the root of all, rounded up
 
   /// How messages call the data, "train.jsonl", and its ending says what it is.
   std::string data_name() const;
