@@ -8,8 +8,13 @@
 namespace volt::kernels {
 inline namespace VOLT_ISA {
 
-/// Of the contract: NaN never wins, and of equal zeros the first stays.
+/// Of the contract: NaN never wins. Which of equal zeros does depends on the order, hence max + 0.
 VOLT_EXACT float largest(float s, float m) { return s > m ? s : m; }
+
+/// What an element of exp(apart) adds to the sum of cross_entropy's entropy.
+VOLT_EXACT float weighted(float e, float apart, float sum) {
+  return fused(e, largest(apart, -128.0f), sum);
+}
 
 /// x * factor + 0: no -0.
 VOLT_EXACT float fused_apart(float x, float factor) { return x * factor + 0.0f; }
