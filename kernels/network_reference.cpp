@@ -107,7 +107,8 @@ void rope(Context&, const Rope<Checked>& job) {
       for (std::uint64_t j = 0; j < half; ++j) {
         float& a = row(job.x, i)[head + j];
         float& b = row(job.x, i)[head + half + j];
-        const Turned turned = turn(a, b, *row(job.positions, i) * job.turns.data[j], job.backward);
+        const std::uint64_t phase = *row(job.positions, i) * job.turns.data[j];
+        const Turned turned = turn(a, b, angle_of(phase, job.backward));
         a = turned.a;
         b = turned.b;
       }
