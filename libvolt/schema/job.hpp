@@ -79,6 +79,11 @@ struct Finetune {
   bool skip_bad_lines = false;
   bool answers_apart = false;  ///< of conversations: a sample for each answer
   std::uint64_t span = 0;  ///< steps between states that are kept, 0: the root of all, rounded up
+
+  /// How messages call the data, "train.jsonl", and its ending says what it is.
+  std::string data_name() const;
+  /// How the adapter calls the base.
+  std::string base_name() const;
 };
 
 /// Any program. Its inputs appear in its working folder under their names, read-only.

@@ -140,6 +140,21 @@ void parse_optimizer(Fields& fields, Finetune& f) {
 
 }  // namespace
 
+namespace {
+
+std::string name_of(const Input& input, std::string usual) {
+  if (const auto* file = std::get_if<File>(&input.from))
+    return file->path.empty() ? usual : file->path;
+  if (const auto* run = std::get_if<RunOutput>(&input.from)) return run->file;
+  const auto& url = std::get<Url>(input.from).url;
+  return url.substr(url.rfind('/') + 1);
+}
+
+}  // namespace
+
+std::string Finetune::data_name() const { return name_of(data, "data.jsonl"); }
+std::string Finetune::base_name() const { return name_of(base, "base"); }
+
 Finetune parse_finetune(Fields fields, const Source& source) {
   Finetune f;
   f.base = parse_whole(fields, source, "base", true);
