@@ -172,6 +172,12 @@ Bytes Training::state() const {
   return state;
 }
 
+std::uint64_t Training::steps_in(ByteView state) {
+  std::uint64_t steps = 0;
+  std::memcpy(&steps, state.data() + state_name.size(), sizeof steps);
+  return steps;
+}
+
 void Training::restore(ByteView state) {
   const std::size_t counters = state_name.size();
   if (state.size() != counters + 16 + trained_.state_bytes() ||

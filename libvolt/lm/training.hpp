@@ -70,12 +70,13 @@ class Training {
   /// Over samples in their order, each alone. Changes nothing.
   EvalTold evaluate(std::span<const std::uint32_t> samples);
 
-
   /// What the next step depends on beside the settings: "volt.training/1\n", then in little-endian
   /// how many steps were taken and skipped, and the state of Trained.
   Bytes state() const;
   /// Throws Error (usage) unless it is the state of such a training.
   void restore(ByteView state);
+  /// How many steps a state says were taken; it is at least as long as a state.
+  static std::uint64_t steps_in(ByteView state);
 
  private:
   /// One epoch's order, once it is reached.

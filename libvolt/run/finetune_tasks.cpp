@@ -180,7 +180,7 @@ Value::Object do_retrain(const Request& request, Sink& sink, const Say& say) {
   say(Value::Object{{"trace", Value::Object{{"root", root.hex()}, {"units", records.units}}}});
 
   std::string mismatch;
-  for (std::uint64_t unit = 1; unit <= records.units && mismatch.empty(); ++unit) {
+  for (std::uint64_t unit = 0; unit <= records.units && mismatch.empty(); ++unit) {
     mismatch = finetune.contradiction(record(unit), unit);
   }
   const Bytes beginning = finetune.begin();

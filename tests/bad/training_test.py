@@ -64,7 +64,8 @@ class States:
         return root(leaves).hex()
 
     def copy_state(self, to, source):
-        at = lambda i: slice(i * self.record, i * self.record + self.state)
+        """All but the number of steps taken."""
+        at = lambda i: slice(i * self.record + 24, i * self.record + self.state)
         self.data[at(to)] = self.data[at(source)]
 
     def flip(self, record, offset):
@@ -164,6 +165,10 @@ CASES = [
      'step 8 has 7 tokens, not the'),
     ('steps renumbered', lambda s, *_: s.tell(1, 0, 0, struct.pack('<Q', 1)), 11,
      'step 0 is told as step 1'),
+    ('something in the padding', lambda s, *_: s.flip(1, s.record - 1), 11,
+     'record 1 holds more than a unit tells'),
+    ('a state of other steps', lambda s, *_: s.flip(2, 16), 11,
+     'the state after unit 2 has not the steps before it'),
     ('units swapped', swapped, 11, 'is told as step'),
     ('another learning rate', transplanted('lr.run'), 11, 'has another learning rate'),
     ('another seed', transplanted('seed.run'), 11, 'tokens, not the|does not begin with'),
