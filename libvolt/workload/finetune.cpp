@@ -339,23 +339,30 @@ UnitTold Finetune::told_in(ByteView record, std::uint64_t unit) const {
   return told;
 }
 
-std::string Finetune::contradiction(ByteView record, std::uint64_t unit) {
+std::string Finetune::contradiction(ByteView before, ByteView record, std::uint64_t unit) {
   const Records& r = parts_->records;
   const auto told = told_in(record, unit);
-  const std::uint64_t first = unit == 0 ? 0 : r.first_step(unit);
-  std::uint64_t step = first;
+  std::uint64_t step = unit == 0 ? 0 : r.first_step(unit);
+  std::uint64_t skipped = unit == 0 ? 0 : lm::Training::skipped_in(before);
   for (const auto& claimed : told.steps) {
     const auto right = parts_->training->expected(step);
     const std::string where = "step " + std::to_string(step);
     if (claimed.step != step) return where + " is told as step " + std::to_string(claimed.step);
     if (claimed.tokens != right.tokens || claimed.predicted != right.predicted) {
-      return where + " has " + std::to_string(claimed.tokens) + " tokens, not the " +
-             std::to_string(right.tokens) + " that the job gives it";
+      return where + " has " + std::to_string(claimed.tokens) + " tokens, " +
+             std::to_string(claimed.predicted) + " to be predicted, not the " +
+             std::to_string(right.tokens) + " and " + std::to_string(right.predicted) +
+             " that the job gives it";
     }
     if (std::bit_cast<std::uint32_t>(claimed.rate) != std::bit_cast<std::uint32_t>(right.rate)) {
       return where + " has another learning rate than the job's schedule";
     }
+    if (!parts_->training->agrees(claimed)) return where + " contradicts itself";
+    skipped += claimed.skipped;
     ++step;
+  }
+  if (lm::Training::skipped_in(record) != skipped) {
+    return "the state after unit " + std::to_string(unit) + " has not the skipped steps before it";
   }
   if (lm::Training::steps_in(record) != step) {
     return "the state after unit " + std::to_string(unit) + " has not the steps before it";
