@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 
 #include "kernels/exact.hpp"
+#include "libvolt/base/error.hpp"
 
 namespace volt::lm {
 namespace {
@@ -58,6 +60,7 @@ struct Network::State {
     std::optional<Linear> output, gate, up, down;
     Tensor in, normed1, kept1, qkv_raw, qkv_turned, kept_q, kept_k, attended, m, l;
     Tensor mid, normed2, kept2, gate_out, up_out, acted;
+    Tensor cache;  ///< keys and values of the text that decode() is in; made when it is first used
   };
 
   State(device::Device& d, const Architecture& architecture, const Weights& w, Trained& t,
@@ -88,6 +91,7 @@ struct Network::State {
   void embed();
   void forward(Layer& layer, const Matrix& out);
   void project();
+  std::vector<float> read_logits() const;
   void backward(Layer& layer);
   void embed_backward();
   void norm(const Place& w, const Place& b, const Matrix& x, const Matrix& y, const Tensor& kept);
@@ -99,6 +103,8 @@ struct Network::State {
   template <class Arguments>
   Arguments attention_of(const Layer& layer) const;
   void turn(const Matrix& qkv, bool backward);
+  /// Puts the newest keys and values behind those that are there, and has attention see all.
+  void remember(Layer& layer, const Matrix& qkv, kernels::Attention<Given>& attention);
   void copy(const Matrix& from, const Matrix& to);
   Matrix zeroed(const Tensor& tensor);
 
@@ -120,6 +126,8 @@ struct Network::State {
   Batch batch;
   DropoutPlace dropout;
   std::uint64_t rows = 0;
+  std::uint64_t past = 0;  ///< tokens of the text so far, of decode()
+  bool decoding = false;
   Words first, positions, targets, ids;
   std::uint32_t next_stream = first_dropout_stream;
 };
@@ -349,6 +357,21 @@ Arguments Network::State::attention_of(const Layer& layer) const {
   return arguments;
 }
 
+void Network::State::remember(Layer& layer, const Matrix& qkv,
+                              kernels::Attention<Given>& attention) {
+  const std::uint64_t q = a.query_width(), kv = a.kv_width();
+  if (layer.cache.buffer.get() == nullptr) layer.cache = keep(2 * kv);
+  const Matrix& all = layer.cache.matrix;
+  const Matrix newest = {all.buffer, past * all.stride, rows, all.cols, all.stride};
+  std::vector<std::uint64_t> index(rows);
+  std::iota(index.begin(), index.end(), 0U);
+  device.call(&Backend::select, kernels::Lines::rows, 4U, columns(qkv, q, 2 * kv), index.data(),
+              newest);
+  const Matrix seen = first_rows(all, past + rows);
+  attention.k = columns(seen, 0, kv);
+  attention.v = columns(seen, kv, kv);
+}
+
 void Network::State::forward(Layer& layer, const Matrix& out) {
   const std::uint64_t q = a.query_width(), kv = a.kv_width();
   copy(now(x), now(layer.in));
@@ -370,7 +393,9 @@ void Network::State::forward(Layer& layer, const Matrix& out) {
     norm_heads(layer.key_norm, columns(raw, q, kv), columns(qkv, q, kv), layer.kept_k);
   }
   turn(qkv, false);
-  device.call(&kernels::Network::attention, attention_of<kernels::Attention<Given>>(layer));
+  auto attention = attention_of<kernels::Attention<Given>>(layer);
+  if (decoding) remember(layer, qkv, attention);
+  device.call(&kernels::Network::attention, attention);
   layer.output->forward(room, now(layer.attended), zeroed(branch), dropout);
   copy(now(layer.in), now(layer.mid));
   device.call(&kernels::Network::add, kernels::Add<Given>{now(branch), now(layer.mid)});
@@ -394,6 +419,14 @@ void Network::State::forward(Layer& layer, const Matrix& out) {
 void Network::State::project() {
   norm(final_norm, final_norm_bias, now(x), now(final_normed), final_kept);
   head->forward(room, now(final_normed), zeroed(logits), {});
+}
+
+std::vector<float> Network::State::read_logits() const {
+  std::vector<float> values(rows * a.vocabulary);
+  device.call(&Backend::download, static_cast<const kernels::Buffer*>(logits.buffer.get()),
+              std::uint64_t{0}, static_cast<void*>(values.data()),
+              std::uint64_t{4 * values.size()});
+  return values;
 }
 
 void Network::State::backward(Layer& layer) {
@@ -488,11 +521,36 @@ std::vector<float> Network::logits(const Batch& batch) {
   s.embed();
   for (auto& layer : s.layers) s.forward(layer, s.now(s.x));
   s.project();
-  std::vector<float> values(s.rows * s.a.vocabulary);
-  s.device.call(&Backend::download, static_cast<const kernels::Buffer*>(s.logits.buffer.get()),
-                std::uint64_t{0}, static_cast<void*>(values.data()),
-                std::uint64_t{4 * values.size()});
-  return values;
+  return s.read_logits();
+}
+
+void Network::forget() { state_->past = 0; }
+
+std::vector<float> Network::decode(std::span<const std::uint32_t> tokens) {
+  State& s = *state_;
+  if (s.past + tokens.size() > s.most) {
+    throw Error(Exit::usage, "the text is longer than " + std::to_string(s.most) + " tokens");
+  }
+  Batch batch;
+  batch.tokens.assign(tokens.begin(), tokens.end());
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    batch.positions.push_back(static_cast<std::uint32_t>(s.past + i));
+  }
+  batch.first.resize(s.past + tokens.size());  // of every key: the one sample
+  batch.targets.assign(tokens.size(), kernels::no_target);
+  s.begin(batch, {});
+  s.embed();
+  s.decoding = true;
+  for (auto& layer : s.layers) s.forward(layer, s.now(s.x));
+  s.decoding = false;
+  s.past += tokens.size();
+  // The head is for the last token alone.
+  const Matrix last = {s.x.matrix.buffer, (s.rows - 1) * s.a.width, 1, s.a.width, s.a.width};
+  s.rows = 1;
+  s.copy(last, s.now(s.branch));
+  s.norm(s.final_norm, s.final_norm_bias, s.now(s.branch), s.now(s.final_normed), s.final_kept);
+  s.head->forward(s.room, s.now(s.final_normed), s.zeroed(s.logits), {});
+  return s.read_logits();
 }
 
 void Network::backward() {

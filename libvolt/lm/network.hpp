@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "libvolt/device/device.hpp"
@@ -43,6 +44,12 @@ class Network {
   std::vector<Told> forward(const Batch& batch, const DropoutPlace& dropout = {});
   /// The logits alone, [rows, vocabulary].
   std::vector<float> logits(const Batch& batch);
+
+  /// Takes more tokens of one text, which begins with the first call after forget(), and returns
+  /// the logits behind the last of them: bit for bit those that logits() gives for the whole text.
+  /// Keys and values of up to `most_rows` tokens are kept.
+  std::vector<float> decode(std::span<const std::uint32_t> tokens);
+  void forget();
 
   /// Adds the gradient of the sum of the last forward pass's losses to that of all that is trained.
   void backward();

@@ -104,6 +104,45 @@ void Trained::restore(ByteView state) {
   }
 }
 
+namespace {
+
+bool is_norm(Part part) {
+  return part == Part::attention_norm || part == Part::mlp_norm || part == Part::final_norm ||
+         part == Part::query_norm || part == Part::key_norm;
+}
+
+/// How far from 0 the elements of a tensor may begin.
+float bound_of(const TrainedTensor& tensor, std::uint64_t layers) {
+  if (tensor.role == TrainedTensor::Role::lora_a) {
+    return 1 / std::sqrt(static_cast<float>(tensor.cols));
+  }
+  constexpr float usual = 0x1.1bc77ap-5F;  // 0.02 * sqrt(3)
+  const bool residual = tensor.slot.part == Part::output || tensor.slot.part == Part::down;
+  return residual ? usual / std::sqrt(static_cast<float>(2 * layers)) : usual;
+}
+
+}  // namespace
+
+void initialise(device::Device& device, const Architecture& architecture, std::uint64_t seed,
+                Trained& trained) {
+  for (std::size_t i = 0; i < trained.tensors().size(); ++i) {
+    const auto& tensor = trained.tensors()[i];
+    const bool drawn = tensor.role == TrainedTensor::Role::lora_a ||
+                       (tensor.role == TrainedTensor::Role::whole && !tensor.slot.bias &&
+                        !is_norm(tensor.slot.part));
+    if (drawn) {
+      const auto stream = first_initial_stream + static_cast<std::uint32_t>(i);
+      device.call(&Backend::fill_f32, trained.values().get(), tensor.offset, tensor.elements(),
+                  seed, stream, std::uint64_t{0});
+      device.call(&Network::scale, kernels::Scale<Given>{trained.value(tensor),
+                                                         bound_of(tensor, architecture.layers)});
+    } else {
+      const bool one = is_norm(tensor.slot.part) && !tensor.slot.bias;
+      trained.set(tensor, std::vector<float>(tensor.elements(), one ? 1.0F : 0.0F));
+    }
+  }
+}
+
 bool Lora::adapts(Part part) const {
   return targets.empty() || std::find(targets.begin(), targets.end(), part) != targets.end();
 }

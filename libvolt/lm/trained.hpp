@@ -43,6 +43,7 @@ class Trained {
   kernels::Matrix gradient(const TrainedTensor& tensor) const { return at(gradients_, tensor); }
 
   void set(const TrainedTensor& tensor, std::span<const float> values);
+  device::Buffer& values() { return values_; }
   std::vector<float> get(const TrainedTensor& tensor) const { return read(values_, tensor); }
   std::vector<float> get_gradient(const TrainedTensor& tensor) const {
     return read(gradients_, tensor);
@@ -72,6 +73,18 @@ class Trained {
   device::Buffer values_, gradients_, m_, v_, zeros_;
   float power1_ = 1, power2_ = 1;  ///< beta1^t, beta2^t
 };
+
+/// Gives every tensor what a training begins with, from the Philox stream (seed,
+/// first_initial_stream + its place): element e is the stream's word e in [-1, 1) times `bound`.
+///   lora_a                           bound 1 / sqrt(in), as PEFT has it
+///   lora_b, biases                   0
+///   norms                            1
+///   matrices and embeddings          bound 0.02 sqrt(3), which makes the deviation 0.02; of
+///                                    `output` and `down`, which add to the residual stream,
+///                                    1 / sqrt(2 layers) of that (GPT-2's report, section 2.3)
+void initialise(device::Device& device, const Architecture& architecture, std::uint64_t seed,
+                Trained& trained);
+inline constexpr std::uint32_t first_initial_stream = 65'536;
 
 /// Rank and scale of LoRA, and the matrices that get an adapter.
 struct Lora {

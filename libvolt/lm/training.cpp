@@ -7,21 +7,15 @@
 
 #include "kernels/network.hpp"
 #include "libvolt/base/error.hpp"
+#include "libvolt/lm/sum.hpp"
 
 namespace volt::lm {
 namespace {
 
 constexpr std::string_view state_name = "volt.training/1\n";
 
-/// sum128 of the numerics contract, section 3.
-template <class Value>
-float sum(const std::vector<Told>& told, Value value) {
-  float lanes[128] = {};
-  for (std::size_t i = 0; i < told.size(); ++i) lanes[i % 128] += value(told[i]);
-  for (std::size_t distance = 64; distance != 0; distance /= 2) {
-    for (std::size_t i = 0; i < distance; ++i) lanes[i] += lanes[i + distance];
-  }
-  return lanes[0];
+float mean(const std::vector<Told>& told, float Told::*member, float count) {
+  return sum128(told.size(), [&](std::size_t i) { return told[i].*member; }) / count;
 }
 
 std::uint64_t predicted(const Batch& batch) {
@@ -120,7 +114,7 @@ StepTold Training::step() {
   });
   told.tokens = of_tokens.size();
   const auto count = static_cast<float>(told.predicted);
-  told.loss = sum(of_tokens, [](const Told& t) { return t.loss; }) / count;
+  told.loss = mean(of_tokens, &Told::loss, count);
   AdamStep adam{0,           settings_.beta1, settings_.beta2, settings_.epsilon, settings_.decay,
                 1.0F / count};
   told.norm = trained_.gradient_norm(adam.factor);
@@ -147,9 +141,9 @@ EvalTold Training::evaluate(std::span<const std::uint32_t> samples) {
     told.predicted += predicted(batch);
   });
   const auto count = static_cast<float>(told.predicted);
-  told.loss = sum(of_tokens, [](const Told& t) { return t.loss; }) / count;
-  told.confidence = sum(of_tokens, [](const Told& t) { return t.confidence; }) / count;
-  told.entropy = sum(of_tokens, [](const Told& t) { return t.entropy; }) / count;
+  told.loss = mean(of_tokens, &Told::loss, count);
+  told.confidence = mean(of_tokens, &Told::confidence, count);
+  told.entropy = mean(of_tokens, &Told::entropy, count);
   told.finite = std::isfinite(told.loss);
   return told;
 }

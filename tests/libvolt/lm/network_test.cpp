@@ -10,6 +10,7 @@
 #include <numeric>
 
 #include "kernels/network.hpp"
+#include "libvolt/base/error.hpp"
 #include "libvolt/tensor/safetensors.hpp"
 
 namespace volt::lm {
@@ -290,6 +291,38 @@ TEST_CASE("threads and the cut into batches change no bit") {
     const auto expected = gradients(1, false, profile);
     CHECK(gradients(3, false, profile) == expected);
     CHECK(gradients(2, true, profile) == expected);
+  }
+}
+
+TEST_CASE("a text taken piece by piece has the logits of the whole, bit for bit") {
+  for (const auto& name : models()) {
+    for (const Profile profile : {Profile::f32x, Profile::i8x}) {
+      CAPTURE(name);
+      Model model(name);
+      Lora lora;
+      lora.rank = 4;
+      model.train(lora_tensors(model.architecture, lora), profile);
+      Batch text;
+      for (std::uint32_t i = 0; i < 20; ++i) {
+        text.tokens.push_back(model.batch.tokens[i]);
+        text.positions.push_back(i);
+        text.first.push_back(0);
+        text.targets.push_back(kernels::no_target);
+      }
+      const auto whole = model.network->logits(text);
+      const std::size_t width = model.architecture.vocabulary;
+      const std::span<const std::uint32_t> tokens = text.tokens;
+      for (int turn = 0; turn < 2; ++turn) {
+        model.network->forget();
+        std::size_t taken = 0;
+        for (const std::size_t count : {7, 1, 1, 5, 1, 5}) {
+          const auto logits = model.network->decode(tokens.subspan(taken, count));
+          taken += count;
+          CHECK(std::equal(logits.begin(), logits.end(), whole.begin() + (taken - 1) * width));
+        }
+      }
+      CHECK_THROWS_AS(model.network->decode(std::vector<std::uint32_t>(40)), Error);
+    }
   }
 }
 
