@@ -8,7 +8,7 @@
 
 #include "cpu.hpp"
 #include "loops.hpp"
-#include "network_engine.hpp"
+#include "network_cpu.hpp"
 #include "sha256_cpu.hpp"
 #include "variants.hpp"
 
@@ -138,7 +138,7 @@ constexpr Engine engine = {
     cpu_select<std::uint8_t>,
     host_compare,
     &host_store,
-    &network_reference,
+    &network_cpu,
 };
 
 template <const Loops& loops>

@@ -4,11 +4,12 @@
 #include <cstdint>
 
 /// The inner loops of the CPU backend, compiled once per instruction set from loops_cpu.cpp and
-/// the files that it includes. Plain pointers: everything has been checked before. Nothing here may be an inline
-/// function.
+/// the files that it includes. Plain pointers: everything has been checked before. Nothing here may
+/// be an inline function.
 namespace volt::kernels {
 
 enum class Function : std::int32_t;
+struct NetworkLoops;
 
 /// One side of a product, cut into tiles of `width` lanes (rows of A or columns of B).
 struct Side {
@@ -79,6 +80,8 @@ struct Loops {
 
   /// Elements [first, first + count) of y from those of x, in the types that the function takes.
   void (*map)(Function function, const void* x, void* y, std::uint64_t first, std::uint64_t count);
+
+  const NetworkLoops* network;
 };
 
 extern const Loops loops_baseline;

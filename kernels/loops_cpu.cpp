@@ -7,44 +7,16 @@
 #include "loops.hpp"
 #include "map_cpu.hpp"
 #include "narrow_cpu.hpp"
+#include "network_loops_cpu.hpp"
 #include "pack_cpu.hpp"
 #include "quantise_cpu.hpp"
+#include "tile_cpu.hpp"
 
 namespace volt::kernels {
 inline namespace VOLT_ISA {
 
 constexpr int group_size = 128;
 constexpr std::uint64_t group_words = group_size / unit;
-
-// ---- where a tile takes A from: one element (or word) of each of its rows at a time
-
-template <class Word>
-struct Packed {
-  const Word* a;
-  VOLT_MEMBER Word at(int row) const { return a[row]; }
-  VOLT_MEMBER void next() { a += tile_rows; }
-};
-
-/// The rows of the matrix itself. Three share an address, for want of registers.
-template <class Word>
-struct Direct {
-  const char* rows[(tile_rows + 2) / 3];
-  std::uint64_t stride;  // bytes
-  VOLT_MEMBER Direct(const void* a, std::uint64_t stride_bytes) : stride(stride_bytes) {
-    for (int i = 0; i < (tile_rows + 2) / 3; ++i) {
-      rows[i] = static_cast<const char*>(a) + static_cast<std::uint64_t>(3 * i) * stride;
-    }
-  }
-  VOLT_MEMBER Word at(int row) const {
-    Word word;
-    __builtin_memcpy(&word, rows[row / 3] + static_cast<std::uint64_t>(row % 3) * stride,
-                     sizeof word);
-    return word;
-  }
-  VOLT_MEMBER void next() {
-    for (const char*& row : rows) row += sizeof(Word);
-  }
-};
 
 // ---- tiles: `rows` by `vectors` vectors of C
 
@@ -165,21 +137,6 @@ static void tile_i8x(Packed<std::uint32_t> a, const std::uint32_t* b, Groups gro
 
 // ---- blocks of tiles
 
-template <int n>
-struct Constant {
-  static constexpr int value = n;
-};
-
-// Calls run(Constant<height>) where `height` is known only now.
-template <int most, class Run>
-VOLT_VECTOR void with_height(std::uint64_t height, Run run) {
-  if (height == most) {
-    run(Constant<most>{});
-  } else if constexpr (most > 1) {
-    with_height<most - 1>(height, run);
-  }
-}
-
 // Calls run(rows, vectors, i, j, c, stride) for each tile of C: the i-th down and j-th across.
 // Where it hangs over the edge it gets a copy. B's tile stays in the first-level cache while A's go
 // by.
@@ -287,6 +244,7 @@ const Loops VOLT_JOIN(loops_, VOLT_ISA) = {
     fill_f32,
     fill_i8,
     map,
+    &network_loops,
 };
 
 }  // namespace volt::kernels

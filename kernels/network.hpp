@@ -78,8 +78,8 @@ struct Rope {
 /// Causal attention (section 7). A row of q, k, v has heads of d columns side by side, q `heads` of
 /// them, k and v `kv_heads`, a divisor; q's rows are the last of k's. Row i of k belongs to the
 /// sample that begins with row first[i] of k, and sees its keys up to itself:
-/// s = chain(q k) * scale; m = max(s), e = exp(s - m), l = sum(e), its lane 0 the sample's first
-/// key; out = chain over keys (e v), from +0, * (1 / l) + 0. m and l are kept, [rows, heads].
+/// s = chain(q k) * scale; m = max(s) + 0, e = exp(s - m), l = sum(e), its lane 0 the sample's
+/// first key; out = chain over keys (e v), from +0, * (1 / l) + 0. m and l are kept, [rows, heads].
 template <class T>
 struct Attention {
   typename T::In q, k, v;
@@ -132,10 +132,11 @@ struct ActivateBackward {
   typename T::Out dx, du;
 };
 
-/// Of each row of logits s with target t: loss = log(l) + (m - s[t]), m = max(s), e = exp(s - m),
-/// l = sum(e); confidence = 1 / l; entropy = fmaf(-sum(e (s - m)), 1 / l, log(l)). The logits
-/// become the loss's gradient: e * (1 / l), at t less 1. Where t is no_target, they and all three
-/// become 0. `told` is [rows, 3].
+/// Of each row of logits s with target t: loss = log(l) + (m - s[t]), with m = max(s) + 0,
+/// e = exp(s - m), l = sum(e); confidence = 1 / l; entropy = fmaf(-h, 1 / l, log(l)), with
+/// h = sum(e max(s - m, -128)): e is 0 long before that limit, by which a logit of -inf adds 0. The
+/// logits become the loss's gradient: e * (1 / l), at t less 1. Where t is no_target, they and all
+/// three become 0. `told` is [rows, 3].
 template <class T>
 struct CrossEntropy {
   typename T::Out logits;

@@ -7,15 +7,15 @@ namespace volt::kernels {
 
 struct Context;
 
-/// The operations of network.hpp without checks. Nothing has an extent of 0.
+/// The operations of network.hpp without checks. Nothing has an extent of 0. False: out of memory.
 struct NetworkEngine {
   void (*rms_norm)(Context&, const RmsNorm<Checked>&);
   void (*rms_norm_backward)(Context&, const RmsNormBackward<Checked>&);
   void (*layer_norm)(Context&, const LayerNorm<Checked>&);
   void (*layer_norm_backward)(Context&, const LayerNormBackward<Checked>&);
   void (*rope)(Context&, const Rope<Checked>&);
-  void (*attention)(Context&, const Attention<Checked>&);
-  void (*attention_backward)(Context&, const AttentionBackward<Checked>&);
+  bool (*attention)(Context&, const Attention<Checked>&);
+  bool (*attention_backward)(Context&, const AttentionBackward<Checked>&);
   void (*activate)(Context&, const Activate<Checked>&);
   void (*activate_backward)(Context&, const ActivateBackward<Checked>&);
   void (*cross_entropy)(Context&, const CrossEntropy<Checked>&);

@@ -8,20 +8,33 @@
 namespace volt::kernels {
 inline namespace VOLT_ISA {
 
-/// Of the contract: NaN never wins, and of equal zeros the first stays.
+/// Of the contract: NaN never wins. Which of equal zeros does depends on the order, hence max + 0.
 VOLT_EXACT float largest(float s, float m) { return s > m ? s : m; }
+
+/// What an element of exp(apart) adds to the sum of cross_entropy's entropy.
+VOLT_EXACT float weighted(float e, float apart, float sum) {
+  return fused(e, largest(apart, -128.0f), sum);
+}
 
 /// x * factor + 0: no -0.
 VOLT_EXACT float fused_apart(float x, float factor) { return x * factor + 0.0f; }
+
+struct Angle {
+  float cosine, sine;
+};
+
+VOLT_EXACT Angle angle_of(std::uint64_t phase, bool backward) {
+  const float sine = sin_turns(phase);
+  return {cos_turns(phase), backward ? -sine : sine};
+}
 
 struct Turned {
   float a, b;
 };
 
-VOLT_EXACT Turned turn(float a, float b, std::uint64_t phase, bool backward) {
-  const float c = cos_turns(phase), sine = sin_turns(phase);
-  const float s = backward ? -sine : sine;
-  return {canonical(fused(-b, s, a * c)), canonical(fused(a, s, b * c))};
+VOLT_EXACT Turned turn(float a, float b, Angle by) {
+  return {canonical(fused(-b, by.sine, a * by.cosine)),
+          canonical(fused(a, by.sine, b * by.cosine))};
 }
 
 struct Slope {

@@ -3,6 +3,7 @@
 // The operations of network.hpp: checks, and then the engine of the context.
 
 #include <cmath>
+#include <type_traits>
 
 #include "check.hpp"
 #include "network_engine.hpp"
@@ -11,14 +12,22 @@ namespace volt::kernels {
 namespace {
 
 // Has the engine do it when the arguments are good and there is something to be done.
-template <class Job>
+template <class Result, class Job>
 Status perform(Context* context, const Check& check,
-               void (*NetworkEngine::*operation)(Context&, const Job&), const Job& job,
+               Result (*NetworkEngine::*operation)(Context&, const Job&), const Job& job,
                bool empty) {
   if (check.failed() || empty) return check.status();
   Turn turn(*context);
-  (context->engine.network->*operation)(*context, job);
-  return turn.end();
+  const auto run = context->engine.network->*operation;
+  bool enough = true;
+  if constexpr (std::is_same_v<Result, bool>) {
+    enough = run(*context, job);
+  } else {
+    run(*context, job);
+  }
+  const Status status = turn.end();
+  if (status.code != Status::ok || enough) return status;
+  return say(Status::out_of_memory, "no memory left for packed operands");
 }
 
 bool absent(const Matrix& matrix) { return matrix.buffer == nullptr && matrix.rows == 0; }
@@ -255,6 +264,12 @@ Status dropout(Context* context, const Dropout<Given>& args) {
   Check check;
   if (!(args.p >= 0 && args.p < 1)) check.invalid("dropout of %g is not in [0, 1)", args.p);
   VOLT_SHAPED(y, args.x.rows, args.x.cols);
+  std::uint64_t elements = 0, end = 0;
+  if (__builtin_mul_overflow(args.x.rows, args.x.cols, &elements) ||
+      __builtin_add_overflow(args.first, elements, &end)) {
+    check.invalid("dropout: %" PRIu64 " and %" PRIu64 " rows of %" PRIu64 " overflow 64 bits",
+                  args.first, args.x.rows, args.x.cols);
+  }
   const Dropout<Checked> job = {VOLT_IN(x), VOLT_OUT(y), args.p,
                                 args.seed,  args.first,  args.stream};
   apart(check, "y", job.y, job.x);

@@ -107,7 +107,8 @@ void rope(Context&, const Rope<Checked>& job) {
       for (std::uint64_t j = 0; j < half; ++j) {
         float& a = row(job.x, i)[head + j];
         float& b = row(job.x, i)[head + half + j];
-        const Turned turned = turn(a, b, *row(job.positions, i) * job.turns.data[j], job.backward);
+        const std::uint64_t phase = *row(job.positions, i) * job.turns.data[j];
+        const Turned turned = turn(a, b, angle_of(phase, job.backward));
         a = turned.a;
         b = turned.b;
       }
@@ -141,7 +142,7 @@ float score(const Job& job, const Query<Job>& query, std::uint64_t key) {
   return dot(query.q, row(job.k, query.first + key) + query.column, query.d) * job.scale;
 }
 
-void attention(Context&, const Attention<Checked>& job) {
+bool attention(Context&, const Attention<Checked>& job) {
   for (std::uint64_t i = 0; i < job.q.rows; ++i) {
     for (std::uint64_t head = 0; head < job.heads; ++head) {
       const Query query(job, i, head);
@@ -151,6 +152,7 @@ void attention(Context&, const Attention<Checked>& job) {
         e[key] = score(job, query, key);
         m = largest(e[key], m);
       }
+      m = m + 0.0f;
       for (float& value : e) value = exp(value - m);
       const float l = sum(e.size(), [&](auto key, float acc) { return acc + e[key]; });
       row(job.m, i)[head] = m;
@@ -164,9 +166,10 @@ void attention(Context&, const Attention<Checked>& job) {
       }
     }
   }
+  return true;
 }
 
-void attention_backward(Context&, const AttentionBackward<Checked>& job) {
+bool attention_backward(Context&, const AttentionBackward<Checked>& job) {
   const std::uint64_t group = job.heads / job.kv_heads;
   for (std::uint64_t head = 0; head < job.heads; ++head) {
     for (std::uint64_t i = 0; i < job.q.rows; ++i) {
@@ -192,6 +195,7 @@ void attention_backward(Context&, const AttentionBackward<Checked>& job) {
       }
     }
   }
+  return true;
 }
 
 void activate(Context&, const Activate<Checked>& job) {
@@ -232,13 +236,14 @@ void cross_entropy(Context&, const CrossEntropy<Checked>& job) {
     }
     float m = -std::numeric_limits<float>::infinity();
     for (std::uint64_t j = 0; j < n; ++j) m = largest(s[j], m);
+    m = m + 0.0f;
     const float l = sum(n, [&](auto j, float acc) { return acc + exp(s[j] - m); });
-    const float weighted =
-        sum(n, [&](auto j, float acc) { return fused(exp(s[j] - m), s[j] - m, acc); });
+    const float entropy =
+        sum(n, [&](auto j, float acc) { return weighted(exp(s[j] - m), s[j] - m, acc); });
     const float inverse = 1.0f / l;
     told[0] = canonical(log(l) + (m - s[target]));
     told[1] = canonical(inverse);
-    told[2] = canonical(fused(-weighted, inverse, log(l)));
+    told[2] = canonical(fused(-entropy, inverse, log(l)));
     for (std::uint64_t j = 0; j < n; ++j) {
       const float p = exp(s[j] - m) * inverse;
       s[j] = canonical(j == target ? p - 1.0f : p);

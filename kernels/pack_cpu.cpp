@@ -42,15 +42,6 @@ constexpr std::uint64_t per_word = sizeof(T) == 1 ? unit : 1;
 
 // ---- lanes that are rows of the matrix: transposed in registers
 
-template <int... i>
-struct Places {};
-template <int n, int... i>
-struct FirstPlaces : FirstPlaces<n - 1, n - 1, i...> {};
-template <int... i>
-struct FirstPlaces<0, i...> {
-  typedef Places<i...> Type;
-};
-
 // Words of `a` and `b` in turn, from `first` on.
 template <int first, int... i>
 VOLT_VECTOR Words interleaved(Words a, Words b, Places<i...>) {

@@ -68,11 +68,8 @@ void quantise_columns(const float* x, std::uint64_t stride, std::uint64_t rows, 
 
 // ---- random numbers
 
-constexpr std::uint64_t batch_words = 64;
-
-// Words [4 * block, 4 * block + 64) of a stream.
-static void random_words(std::uint32_t (&words)[batch_words], std::uint64_t seed,
-                         std::uint32_t stream, std::uint64_t block) {
+void random_words(std::uint32_t (&words)[batch_words], std::uint64_t seed, std::uint32_t stream,
+                  std::uint64_t block) {
   for (std::uint64_t i = 0; i < batch_words / 4; ++i) {
     const PhiloxBlock random = random_block(seed, stream, block + i);
     for (std::uint64_t j = 0; j < 4; ++j) words[4 * i + j] = random.word[j];

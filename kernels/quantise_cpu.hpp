@@ -16,5 +16,11 @@ void fill_f32(float* to, std::uint64_t count, std::uint64_t seed, std::uint32_t 
 void fill_i8(std::int8_t* to, std::uint64_t count, std::uint64_t seed, std::uint32_t stream,
              std::uint64_t first);
 
+constexpr std::uint64_t batch_words = 64;
+
+// Words [4 * block, 4 * block + 64) of a stream.
+void random_words(std::uint32_t (&words)[batch_words], std::uint64_t seed, std::uint32_t stream,
+                  std::uint64_t block);
+
 }  // namespace VOLT_ISA
 }  // namespace volt::kernels

@@ -39,6 +39,16 @@ VOLT_VECTOR void store(void* to, V value) {
   __builtin_memcpy(to, &value, sizeof value);
 }
 
+/// FirstPlaces<n>::Type is Places<0, 1, ... n - 1>, for shuffles.
+template <int... i>
+struct Places {};
+template <int n, int... i>
+struct FirstPlaces : FirstPlaces<n - 1, n - 1, i...> {};
+template <int... i>
+struct FirstPlaces<0, i...> {
+  typedef Places<i...> Type;
+};
+
 VOLT_VECTOR Floats spread(float value) { return value - Floats{}; }  // x - 0 is x, -0 included
 VOLT_VECTOR Words spread(std::uint32_t value) { return value + Words{}; }
 

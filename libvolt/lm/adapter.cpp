@@ -27,20 +27,21 @@ std::map<Slot, std::string> modules_of(const Architecture& architecture) {
 
 }  // namespace
 
-Value adapter_config(const Architecture& architecture, const Lora& lora, float dropout,
+Value adapter_config(const Architecture& architecture, const Lora& lora, double dropout,
                      const std::string& base) {
   const auto modules = modules_of(architecture);
   std::set<std::string> targets;
   for (const auto& tensor : lora_tensors(architecture, lora)) {
+    // From the part of the layer on, for GPT-2 has two called c_proj: PEFT compares the ends.
     const std::string& module = modules.at(tensor.slot);
-    targets.insert(module.substr(module.rfind('.') + 1));
+    targets.insert(module.substr(module.rfind('.', module.rfind('.') - 1) + 1));
   }
   return Value::Object{{"peft_type", "LORA"},
                        {"task_type", "CAUSAL_LM"},
                        {"base_model_name_or_path", base},
                        {"r", lora.rank},
                        {"lora_alpha", double{lora.alpha}},
-                       {"lora_dropout", double{dropout}},
+                       {"lora_dropout", dropout},
                        {"target_modules", Value::Array(targets.begin(), targets.end())},
                        {"fan_in_fan_out", architecture.conv1d},
                        {"bias", "none"},

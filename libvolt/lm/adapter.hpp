@@ -11,7 +11,7 @@
 namespace volt::lm {
 
 /// The adapter_config.json. `base` is what PEFT loads the base model by: a folder, or a name.
-doc::Value adapter_config(const Architecture& architecture, const Lora& lora, float dropout,
+doc::Value adapter_config(const Architecture& architecture, const Lora& lora, double dropout,
                           const std::string& base);
 
 /// The adapter_model.safetensors: fp32, under PEFT's names

@@ -40,7 +40,8 @@ Training::Training(Network& network, Trained& trained, const TokenSamples& sampl
   if (train_.empty()) throw Error(Exit::usage, "there is nothing to train on");
   const std::uint64_t wanted = settings_.steps;
   for (std::uint64_t epoch = 0; wanted != 0 ? steps_ < wanted : epoch < settings_.epochs; ++epoch) {
-    steps_ += ceil_div(packing_of(epoch).rows(), settings_.rows_per_step);
+    const Packing packing = packing_of(epoch);
+    steps_ += ceil_div(packing.rows(), settings_.rows_per_step);
     epoch_ends_.push_back(steps_);
   }
   if (wanted != 0) steps_ = wanted;
@@ -90,23 +91,36 @@ void Training::in_batches(std::span<const std::uint32_t> samples, Run run) const
   }
 }
 
-StepTold Training::step() {
-  const auto end = std::upper_bound(epoch_ends_.begin(), epoch_ends_.end(), next_);
+Training::StepData Training::data_of(std::uint64_t step) {
+  const auto end = std::upper_bound(epoch_ends_.begin(), epoch_ends_.end(), step);
   reach(static_cast<std::uint64_t>(end - epoch_ends_.begin()));
   const std::uint64_t first_step = end == epoch_ends_.begin() ? 0 : *(end - 1);
   const Packing& packing = epoch_->packing;
-  const std::uint64_t row = (next_ - first_step) * settings_.rows_per_step;
+  const std::uint64_t row = (step - first_step) * settings_.rows_per_step;
   const std::uint64_t rows = std::min(settings_.rows_per_step, packing.rows() - row);
-  const auto samples =
-      std::span(packing.samples)
-          .subspan(packing.row_begin[row], packing.row_begin[row + rows] - packing.row_begin[row]);
+  const std::uint64_t first = packing.row_begin[row], count = packing.row_begin[row + rows] - first;
+  return {std::span(packing.samples).subspan(first, count), epoch_->first_token[row]};
+}
 
+StepTold Training::expected(std::uint64_t step) {
+  StepTold told;
+  told.step = step;
+  told.rate = Schedule{settings_.schedule, settings_.warmup, steps_}.rate(step, settings_.rate);
+  in_batches(data_of(step).samples, [&](const Batch& batch, std::uint64_t) {
+    told.tokens += batch.tokens.size();
+    told.predicted += predicted(batch);
+  });
+  return told;
+}
+
+StepTold Training::step() {
+  const StepData data = data_of(next_);
   StepTold told;
   told.step = next_;
   std::vector<Told> of_tokens;
   trained_.clear_gradients();
-  in_batches(samples, [&](const Batch& batch, std::uint64_t before) {
-    const DropoutPlace place{settings_.dropout, settings_.seed, epoch_->first_token[row] + before};
+  in_batches(data.samples, [&](const Batch& batch, std::uint64_t before) {
+    const DropoutPlace place{settings_.dropout, settings_.seed, data.first_token + before};
     const auto some = network_.forward(batch, place);
     of_tokens.insert(of_tokens.end(), some.begin(), some.end());
     told.predicted += predicted(batch);

@@ -38,6 +38,8 @@ struct StepTold {
   float rate = 0;
   std::uint64_t tokens = 0, predicted = 0;
   bool skipped = false;  ///< loss or norm were not finite: nothing was changed
+
+  bool operator==(const StepTold&) const = default;
 };
 
 /// What a held-out set says of a model.
@@ -63,8 +65,11 @@ class Training {
   bool done() const { return next_ == steps_; }
 
   StepTold step();
+  /// What a step's telling must be but for loss, norm, clip and skipped: from the data alone.
+  StepTold expected(std::uint64_t step);
   /// Over samples in their order, each alone. Changes nothing.
   EvalTold evaluate(std::span<const std::uint32_t> samples);
+
 
   /// What the next step depends on beside the settings: "volt.training/1\n", then in little-endian
   /// how many steps were taken and skipped, and the state of Trained.
@@ -81,6 +86,12 @@ class Training {
   };
   Packing packing_of(std::uint64_t epoch) const;
   void reach(std::uint64_t epoch);
+  /// The samples of a step, in order, and how many tokens the training has had before.
+  struct StepData {
+    std::span<const std::uint32_t> samples;
+    std::uint64_t first_token;
+  };
+  StepData data_of(std::uint64_t step);
   /// Calls run(batch, tokens before it) for as many samples at a time as fit.
   template <class Run>
   void in_batches(std::span<const std::uint32_t> samples, Run run) const;

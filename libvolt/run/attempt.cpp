@@ -6,6 +6,7 @@
 #include "libvolt/base/version.hpp"
 #include "libvolt/crypto/digest.hpp"
 #include "libvolt/doc/read.hpp"
+#include "libvolt/run/finetune_files.hpp"
 
 namespace volt::run {
 namespace {
@@ -144,6 +145,17 @@ std::string Attempt::run_json(std::string_view ended, int status, Exit exit,
                         {"class", exit_class(exit).word}};
   members.insert(members.end(), more.begin(), more.end());
   return doc::to_json(members) + "\n";
+}
+
+std::vector<std::string> output_names(const schema::Job& job) {
+  if (job.is_finetune()) {
+    std::vector<std::string> names;
+    for (const auto& output : finetune_outputs) names.emplace_back(output.first);
+    return names;
+  }
+  std::vector<std::string> names{job.matmul.out};
+  if (!job.matmul.image.empty()) names.push_back(job.matmul.image);
+  return names;
 }
 
 }  // namespace volt::run

@@ -5,14 +5,10 @@
 #include <algorithm>
 
 #include "kernels/variants.hpp"
-#include "support.hpp"
+#include "places.hpp"
 
 namespace volt::kernels::test {
 namespace {
-
-using Random = std::mt19937_64;
-
-std::uint64_t below(Random& random, std::uint64_t n) { return random() % n; }
 
 // Mostly small, and with the sizes at which loops go wrong.
 std::uint64_t extent(Random& random, std::uint64_t most) {
@@ -26,42 +22,11 @@ std::uint64_t extent_k(Random& random) {
   return below(random, 2) == 0 ? edges[below(random, std::size(edges))] : below(random, 300);
 }
 
-float number(Random& random, bool wild) {
-  const std::uint64_t r = random();
-  if (wild && r % 64 == 0) {
-    static constexpr std::uint32_t odd[] = {0x7f800000, 0xff800000, 0x7fc00000, 0xffc12345,
-                                            0x7f800001, 0x80000000, 0x00000000, 0x00000001,
-                                            0x807fffff, 0x00800000, 0x7f7fffff};
-    return std::bit_cast<float>(odd[(r >> 8) % std::size(odd)]);
-  }
-  const float value = static_cast<float>(static_cast<std::int32_t>(r >> 32)) * 0x1p-31f;
-  return r % 7 == 0 ? value * 0x1p-70f : value;
-}
-
-std::vector<float> floats(Random& random, std::uint64_t count, bool wild) {
-  std::vector<float> values(count);
-  for (float& value : values) value = number(random, wild);
-  return values;
-}
-
 std::vector<std::int8_t> bytes(Random& random, std::uint64_t count) {
   std::vector<std::int8_t> values(count);
   for (std::int8_t& value : values) value = static_cast<std::int8_t>(random());
   return values;
 }
-
-// Where a matrix lies in its memory; the rest of the memory must not change.
-struct Place {
-  Place() = default;
-  Place(Random& random, std::uint64_t r, std::uint64_t c)
-      : rows(r),
-        cols(c),
-        stride(c + below(random, 3) * below(random, 9)),
-        offset(below(random, 5)),
-        size(offset + r * stride + below(random, 3)) {}
-  Matrix in(Buffer* buffer) const { return {buffer, offset, rows, cols, stride}; }
-  std::uint64_t rows = 0, cols = 0, stride = 0, offset = 0, size = 0;
-};
 
 // Whether k runs down the rows of A, or of B.
 bool down_a(Form form) { return form == Form::atb || form == Form::atb_diagonal; }

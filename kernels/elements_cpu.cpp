@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Compiled once per instruction set (VOLT_ISA), like loops_cpu.cpp and under its rules. The
+// functions have no branches: the compiler makes vectors of each loop over columns.
+
+#include "elements_cpu.hpp"
+
+#include "network_functions.hpp"
+#include "quantise_cpu.hpp"
+#include "sum_cpu.hpp"
+
+namespace volt::kernels {
+inline namespace VOLT_ISA {
+
+template <class Each>
+static inline void on_rows(const Block& block, Each each) {
+  for (std::uint64_t i = block.row; i < block.row + block.rows; ++i) each(i);
+}
+
+template <class T>
+static inline T* part_of(const View<T>& view, std::uint64_t row, const Block& block) {
+  return row_of(view, row) + block.col;
+}
+
+// ---- activations: the kind is a template argument, so that loops have no branch
+
+template <Activation of>
+struct Kind {
+  ActivationOf f;
+  __attribute__((always_inline)) Slope at(float x) const {
+    return activation({of, f.temperature, f.lambda}, x);
+  }
+};
+
+template <class Loop>
+static inline void with_kind(const ActivationOf& f, Loop loop) {
+  switch (f.kind) {
+    case Activation::silu:
+      return loop(Kind<Activation::silu>{f});
+    case Activation::gelu_tanh:
+      return loop(Kind<Activation::gelu_tanh>{f});
+    case Activation::era:
+      return loop(Kind<Activation::era>{f});
+  }
+}
+
+void activate(const Activate<Checked>& job, const Block& block) {
+  with_kind(job.f, [&](auto kind) {
+    on_rows(block, [&](std::uint64_t i) {
+      const float* __restrict const x = part_of(job.x, i, block);
+      float* __restrict const out = part_of(job.out, i, block);
+      if (job.u.data == nullptr) {
+        for (std::uint64_t j = 0; j < block.cols; ++j) out[j] = canonical(kind.at(x[j]).value);
+        return;
+      }
+      const float* __restrict const u = part_of(job.u, i, block);
+      for (std::uint64_t j = 0; j < block.cols; ++j) {
+        out[j] = canonical(kind.at(x[j]).value * u[j]);
+      }
+    });
+  });
+}
+
+void activate_backward(const ActivateBackward<Checked>& job, const Block& block) {
+  with_kind(job.f, [&](auto kind) {
+    on_rows(block, [&](std::uint64_t i) {
+      const float* __restrict const x = part_of(job.x, i, block);
+      const float* __restrict const dout = part_of(job.dout, i, block);
+      float* __restrict const dx = part_of(job.dx, i, block);
+      if (job.u.data == nullptr) {
+        for (std::uint64_t j = 0; j < block.cols; ++j) {
+          dx[j] = canonical(dout[j] * kind.at(x[j]).slope);
+        }
+        return;
+      }
+      const float* __restrict const u = part_of(job.u, i, block);
+      float* __restrict const du = part_of(job.du, i, block);
+      for (std::uint64_t j = 0; j < block.cols; ++j) {
+        const Slope f = kind.at(x[j]);
+        dx[j] = canonical((dout[j] * u[j]) * f.slope);
+        du[j] = canonical(dout[j] * f.value);
+      }
+    });
+  });
+}
+
+// ---- sums and products
+
+static void add_to(float* __restrict y, const float* __restrict x, std::uint64_t count) {
+  for (std::uint64_t j = 0; j < count; ++j) y[j] = canonical(y[j] + x[j]);
+}
+
+void add(const Add<Checked>& job, const Block& block) {
+  on_rows(block, [&](std::uint64_t i) {
+    add_to(part_of(job.y, i, block), part_of(job.x, job.x.rows == 1 ? 0 : i, block), block.cols);
+  });
+}
+
+void sum_rows(const SumRows<Checked>& job, const Block& block) {
+  on_rows(block, [&](std::uint64_t i) {
+    add_to(part_of(job.y, 0, block), part_of(job.x, i, block), block.cols);
+  });
+}
+
+void scatter_rows(const ScatterRows<Checked>& job, const Block& block) {
+  on_rows(block, [&](std::uint64_t i) {
+    add_to(part_of(job.dtable, *row_of(job.ids, i), block), part_of(job.dx, i, block), block.cols);
+  });
+}
+
+void scale(const Scale<Checked>& job, const Block& block) {
+  on_rows(block, [&](std::uint64_t i) {
+    float* const x = part_of(job.x, i, block);
+    for (std::uint64_t j = 0; j < block.cols; ++j) x[j] = canonical(x[j] * job.factor);
+  });
+}
+
+void dropout(const Dropout<Checked>& job, const Block& block) {
+  const float kept = 1.0f / (1.0f - job.p);
+  on_rows(block, [&](std::uint64_t i) {
+    const float* __restrict const x = part_of(job.x, i, block);
+    float* __restrict const y = part_of(job.y, i, block);
+    std::uint32_t words[batch_words];
+    for (std::uint64_t done = 0; done < block.cols;) {
+      const std::uint64_t element = job.first + i * job.x.cols + block.col + done;
+      const std::uint64_t skip = element % 4, left = block.cols - done;
+      const std::uint64_t take = left < batch_words - skip ? left : batch_words - skip;
+      random_words(words, job.seed, job.stream, element / 4);
+      for (std::uint64_t j = 0; j < take; ++j) {
+        const float value = canonical(x[done + j] * kept);
+        y[done + j] = keeps(words[skip + j], job.p) ? value : 0.0f;
+      }
+      done += take;
+    }
+  });
+}
+
+void adam(const Adam<Checked>& job, const Block& block) {
+  const AdamFactors factors = factors_of(job);
+  on_rows(block, [&](std::uint64_t i) {
+    float* __restrict const p = part_of(job.p, i, block);
+    float* __restrict const m = part_of(job.m, i, block);
+    float* __restrict const v = part_of(job.v, i, block);
+    const float* __restrict const g = part_of(job.g, i, block);
+    for (std::uint64_t j = 0; j < block.cols; ++j) {
+      const AdamState next = adam_step(factors, {p[j], m[j], v[j]}, g[j]);
+      p[j] = next.p;
+      m[j] = next.m;
+      v[j] = next.v;
+    }
+  });
+}
+
+}  // namespace VOLT_ISA
+}  // namespace volt::kernels

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "network.hpp"
+
+/// The inner loops of the operations of network.hpp, compiled once per instruction set, as those of
+/// loops.hpp are and under their rules. An operation is cut into blocks; how, changes no bit.
+namespace volt::kernels {
+
+/// Rows and columns of a job's matrices.
+struct Block {
+  std::uint64_t row, rows, col, cols;
+};
+
+/// A head of keys and values over one sample. An operand is packed `across`: per tile of keys (the
+/// `tile_cols` of Loops), column x key, the missing keys 0; or `down`: per tile of columns,
+/// key x column.
+struct SampleHead {
+  std::uint64_t kv_head;
+  std::uint64_t first, keys;  ///< rows of k
+  const float *k_across, *k_down, *v_across, *v_down;
+};
+
+/// Queries [begin, end) of a head, as rows of k, and what the backward pass has of them: p and ds
+/// are query x key; q and dout are packed, per tile of columns, query x column.
+struct Stripe {
+  std::uint64_t head, begin, end;
+  float *p, *ds;
+  std::uint64_t stride;  ///< of p and ds
+  const float *q, *dout;
+};
+
+struct NetworkLoops {
+  // Whole rows of a block.
+  void (*rms_norm)(const RmsNorm<Checked>&, const Block&);
+  void (*rms_norm_backward)(const RmsNormBackward<Checked>&, const Block&);  ///< dx alone
+  void (*layer_norm)(const LayerNorm<Checked>&, const Block&);
+  void (*layer_norm_backward)(const LayerNormBackward<Checked>&, const Block&);  ///< dx alone
+  void (*rope)(const Rope<Checked>&, const Block&);
+  void (*cross_entropy)(const CrossEntropy<Checked>&, const Block&);
+  void (*rotate)(const Rotate<Checked>&, const Block&);
+
+  // Whole columns: chains down the rows.
+  void (*rms_norm_weights)(const RmsNormBackward<Checked>&, const Block&);
+  void (*layer_norm_weights)(const LayerNormBackward<Checked>&, const Block&);
+  void (*sum_rows)(const SumRows<Checked>&, const Block&);
+  void (*scatter_rows)(const ScatterRows<Checked>&, const Block&);
+
+  // Any block.
+  void (*activate)(const Activate<Checked>&, const Block&);
+  void (*activate_backward)(const ActivateBackward<Checked>&, const Block&);
+  void (*add)(const Add<Checked>&, const Block&);
+  void (*scale)(const Scale<Checked>&, const Block&);
+  void (*dropout)(const Dropout<Checked>&, const Block&);
+  void (*adam)(const Adam<Checked>&, const Block&);
+
+  /// Lanes [lane, lane + count) of square_sum's 128, of all of x.
+  void (*square_lanes)(const View<const float>& x, std::uint64_t lane, std::uint64_t count,
+                       float* lanes);
+  float (*lanes_sum)(float* lanes);
+
+  /// The head's queries of at most `tile_rows` rows of k. `scores` has room for as many rows of
+  /// keys as the last of them sees, in whole tiles.
+  void (*attend)(const Attention<Checked>&, const SampleHead&, std::uint64_t head,
+                 std::uint64_t row, std::uint64_t rows, float* scores);
+  /// p and ds of such queries, of a stripe, and their dq.
+  void (*attend_queries)(const AttentionBackward<Checked>&, const SampleHead&, const Stripe&,
+                         std::uint64_t row, std::uint64_t rows);
+  /// What the queries of a stripe add to dk and dv of at most `tile_rows` of the sample's keys.
+  void (*attend_keys)(const AttentionBackward<Checked>&, const SampleHead&, const Stripe&,
+                      std::uint64_t key, std::uint64_t rows);
+};
+
+}  // namespace volt::kernels

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Compiled once per instruction set (VOLT_ISA), like loops_cpu.cpp and under its rules.
+
+#include "rotations_cpu.hpp"
+
+#include "network_functions.hpp"
+#include "sum_cpu.hpp"
+#include "vector_cpu.hpp"
+
+namespace volt::kernels {
+inline namespace VOLT_ISA {
+
+// ---- pairs: the angles of a row are the same for all its heads
+
+constexpr std::uint64_t batch_pairs = 64;
+
+static void turn_pairs(float* __restrict a, float* __restrict b, const float* __restrict cosine,
+                       const float* __restrict sine, std::uint64_t count) {
+  for (std::uint64_t j = 0; j < count; ++j) {
+    const Turned turned = turn(a[j], b[j], {cosine[j], sine[j]});
+    a[j] = turned.a;
+    b[j] = turned.b;
+  }
+}
+
+void rope(const Rope<Checked>& job, const Block& block) {
+  const std::uint64_t half = job.turns.cols;
+  for (std::uint64_t i = block.row; i < block.row + block.rows; ++i) {
+    float* const x = row_of(job.x, i);
+    const std::uint64_t position = *row_of(job.positions, i);
+    for (std::uint64_t first = 0; first < half; first += batch_pairs) {
+      const std::uint64_t count = half - first < batch_pairs ? half - first : batch_pairs;
+      float cosine[batch_pairs], sine[batch_pairs];
+      for (std::uint64_t j = 0; j < count; ++j) {
+        const Angle angle = angle_of(position * job.turns.data[first + j], job.backward);
+        cosine[j] = angle.cosine;
+        sine[j] = angle.sine;
+      }
+      for (std::uint64_t head = 0; head < job.x.cols; head += 2 * half) {
+        turn_pairs(x + head + first, x + head + half + first, cosine, sine, count);
+      }
+    }
+  }
+}
+
+// ---- groups of 128: as many as registers, or nearly
+
+constexpr std::uint64_t group_size = 128;
+constexpr int group_vectors = 128 / lanes;
+
+// Element i becomes that of i ^ distance plus its own, or less its own where i has the bit.
+template <int distance, int... i>
+VOLT_VECTOR Floats exchanged(Floats v, Places<i...>) {
+  const Floats other = (Floats)__builtin_shufflevector(v, v, (i ^ distance)...);
+  const Words sign = {((i & distance) != 0 ? 0x80000000u : 0u)...};
+  return other + (Floats)((Words)v ^ sign);
+}
+
+template <int distance>
+VOLT_VECTOR void butterflies(Floats (&v)[group_vectors]) {
+  if constexpr (distance < lanes) {
+    for (Floats& one : v) one = exchanged<distance>(one, FirstPlaces<lanes>::Type{});
+  } else {
+    for (int i = 0; i < group_vectors; ++i) {
+      if ((i * lanes & distance) != 0) continue;
+      const Floats a = v[i], b = v[i + distance / lanes];
+      v[i] = a + b;
+      v[i + distance / lanes] = a - b;
+    }
+  }
+  if constexpr (distance < 64) butterflies<2 * distance>(v);
+}
+
+static std::uint64_t within(std::uint64_t first, std::uint64_t cols) {
+  return cols - first < group_size ? cols - first : group_size;
+}
+
+void rotate(const Rotate<Checked>& job, const Block& block) {
+  for (std::uint64_t i = block.row; i < block.row + block.rows; ++i) {
+    const float* const x = row_of(job.x, i);
+    float* const y = row_of(job.y, i);
+    for (std::uint64_t first = 0; first < job.x.cols; first += group_size) {
+      Floats v[group_vectors] = {};
+      __builtin_memcpy(v, x + first, within(first, job.x.cols) * sizeof *x);
+      butterflies<1>(v);
+      for (Floats& one : v) one = canonical(one * spread(job.factor));
+      __builtin_memcpy(y + first, v, within(first, job.y.cols) * sizeof *y);
+    }
+  }
+}
+
+}  // namespace VOLT_ISA
+}  // namespace volt::kernels

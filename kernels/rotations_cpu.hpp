@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "ieee.hpp"
+#include "network_loops.hpp"
+
+/// Rotations within a row, of pairs and of groups, compiled once per instruction set. The contracts
+/// are those of the rows of NetworkLoops with the same names.
+namespace volt::kernels {
+inline namespace VOLT_ISA {
+
+void rope(const Rope<Checked>& job, const Block& block);
+void rotate(const Rotate<Checked>& job, const Block& block);
+
+}  // namespace VOLT_ISA
+}  // namespace volt::kernels
