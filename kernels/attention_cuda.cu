@@ -80,20 +80,11 @@ struct Attend {
     }
   }
 
-  /// A score and its key: of equal scores, which zeros of either sign may be, the first key's is m.
-  struct Greatest {
-    float m = bits_float(infinity_bits | 0x80000000u);
-    std::uint32_t key = ~std::uint32_t{0};
-
-    VOLT_DEVICE void meet(float s, std::uint32_t at) {
-      if (!(s > m || (s == m && at < key))) return;
-      m = s;
-      key = at;
-    }
-  };
-
+  /// m of every row.
   VOLT_DEVICE void find_greatest(Shared& shared, Tiles& tiles, const Along& walk) const {
-    Greatest own[Tiles::own];
+    const float least = bits_float(infinity_bits | 0x80000000u);
+    float own[Tiles::own];
+    for (float& greatest : own) greatest = least;
     walk.each_tile([&](int at, int lines) {
       walk.look(at, lines);
       Scores scores;
@@ -103,25 +94,23 @@ struct Attend {
         VOLT_UNROLL
         for (int j = 0; j < Tiles::across; ++j) {
           const int row = tiles.place.row(i), line = tiles.place.template column<lanes>(j);
-          if (walk.sees(row, line)) own[i].meet(scores[i][j] * heads.scale, at + line);
+          if (walk.sees(row, line)) own[i] = largest(scores[i][j] * heads.scale, own[i]);
         }
       }
     });
-    // The weights' memory is free still: for each row, what each of its 16 threads found.
+    // The weights' memory is free still: for each row, what each of its threads found.
     float(&found)[Tiles::walk][rows + 4] = shared.tiles.weight;
-    constexpr int sharing = 16;
     for (int i = 0; i < Tiles::own; ++i) {
-      found[tiles.place.part()][tiles.place.row(i)] = own[i].m;
-      found[sharing + tiles.place.part()][tiles.place.row(i)] = bits_float(own[i].key);
+      found[tiles.place.part()][tiles.place.row(i)] = own[i];
     }
     sync_block();
     const auto row = static_cast<int>(thread_index());
     if (row < walk.count) {
-      Greatest all;
-      for (int i = 0; i < sharing; ++i)
-        all.meet(found[i][row], float_bits(found[sharing + i][row]));
-      shared.m[row] = all.m;
-      if (walk.column == 0) m.data[(walk.first + row) * m.stride + walk.head] = all.m;
+      float greatest = least;
+      for (int i = 0; i < Tiles::parts; ++i) greatest = largest(found[i][row], greatest);
+      greatest = greatest + 0.0f;
+      shared.m[row] = greatest;
+      if (walk.column == 0) m.data[(walk.first + row) * m.stride + walk.head] = greatest;
     }
     sync_block();
   }

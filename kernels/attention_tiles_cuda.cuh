@@ -25,7 +25,7 @@ struct alignas(16) Four {
 template <int rows_, int width_>
 struct AttentionTiles {
   static constexpr int rows = rows_, width = width_, walk = 128, depth = 16;
-  static constexpr int threads = 128;
+  static constexpr int threads = 128, parts = 16;  // of a row
   // Of a thread: 2 x 2 warps have 4 x 8 threads each.
   static constexpr int own = rows / 8, across = walk / 16, wide = width / 16;
 
@@ -52,7 +52,7 @@ struct AttentionTiles {
       return warp % 2 * (columns / 2) + slot() * 4 + j / 4 * 32 + j % 4;
     }
     VOLT_DEVICE int slot() const { return lane / 2 % 8; }
-    VOLT_DEVICE int part() const { return warp % 2 * 8 + slot(); }  ///< of 16 that share a row
+    VOLT_DEVICE int part() const { return warp % 2 * 8 + slot(); }  ///< of `parts`
     int warp, lane;
   };
 

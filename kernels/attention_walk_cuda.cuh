@@ -141,7 +141,7 @@ struct Walk {
       VOLT_UNROLL
       for (int j = 0; j < Tiles::wide; ++j) {
         const int row = tiles.place.row(i), c = tiles.place.template column<width>(j);
-        if (row < count && c < heads.d() - column) {
+        if (row >= unseen && row < count && c < heads.d() - column) {
           with(corner[row * to.stride + c], result[i][j]);
         }
       }
@@ -151,6 +151,7 @@ struct Walk {
   Shared& shared;
   const Heads& heads;
   int first, count;    ///< lines that the block owns
+  int unseen = 0;      ///< of these, keys that no query sees: their gradients are not touched
   std::uint32_t head;  ///< of these
   int column;          ///< the first that it gives of the head's result
   int begin, end;      ///< of the walk
@@ -167,12 +168,18 @@ struct Walk {
     } else {
       begin = first > heads.key_of(0) ? first - heads.key_of(0) : 0;
       end = 0;
+      int seen = heads.key_of(0);  // the first key that is: each query sees its own
       for (int i = begin + thread; i < static_cast<int>(heads.q.rows); i += threads) {
-        if (heads.first_of(i) <= last) end = i + 1;
+        const int from = heads.first_of(i);
+        if (from <= last) end = i + 1;
+        seen = from < seen ? from : seen;
       }
-      shared.begin[thread] = end;
+      shared.begin[thread] = seen;
+      shared.end[thread] = end;
       sync_block();
-      for (int to : shared.begin) end = to > end ? to : end;
+      for (int from : shared.begin) seen = from < seen ? from : seen;
+      for (int to : shared.end) end = to > end ? to : end;
+      unseen = seen > first ? seen - first : 0;
     }
   }
 };

@@ -26,20 +26,20 @@ struct Losses {
       return;
     }
     const float m = greatest(shared, s, n);
-    float e_lane = 0.0f, weighted_lane = 0.0f;
+    float e_lane = 0.0f, entropy_lane = 0.0f;
     for (std::uint64_t j = thread_index(); j < n; j += threads) {
-      const float below = s[j] - m, e = exp(below);
+      const float apart = s[j] - m, e = exp(apart);
       e_lane = e_lane + e;
-      weighted_lane = fused(e, below, weighted_lane);
+      entropy_lane = weighted(e, apart, entropy_lane);
     }
     const float at_target = s[target];  // before the next barrier, after which it may change
     const float l = Team<threads>::tree(shared, e_lane);
-    const float weighted = Team<threads>::tree(shared, weighted_lane);
+    const float entropy = Team<threads>::tree(shared, entropy_lane);
     const float inverse = 1.0f / l;
     if (thread_index() == 0) {
       told[0] = canonical(log(l) + (m - at_target));
       told[1] = canonical(inverse);
-      told[2] = canonical(fused(-weighted, inverse, log(l)));
+      told[2] = canonical(fused(-entropy, inverse, log(l)));
     }
     for (std::uint64_t j = thread_index(); j < n; j += threads) {
       const float p = exp(s[j] - m) * inverse;
@@ -47,8 +47,6 @@ struct Losses {
     }
   }
 
-  // In any order: it only decides the sign of a greatest 0, which changes no difference that counts
-  // (exp(-0) is exp(0), and sums that begin with +0 stay what they are).
   VOLT_DEVICE static float greatest(Shared& shared, const float* s, std::uint64_t n) {
     float m = bits_float(infinity_bits | 0x80000000u);
     for (std::uint64_t j = thread_index(); j < n; j += threads) m = largest(s[j], m);
@@ -56,7 +54,7 @@ struct Losses {
     sync_block();
     for (std::uint32_t i = 0; i < threads; ++i) m = largest(shared.lane[i], m);
     sync_block();
-    return m;
+    return m + 0.0f;
   }
 
   CrossEntropy<Checked> job;

@@ -101,7 +101,7 @@ struct Roped {
             job.positions.data[at.row * job.positions.stride] * job.turns.data[at.col % half]};
   }
   VOLT_DEVICE void give(ElementAt at, const Taken& in) const {
-    const Turned turned = turn(in.a, in.b, in.phase, job.backward);
+    const Turned turned = turn(in.a, in.b, angle_of(in.phase, job.backward));
     float* const x = pair(at);
     x[0] = turned.a;
     x[half] = turned.b;
@@ -117,9 +117,7 @@ struct Dropped {
 
   VOLT_DEVICE void operator()(Shared&) const {
     const std::uint64_t index = std::uint64_t{block_index()} * threads + thread_index();
-    // Elements are counted modulo 2^64, and so are their blocks modulo 2^62.
-    const std::uint64_t block = (job.first / 4 + index) & ~std::uint64_t{0} >> 2;
-    const PhiloxBlock random = random_block(job.seed, job.stream, block);
+    const PhiloxBlock random = random_block(job.seed, job.stream, job.first / 4 + index);
     // Before the first element it wraps around, and is no less than the count.
     const std::uint64_t begin = index * 4 - job.first % 4;
     VOLT_UNROLL

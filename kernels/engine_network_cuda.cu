@@ -25,11 +25,17 @@ float* need(CudaContext& cuda, std::uint64_t floats) {
   return reinterpret_cast<float*>(room);
 }
 
-void attention_backward(Context& context, const AttentionBackward<Checked>& job) {
+bool attention(Context& context, const Attention<Checked>& job) {
+  perform<Attention<Checked>, cuda_attention>(context, job);
+  return true;
+}
+
+bool attention_backward(Context& context, const AttentionBackward<Checked>& job) {
   CudaContext& cuda = cuda_context(context);
   if (float* const t = need(cuda, job.q.rows * job.heads)) {
     cuda.keep(cuda_attention_backward(cuda.stream, job, t));
   }
+  return true;  // what is wrong has been kept
 }
 
 float square_sum(Context& context, const View<const float>& x) {
@@ -54,7 +60,7 @@ const NetworkEngine& cuda_network() {
       perform<LayerNorm<Checked>, cuda_layer_norm>,
       perform<LayerNormBackward<Checked>, cuda_layer_norm_backward>,
       perform<Rope<Checked>, cuda_rope>,
-      perform<Attention<Checked>, cuda_attention>,
+      attention,
       attention_backward,
       perform<Activate<Checked>, cuda_activate>,
       perform<ActivateBackward<Checked>, cuda_activate_backward>,

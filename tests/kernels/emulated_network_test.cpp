@@ -1,355 +1,187 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The CUDA twins of kernels/network.hpp without a GPU: every operation on random shapes, block by
-// block in the emulator, bit for bit against the reference. Around and between the rows of each
-// matrix lie NaNs, which must neither get into a result nor change.
+// The CUDA operations of language models without a GPU: block by block in the emulator, bit for bit
+// against the reference, on shapes that are less than, as much as and more than a block takes.
 
 #include <algorithm>
-#include <functional>
 
-#include "kernels/network.hpp"
-#include "support.hpp"
+#include "network_cases.hpp"
 
 namespace volt::kernels::test {
 namespace {
 
-using Bits = std::vector<std::uint32_t>;
-
-struct Random : std::mt19937_64 {
-  using std::mt19937_64::mt19937_64;
-  std::uint64_t below(std::uint64_t n) { return (*this)() % n; }
-  std::uint64_t extent(std::uint64_t most) {  // from 1
-    static constexpr std::uint64_t edges[] = {1,  2,  3,   4,   7,   31,  32,  33,  63,
-                                              64, 65, 127, 128, 129, 255, 256, 257, 1023};
-    const std::uint64_t edge = edges[below(std::size(edges))];
-    return below(2) == 0 && edge <= most ? edge : 1 + below(most);
-  }
-};
-
-constexpr std::uint32_t outside = 0x7fedcba9;  // a NaN
-
-enum class Values { tame, wild, zeros };
-
-float value(Random& random, Values values) {
-  static constexpr std::uint32_t odd[] = {0x7f800000, 0xff800000, 0xffc12345, 0x80000000,
-                                          0x00000001, 0x807fffff, 0x7f7fffff};
-  const std::uint64_t r = random();
-  if (values == Values::wild && r % 64 == 0) {
-    return std::bit_cast<float>(odd[(r >> 8) % std::size(odd)]);
-  }
-  if (values == Values::zeros) return r % 2 == 0 ? 0x1p-100f : -0x1p-100f;  // of products of two
-  return static_cast<float>(static_cast<std::int32_t>(r >> 32)) * 0x1p-29f;
-}
-
-// The matrices of one call, in buffers of their own, with what they hold before it.
-class Operands {
- public:
-  using Matrices = std::vector<Matrix>;
-  using Call = std::function<Status(const Network&, Context*, const Matrices&)>;
-
-  explicit Operands(Random& random, Values values = Values::tame)
-      : random_(random), values_(values) {}
-
-  void floats(std::uint64_t rows, std::uint64_t cols) {
-    words(rows, cols, [&] { return std::bit_cast<std::uint32_t>(value(random_, values_)); });
-  }
-  void words(std::uint64_t rows, std::uint64_t cols, const std::function<std::uint32_t()>& next,
-             std::uint64_t width = 1) {
-    const bool aligned = random_.below(2) == 0;
-    const std::uint64_t gap = aligned ? (16 - cols % 16) % 16 : random_.below(3) * random_.below(9);
-    const Matrix place = {nullptr, aligned ? 16 : random_.below(5), rows, cols, cols + gap};
-    Bits bits((place.offset + rows * place.stride + 3) * width, outside);
-    for (std::uint64_t r = 0; r < rows; ++r) {
-      const auto row =
-          bits.begin() + static_cast<std::ptrdiff_t>((place.offset + r * place.stride) * width);
-      std::generate_n(row, cols * width, next);
+void check(const Operation& operation) {
+  CAPTURE(operation.name);
+  CAPTURE(operation.arguments[0].place.rows);
+  CAPTURE(operation.arguments[0].place.cols);
+  const Memories expected = operation.run(cpu_reference(), 1);
+  for (const Backend& backend : fast_backends()) {
+    CAPTURE(std::string(backend.name));
+    const Memories got = operation.run(backend, 1);
+    CHECK(got[0] == expected[0]);
+    for (std::size_t i = 0; i < operation.arguments.size(); ++i) {
+      CAPTURE(std::string(operation.arguments[i].name));
+      CHECK(got[i + 1] == expected[i + 1]);
     }
-    places_.push_back(place);
-    bits_.push_back(std::move(bits));
-  }
-  Bits& last() { return bits_.back(); }
-  const Matrix& last_place() const { return places_.back(); }
-
-  void check(const Call& call) const {
-    const auto expected = after(cpu_reference(), call);
-    for (const Backend& backend : fast_backends()) {
-      CAPTURE(std::string(backend.name));
-      const auto got = after(backend, call);
-      for (std::size_t i = 0; i < got.size(); ++i) {
-        CAPTURE(i);
-        CHECK(got[i] == expected[i]);
-      }
-    }
-  }
-
- private:
-  // What all of them hold after the call.
-  std::vector<Bits> after(const Backend& backend, const Call& call) const {
-    Session s(backend);
-    Matrices matrices = places_;
-    for (std::size_t i = 0; i < matrices.size(); ++i) matrices[i].buffer = s.put(bits_[i]);
-    VOLT_OK(call(*backend.network, s.context, matrices));
-    std::vector<Bits> all;
-    for (std::size_t i = 0; i < matrices.size(); ++i) {
-      all.push_back(s.get<std::uint32_t>(matrices[i].buffer, bits_[i].size()));
-    }
-    return all;
-  }
-
-  Random& random_;
-  const Values values_;
-  Matrices places_;
-  std::vector<Bits> bits_;
-};
-
-using Matrices = Operands::Matrices;
-
-// Every third round has NaNs and infinities.
-Values of_round(int round) { return round % 3 == 2 ? Values::wild : Values::tame; }
-
-}  // namespace
-
-TEST_CASE("emulated norms are the reference's, whether weights' gradients are wanted or not") {
-  Random random(1);
-  for (int round = 0; round < 24; ++round) {
-    const std::uint64_t rows = random.extent(150), n = random.extent(round % 4 == 0 ? 2500 : 200);
-    CAPTURE(rows);
-    CAPTURE(n);
-    Operands rms(random, of_round(round)), layer(random, of_round(round));
-    for (std::uint64_t r : {rows, std::uint64_t{1}, rows, rows, std::uint64_t{1}}) rms.floats(r, n);
-    rms.floats(rows, 1);
-    rms.check([](const Network& network, Context* c, const Matrices& m) {
-      return network.rms_norm(c, {m[0], m[1], 1e-5f, m[2], m[5]});
-    });
-    const bool weights = round % 2 == 0;
-    rms.check([=](const Network& network, Context* c, const Matrices& m) {
-      return network.rms_norm_backward(c,
-                                       {m[0], m[1], m[5], m[2], m[3], weights ? m[4] : Matrix{}});
-    });
-    for (std::uint64_t r : {rows, std::uint64_t{1}, std::uint64_t{1}, rows, rows}) {
-      layer.floats(r, n);
-    }
-    layer.floats(rows, 2);
-    layer.check([](const Network& network, Context* c, const Matrices& m) {
-      return network.layer_norm(c, {m[0], m[1], m[2], 1e-5f, m[3], m[5]});
-    });
-    layer.floats(1, n);
-    layer.check([=](const Network& network, Context* c, const Matrices& m) {
-      return network.layer_norm_backward(
-          c, {m[0], m[1], m[5], m[3], m[4], weights ? m[2] : Matrix{}, weights ? m[6] : Matrix{}});
-    });
   }
 }
 
-TEST_CASE("emulated rope turns pairs as the reference does, both ways") {
-  Random random(2);
-  for (int round = 0; round < 20; ++round) {
-    const std::uint64_t rows = random.extent(40), half = random.extent(70);
-    Operands x(random, of_round(round));
-    x.floats(rows, 2 * half * (1 + random.below(4)));
-    x.words(rows, 1, [&] { return static_cast<std::uint32_t>(random() >> random.below(60)); });
-    x.words(
-        1, half, [&] { return static_cast<std::uint32_t>(random()); }, 2);
-    x.check([=](const Network& network, Context* c, const Matrices& m) {
-      return network.rope(c, {m[0], m[1], m[2], round % 2 == 0});
-    });
-  }
+void check(const std::vector<Operation>& operations) {
+  for (const Operation& operation : operations) check(operation);
 }
 
-namespace {
+constexpr Oddity oddities[] = {Oddity::none, Oddity::some, Oddity::many};
+
+// Without gaps, where kernels take elements in fours and matrices as one row, or anywhere. Outside
+// of its rows the memory holds NaNs.
+Argument floats(Random& random, const char* name, std::uint64_t rows, std::uint64_t cols,
+                bool dense) {
+  Argument argument = {name, true, {}, {}};
+  Place& place = argument.place;
+  if (dense) {
+    place.rows = rows, place.cols = place.stride = cols, place.size = rows * cols;
+  } else {
+    place = Place(random, rows, cols);
+  }
+  argument.memory.assign(place.size, 0x7fedcba9);
+  for (std::uint64_t r = 0; r < rows; ++r) {
+    for (std::uint64_t c = 0; c < cols; ++c) {
+      argument.memory[place.offset + r * place.stride + c] =
+          std::bit_cast<std::uint32_t>(4 * number(random, false));
+    }
+  }
+  return argument;
+}
+
+Argument words(Random& random, const char* name, const std::vector<std::uint32_t>& values) {
+  Argument argument = floats(random, name, values.size(), 1, true);
+  argument.memory = values;
+  return argument;
+}
 
 struct Shape {
   std::uint64_t keys, queries, d;
   std::uint32_t heads, kv_heads;
+  std::vector<std::uint32_t> lengths;  // of samples, of which the last goes on
 };
 
-// q, k, v, first, out, m, l, dout, dq, dk, dv, of samples one after the other.
-void attend(Random& random, const Shape& shape, Values values, float scale,
-            std::uint64_t longest = 300) {
-  CAPTURE(shape.keys);
-  CAPTURE(shape.queries);
-  CAPTURE(shape.d);
-  CAPTURE(shape.heads);
-  CAPTURE(shape.kv_heads);
-  const std::uint64_t wide = shape.heads * shape.d, narrow = shape.kv_heads * shape.d;
-  Operands all(random, values);
-  all.floats(shape.queries, wide);
-  all.floats(shape.keys, narrow);
-  all.floats(shape.keys, narrow);
-  std::uint32_t key = 0, first = 0;
-  std::uint64_t left = 1 + random.below(longest);
-  all.words(shape.keys, 1, [&] {
-    if (left == 0) first = key, left = 1 + random.below(longest);
-    --left, ++key;
-    return first;
-  });
-  all.floats(shape.queries, wide);
-  all.floats(shape.queries, shape.heads);
-  all.floats(shape.queries, shape.heads);
-  all.check([&](const Network& network, Context* c, const Matrices& m) {
-    return network.attention(
-        c, {m[0], m[1], m[2], m[3], shape.heads, shape.kv_heads, scale, m[4], m[5], m[6]});
-  });
-  all.floats(shape.queries, wide);
-  all.floats(shape.queries, wide);
-  all.floats(shape.keys, narrow);
-  all.floats(shape.keys, narrow);
-  all.check([&](const Network& network, Context* c, const Matrices& m) {
-    const Status status = network.attention(
-        c, {m[0], m[1], m[2], m[3], shape.heads, shape.kv_heads, scale, m[4], m[5], m[6]});
+// Forward, and backward from what that gives.
+Operation attention(Random& random, const Shape& s, bool dense) {
+  std::vector<std::uint32_t> first;
+  for (const std::uint32_t length : s.lengths) {
+    first.resize(first.size() + length, static_cast<std::uint32_t>(first.size()));
+  }
+  first.resize(s.keys, static_cast<std::uint32_t>(first.size()));
+  Operation both = {"attention there and back", {}, {}};
+  const auto add = [&](const char* name, std::uint64_t rows, std::uint64_t cols) {
+    both.arguments.push_back(floats(random, name, rows, cols, dense));
+  };
+  const std::uint64_t wide = s.heads * s.d, narrow = s.kv_heads * s.d;
+  add("q", s.queries, wide), add("k", s.keys, narrow), add("v", s.keys, narrow);
+  both.arguments.push_back(words(random, "first", first));
+  add("out", s.queries, wide), add("m", s.queries, s.heads), add("l", s.queries, s.heads);
+  add("dout", s.queries, wide), add("dq", s.queries, wide);
+  add("dk", s.keys, narrow), add("dv", s.keys, narrow);
+  both.call = [heads = s.heads, kv = s.kv_heads](const Network& network, Context* c,
+                                                 const std::vector<Matrix>& m, float&) {
+    const Status status =
+        network.attention(c, {m[0], m[1], m[2], m[3], heads, kv, 0.2f, m[4], m[5], m[6]});
     if (status.code != Status::ok) return status;
-    return network.attention_backward(c, {m[0], m[1], m[2], m[3], shape.heads, shape.kv_heads,
-                                          scale, m[4], m[5], m[6], m[7], m[8], m[9], m[10]});
-  });
+    return network.attention_backward(
+        c, {m[0], m[1], m[2], m[3], heads, kv, 0.2f, m[4], m[5], m[6], m[7], m[8], m[9], m[10]});
+  };
+  return both;
 }
 
 }  // namespace
 
-TEST_CASE("emulated attention is the reference's: shared heads, several samples, any width") {
-  Random random(3);
-  static constexpr std::uint64_t widths[] = {1, 3, 16, 17, 20, 64, 65, 80, 128, 130};
-  for (int round = 0; round < 24; ++round) {
-    const std::uint32_t kv_heads = static_cast<std::uint32_t>(1 + random.below(3));
-    const auto group = static_cast<std::uint32_t>(1 + random.below(3));
-    const std::uint64_t keys = random.extent(300);
-    attend(random,
-           {keys, keys, widths[random.below(std::size(widths))], group * kv_heads, kv_heads},
-           of_round(round), 0.125f, round % 2 == 0 ? 300 : 60);
+TEST_CASE("every CUDA operation has the reference's bits") {
+  Random random(1);
+  for (int round = 0; round < 15; ++round) {
+    check(operations(random, Size::small, oddities[round % 3]));
   }
 }
 
-TEST_CASE("emulated attention of the last queries alone, as in decoding") {
-  Random random(4);
-  for (std::uint64_t queries : {1, 2, 33, 64, 65, 130}) {
-    attend(random, {131 + random.below(200), queries, 16, 4, 2}, Values::tame, 0.25f, 1000);
-  }
-}
-
-// Underflowing products give scores of either zero, of which m is the first.
-TEST_CASE("emulated attention keeps the sign of the first of equal zeros") {
-  Random random(5);
+TEST_CASE("so it has of long rows, and of many") {
+  Random random(2);
   for (int round = 0; round < 4; ++round) {
-    attend(random, {200, 200, 1 + random.below(3), 2, 1}, Values::zeros, 1.0f, 250);
+    check(operations(random, Size::shared, oddities[round % 3]));
   }
 }
 
-TEST_CASE("emulated activations, with and without what gates them") {
+TEST_CASE("so it has of attention over several tiles") {
+  Random random(3);
+  for (const Oddity oddity : oddities) check(attentions(random, 130 + below(random, 99), oddity));
+  const Shape shapes[] = {
+      {128, 128, 64, 1, 1, {}},           // whole tiles
+      {129, 129, 65, 2, 1, {1, 64, 63}},  // one more, and samples that end with tiles
+      {270, 270, 20, 2, 2, {40, 200}},    // a sample across tiles
+      {140, 140, 132, 1, 1, {7, 9}},      // columns of two blocks
+      {140, 140, 131, 1, 1, {7, 9}},
+      {260, 1, 256, 2, 1, {100}},       // decoding
+      {260, 33, 80, 3, 1, {100, 130}},  // its first queries, of two samples
+      {200, 200, 4, 3, 1, std::vector<std::uint32_t>(150, 1)},
+  };
+  for (const Shape& shape : shapes) {
+    CAPTURE(shape.keys);
+    CAPTURE(shape.d);
+    check(attention(random, shape, shape.d % 4 == 0));
+  }
+}
+
+TEST_CASE("elements without gaps are one row, in fours or not") {
+  Random random(4);
+  for (const std::uint64_t n : {1, 15, 128, 1000, 1024, 1025, 3000}) {
+    CAPTURE(n);
+    Operation all = {"adam, activate, rotate, dropout", {}, {}};
+    for (const char* name : {"p", "m", "v", "g", "x", "u", "y", "z"}) {
+      all.arguments.push_back(floats(random, name, 3, n, true));
+    }
+    all.call = [n](const Network& network, Context* c, const std::vector<Matrix>& m, float& told) {
+      const auto run = [&](Status status) { VOLT_OK(status); };
+      run(network.adam(
+          c, {m[0], m[1], m[2], m[3], 1e-2f, 0.9f, 0.99f, 1e-8f, 0.1f, 0.19f, 0.02f, 0.5f}));
+      run(network.activate(c, {{Activation::silu, 1, 0}, m[4], m[5], m[6]}));
+      run(network.dropout(c, {m[6], m[7], 0.3f, 5, n, 6}));
+      run(network.rotate(c, {m[7], m[4], 0.5f}));
+      return network.square_sum(c, m[4], &told);
+    };
+    check(all);
+  }
+}
+
+// A block finds its row's equals 256 ids at a time, and 1,024 columns have a block.
+TEST_CASE("rows that ids name often, seldom and far apart are added in order") {
+  Random random(5);
+  for (const std::uint32_t entries : {1u, 3u, 400u, 5000u}) {
+    for (const std::uint64_t cols : {1, 1024, 1030}) {
+      const std::uint64_t rows = cols == 1 ? 1000 : 300;
+      std::vector<std::uint32_t> ids(rows);
+      for (std::uint32_t& id : ids) id = static_cast<std::uint32_t>(below(random, entries));
+      Operation scatter = {
+          "scatter_rows",
+          {words(random, "ids", ids), floats(random, "dx", rows, cols, false),
+           floats(random, "dtable", entries, cols, false)},
+          [](const Network& network, Context* c, const std::vector<Matrix>& m, float&) {
+            return network.scatter_rows(c, {m[0], m[1], m[2]});
+          }};
+      check(scatter);
+    }
+  }
+}
+
+// The lanes of the whole matrix go on from row to row; tiles of 256 elements each.
+TEST_CASE("squares are summed over rows with gaps and without") {
   Random random(6);
-  for (int round = 0; round < 24; ++round) {
-    const std::uint64_t rows = random.extent(60), n = random.extent(200);
-    const ActivationOf f = {static_cast<Activation>(round % 3), 0.7f, 0.3f};
-    const bool gated = round % 2 == 0;
-    Operands all(random, of_round(round / 3));
-    for (int i = 0; i < 5; ++i) all.floats(rows, n);
-    all.check([=](const Network& network, Context* c, const Matrices& m) {
-      return network.activate(c, {f, m[0], gated ? m[1] : Matrix{}, m[2]});
-    });
-    all.check([=](const Network& network, Context* c, const Matrices& m) {
-      return network.activate_backward(
-          c, {f, m[0], gated ? m[1] : Matrix{}, m[2], m[3], gated ? m[4] : Matrix{}});
-    });
-  }
-}
-
-TEST_CASE("emulated cross-entropy, of rows with and without a target") {
-  Random random(7);
-  for (int round = 0; round < 24; ++round) {
-    const std::uint64_t rows = random.extent(20), n = random.extent(round % 3 == 0 ? 3000 : 300);
-    Operands all(random, round % 4 == 3 ? Values::wild : Values::tame);
-    all.floats(rows, n);
-    all.words(rows, 1, [&] {
-      return random.below(4) == 0 ? no_target : static_cast<std::uint32_t>(random.below(n));
-    });
-    all.floats(rows, 3);
-    all.check([](const Network& network, Context* c, const Matrices& m) {
-      return network.cross_entropy(c, {m[0], m[1], m[2]});
-    });
-  }
-}
-
-TEST_CASE("emulated sums, scaling and dropout") {
-  Random random(8);
-  for (int round = 0; round < 30; ++round) {
-    const std::uint64_t rows = random.extent(200), n = random.extent(200);
-    CAPTURE(rows);
-    CAPTURE(n);
-    Operands all(random, of_round(round));
-    for (std::uint64_t r : {rows, rows, std::uint64_t{1}}) all.floats(r, n);
-    all.check([](const Network& network, Context* c, const Matrices& m) {
-      return network.add(c, {m[0], m[1]});
-    });
-    all.check([](const Network& network, Context* c, const Matrices& m) {
-      return network.add(c, {m[2], m[1]});
-    });
-    all.check([](const Network& network, Context* c, const Matrices& m) {
-      return network.sum_rows(c, {m[0], m[2]});
-    });
-    all.check([](const Network& network, Context* c, const Matrices& m) {
-      return network.scale(c, {m[0], -0.3f});
-    });
-    const std::uint64_t first = round % 5 == 0 ? ~random.below(1000) : random();
-    const std::uint64_t seed = random();
-    all.check([=](const Network& network, Context* c, const Matrices& m) {
-      return network.dropout(c, {m[0], m[1], round % 4 * 0.3f, seed, first, 17});
-    });
-  }
-}
-
-TEST_CASE("emulated rows are added to those that ids name, in order") {
-  Random random(9);
-  for (int round = 0; round < 20; ++round) {
-    const std::uint64_t rows = random.extent(900), n = random.extent(round % 5 == 0 ? 1100 : 40);
-    const std::uint64_t entries = 1 + random.below(round % 2 == 0 ? 5 : 2000);
-    Operands all(random, of_round(round));
-    all.words(rows, 1, [&] { return static_cast<std::uint32_t>(random.below(entries)); });
-    all.floats(rows, n);
-    all.floats(entries, n);
-    all.check([](const Network& network, Context* c, const Matrices& m) {
-      return network.scatter_rows(c, {m[0], m[1], m[2]});
-    });
-  }
-}
-
-TEST_CASE("emulated rotation pads and cuts the last group") {
-  Random random(10);
-  for (int round = 0; round < 24; ++round) {
-    const std::uint64_t rows = random.extent(20), groups = 1 + random.below(4);
-    Operands all(random, of_round(round));
-    for (int i = 0; i < 2; ++i) all.floats(rows, groups * 128 - random.below(128));
-    all.check([](const Network& network, Context* c, const Matrices& m) {
-      return network.rotate(c, {m[0], m[1], 0x1p-7f});
-    });
-  }
-}
-
-TEST_CASE("emulated AdamW takes the reference's step") {
-  Random random(11);
-  for (int round = 0; round < 24; ++round) {
-    const std::uint64_t rows = random.extent(40), n = random.extent(200);
-    Operands all(random, of_round(round));
-    for (int i = 0; i < 4; ++i) all.floats(rows, n);
-    all.check([](const Network& network, Context* c, const Matrices& m) {
-      return network.adam(
-          c, {m[0], m[1], m[2], m[3], 2e-4f, 0.9f, 0.999f, 1e-8f, 0.01f, 0.1f, 0.001f, 0.5f});
-    });
-  }
-}
-
-TEST_CASE("an emulated sum of squares is the reference's") {
-  Random random(12);
-  for (int round = 0; round < 30; ++round) {
-    const std::uint64_t rows = random.extent(90), n = random.extent(round % 2 == 0 ? 40 : 700);
-    CAPTURE(rows);
-    CAPTURE(n);
-    Operands all(random, round % 6 == 5 ? Values::wild : Values::tame);
-    all.floats(rows, n);
-    all.floats(1, 1);
-    all.check([](const Network& network, Context* c, const Matrices& m) {
-      float sum = -1;
-      const Status status = network.square_sum(c, m[0], &sum);
-      if (status.code != Status::ok || sum == 0.0f) return status;
-      return network.scale(c, {m[1], sum});
-    });
+  for (const std::uint64_t rows : {1, 3, 257}) {
+    for (const std::uint64_t cols : {1, 127, 128, 129, 300}) {
+      for (const bool dense : {true, false}) {
+        check(Operation{"square_sum",
+                        {floats(random, "x", rows, cols, dense)},
+                        [](const Network& network, Context* c, const std::vector<Matrix>& m,
+                           float& told) { return network.square_sum(c, m[0], &told); }});
+      }
+    }
   }
 }
 
