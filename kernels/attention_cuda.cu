@@ -115,25 +115,21 @@ struct Attend {
     sync_block();
   }
 
-  /// The tree of sum128 for every row: l, and 1 / l. Lane 0 is that of the query's first key.
+  /// The tree of sum128 for every row: l, and 1 / l. It joins lanes 64, 32, ... apart, and would
+  /// join the same ones if they were counted from any other, around: so the walk's first key, not
+  /// the query's, has lane 0 here.
   VOLT_DEVICE void sum_lanes(Shared& shared, const Along& walk) const {
     const auto thread = static_cast<int>(thread_index());
-    int(&first)[threads] = shared.walk.begin;
     sync_block();
-    if (thread < walk.count) first[thread] = heads.first_of(walk.first + thread) - walk.begin;
-    sync_block();
-    const auto lane = [&](int row, int i) -> float& {
-      return shared.lane[row][(first[row] + i) % lanes];
-    };
     for (int distance = lanes / 2; distance != 0; distance /= 2) {
       for (int i = thread; i < walk.count * distance; i += static_cast<int>(threads)) {
-        const int row = i / distance, to = i % distance;
-        lane(row, to) = lane(row, to) + lane(row, to + distance);
+        float* const lane = &shared.lane[i / distance][i % distance];
+        lane[0] = lane[0] + lane[distance];
       }
       sync_block();
     }
     if (thread < walk.count) {
-      const float sum = lane(thread, 0);
+      const float sum = shared.lane[thread][0];
       shared.inverse[thread] = 1.0f / sum;
       if (walk.column == 0) {
         l.data[(walk.first + thread) * l.stride + walk.head] = canonical(sum);

@@ -66,7 +66,8 @@ struct Shape {
 };
 
 // Forward, and backward from what that gives.
-Operation attention(Random& random, const Shape& s, bool dense) {
+// `size` is that of q and k.
+Operation attention(Random& random, const Shape& s, bool dense, float size = 1) {
   std::vector<std::uint32_t> first;
   for (const std::uint32_t length : s.lengths) {
     first.resize(first.size() + length, static_cast<std::uint32_t>(first.size()));
@@ -78,6 +79,12 @@ Operation attention(Random& random, const Shape& s, bool dense) {
   };
   const std::uint64_t wide = s.heads * s.d, narrow = s.kv_heads * s.d;
   add("q", s.queries, wide), add("k", s.keys, narrow), add("v", s.keys, narrow);
+  for (Argument& argument : both.arguments) {
+    if (argument.name[0] == 'v') continue;
+    for (std::uint32_t& word : argument.memory) {
+      word = std::bit_cast<std::uint32_t>(std::bit_cast<float>(word) * size);
+    }
+  }
   both.arguments.push_back(words(random, "first", first));
   add("out", s.queries, wide), add("m", s.queries, s.heads), add("l", s.queries, s.heads);
   add("dout", s.queries, wide), add("dq", s.queries, wide);
@@ -127,6 +134,8 @@ TEST_CASE("so it has of attention over several tiles") {
     CAPTURE(shape.d);
     check(attention(random, shape, shape.d % 4 == 0));
   }
+  // Products that underflow: scores of either zero.
+  check(attention(random, {70, 70, 1, 1, 1, {10}}, true, 0x1p-100f));
 }
 
 TEST_CASE("elements without gaps are one row, in fours or not") {
