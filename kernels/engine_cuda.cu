@@ -5,6 +5,7 @@
 
 #include "context_cuda.hpp"
 #include "matmul_cuda.hpp"
+#include "network_cuda.hpp"
 #include "operations_cuda.hpp"
 
 namespace volt::kernels {
@@ -115,7 +116,7 @@ Engine cuda_engine(const Store& store) {
           select<std::uint8_t>,
           compare,
           &store,
-          nullptr};
+          &cuda_network()};
 }
 
 }  // namespace VOLT_ISA

@@ -14,6 +14,7 @@
 #include "context_cuda.hpp"
 #include "device_cuda.cuh"
 #include "module.hpp"
+#include "network_engine.hpp"
 #include "operations_cuda.hpp"
 
 namespace volt::kernels {
@@ -259,7 +260,7 @@ std::uint32_t driver_version() {
 extern "C" __attribute__((visibility("default"))) const volt::kernels::Module*
 volt_kernels_module() {
   using namespace volt::kernels;
-  static const Backend backend = make_backend("cuda", open, nullptr);
+  static const Backend backend = make_backend("cuda", open, &network_operations);
   static const Module module = {build_id(), &backend, driver_version(), CUDART_VERSION,
                                 list_devices};
   return &module;

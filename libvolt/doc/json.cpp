@@ -43,8 +43,8 @@ class Cursor {
 /// Makes a Value of what nlohmann/json reads; its members are the ones that library asks for.
 class Builder {
  public:
-  Builder(std::string_view text, std::string_view origin, std::size_t depth, Exit code)
-      : text_(text), origin_(origin), depth_(depth), code_(code), reached_(text.data()) {}
+  Builder(std::string_view text, std::string_view origin, const Limits& limits, Exit code)
+      : text_(text), origin_(origin), limits_(limits), code_(code), reached_(text.data()) {}
 
   Value read() {
     // Every refusal throws, so the result says nothing.
@@ -57,12 +57,16 @@ class Builder {
   bool boolean(bool value) { return add(value); }
   bool number_integer(std::int64_t value) { return add(value); }
   bool number_unsigned(std::uint64_t value) {
-    if (value > INT64_MAX) fail_number("int64");
+    if (value > INT64_MAX) return beyond_int64(static_cast<double>(value));
     return add(value);
   }
   bool number_float(double value, const std::string& digits) {
     // What is beyond 64 bits comes here although it was written as a whole number.
-    if (digits.find_first_of(".eE") == std::string::npos) fail_number("int64");
+    if (digits.find_first_of(".eE") == std::string::npos) return beyond_int64(value);
+    return add(value);
+  }
+  bool beyond_int64(double value) {
+    if (!limits_.rounds_integers) fail_number("int64");
     return add(value);
   }
   bool string(std::string& value) { return add(std::move(value)); }
@@ -133,8 +137,8 @@ class Builder {
     return true;
   }
   bool open(Value value) {
-    if (open_.size() == depth_) {
-      fail(offset() - 1, "nested deeper than " + std::to_string(depth_) + " levels");
+    if (open_.size() == limits_.depth) {
+      fail(offset() - 1, "nested deeper than " + std::to_string(limits_.depth) + " levels");
     }
     Value* placed = place(std::move(value));
     open_.push_back({placed, {}, {}});
@@ -196,7 +200,7 @@ class Builder {
   }
 
   std::string_view text_, origin_;
-  std::size_t depth_;
+  Limits limits_;
   Exit code_;
   const char* reached_;
   Value root_;
@@ -209,7 +213,7 @@ class Builder {
 
 Value parse_json(std::string_view text, std::string_view origin, Limits limits, Exit code) {
   check_text(text, origin, limits.bytes, code);
-  return Builder(text, origin, limits.depth, code).read();
+  return Builder(text, origin, limits, code).read();
 }
 
 }  // namespace volt::doc

@@ -14,6 +14,9 @@ namespace volt::doc {
 struct Limits {
   std::size_t bytes = std::size_t{1} << 20;
   std::size_t depth = 32;
+  /// Whether a whole number beyond int64 is read as a double: for foreign files, some of which have
+  /// 10^30 where they mean "no limit".
+  bool rounds_integers = false;
 };
 
 /// Reads one JSON document (RFC 8259). Throws Error (usage by default, or `code`) naming `origin`,

@@ -214,12 +214,24 @@ std::map<std::string, host::Path> files_below(const host::Path& folder) {
   return files;
 }
 
+/// That a path names what the job takes there: a file, or a folder.
+void check_kind(const schema::Job& job, std::string_view name, const host::Path& path) {
+  const bool folder = host::is_folder(path);
+  if (folder && job.takes_folder(name)) return;
+  host::open_file(path);
+  if (job.needs_folder(name)) {
+    throw Error(Exit::usage, shown(path) + " is no folder",
+                "a model is the folder that Hugging Face keeps it in, with its config.json");
+  }
+}
+
 void find_into(std::vector<Found>& found, const schema::Job& job, std::string_view name,
                const schema::Input& input, const Places& places, bool pinning, Sink& sink,
                const std::stop_token& stop) {
-  const auto folder = job.is_command() ? folder_of(name, input, places) : std::nullopt;
+  const auto folder = job.takes_folder(name) ? folder_of(name, input, places) : std::nullopt;
   if (!folder) {
     found.push_back(find_file(name, input, places, pinning, sink, stop));
+    check_kind(job, name, found.back().path);
     return;
   }
   for (const auto& [below, path] : files_below(*folder)) {
@@ -281,7 +293,9 @@ void refuse_unknown(const schema::Job& job, const Places& places) {
                                     [&](const auto& entry) { return entry.first == bound; });
     if (found == named.end()) {
       throw Error(Exit::usage, "the job has no input \"" + printable(bound) + "\"",
-                  job.is_command() ? suggestion(bound, names) : "its inputs are a and b");
+                  job.is_command()    ? suggestion(bound, names)
+                  : job.is_finetune() ? "its inputs are base and data"
+                                      : "its inputs are a and b");
     }
     if (found->second->seeded() != nullptr) {
       throw Error(Exit::usage, "input " + bound + " is made from a seed",
@@ -337,10 +351,10 @@ void check_present(const schema::Job& job, const Places& places) {
     during("finding input " + std::string(name), [&, name = name, input = input] {
       const auto* file = std::get_if<schema::File>(&input->from);
       if (const auto bound = places.bindings.find(name); bound != places.bindings.end()) {
-        if (!host::is_folder(bound->second)) host::open_file(bound->second);
+        check_kind(job, name, bound->second);
       } else if (file != nullptr && !file->path.empty()) {
         const auto path = path_below(places.job_folder, file->path);
-        if (!job.is_command() || !host::is_folder(path)) host::open_file(path);
+        check_kind(job, name, path);
       } else if (file != nullptr && !input->sha256) {
         refuse_unbound(name);
       } else if (const auto* url = std::get_if<schema::Url>(&input->from)) {

@@ -27,10 +27,11 @@ std::string chance(double probability) {
 void conclude(schema::Verdict& verdict, const Examined& examined,
               const schema::ProofPolicy& policy) {
   const auto& e = examined;
+  const std::string unit = e.unit;
   if (e.mismatch) {
     const bool sampled = e.how == Examined::How::sample || e.how == Examined::How::opened;
     verdict.set("work", sampled ? Answer::fails : Answer::cannot_tell,
-                sampled ? *e.mismatch : "at least one element is wrong");
+                sampled ? *e.mismatch : "at least one " + unit + " is wrong");
     verdict.set("output", Answer::fails, *e.mismatch);
     return;
   }
@@ -41,11 +42,11 @@ void conclude(schema::Verdict& verdict, const Examined& examined,
     return;
   }
   if (e.how == Examined::How::all || e.checked == e.units) {
-    const std::string why = "all " + std::to_string(e.checked) + " elements computed again";
+    const std::string why = "all " + std::to_string(e.checked) + " " + unit + "s computed again";
     verdict.set("work", Answer::holds, why);
     if (e.how == Examined::How::opened) {
       verdict.set("output", Answer::cannot_tell,
-                  "every element is right, but the files that should hold them were not seen");
+                  "every " + unit + " is right, but the files that should hold them were not seen");
       return;
     }
     verdict.set("output", Answer::holds, why + ", each bit equal");
@@ -55,10 +56,10 @@ void conclude(schema::Verdict& verdict, const Examined& examined,
   // The number of draws was rounded up from these two: a hair is allowed for the rounding of exp.
   const bool enough = miss <= policy.error * (1 + 1e-9);
   verdict.set("work", enough ? Answer::holds : Answer::cannot_tell,
-              std::to_string(e.checked) + " drawn elements computed again, all right; were " +
+              std::to_string(e.checked) + " drawn " + unit + "s computed again, all right; were " +
                   percent(policy.catch_share) + " wrong, the chance to miss it is " + chance(miss));
   verdict.set("output", Answer::cannot_tell,
-              "a single wrong element is caught with a chance of " +
+              "a single wrong " + unit + " is caught with a chance of " +
                   percent(static_cast<double>(e.checked) / static_cast<double>(e.units)) +
                   "; --all, where the outputs are, settles it");
 }

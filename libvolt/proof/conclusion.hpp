@@ -17,7 +17,8 @@ struct Examined {
   std::uint64_t units = 0;              ///< that there are
   std::uint64_t draws = 0;              ///< of a sample, with repetitions
   std::uint64_t checked = 0;            ///< different units looked at
-  std::optional<std::string> mismatch;  ///< the first wrong element
+  std::optional<std::string> mismatch;  ///< the first wrong one
+  const char* unit = "element";         ///< what a unit is called
 };
 
 /// Sets the claims `work` and `output`, which are never mixed: a sample shows that at least a share

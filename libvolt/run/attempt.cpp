@@ -6,6 +6,7 @@
 #include "libvolt/base/version.hpp"
 #include "libvolt/crypto/digest.hpp"
 #include "libvolt/doc/read.hpp"
+#include "libvolt/run/finetune_files.hpp"
 
 namespace volt::run {
 namespace {
@@ -63,7 +64,13 @@ Attempt::Attempt(const JobFile& file, const Options& options,
 
 Folder Attempt::open_folder(const std::vector<std::string>& outputs) const {
   Identity identity{identity_of(job_), {}};
-  for (const auto& input : found_) identity.inputs.push_back(input.sha256);
+  for (const auto& input : found_) {
+    // Of a folder the names say what a file is for.
+    const bool below = input.name.find('/') != std::string::npos;
+    identity.inputs.push_back(
+        below ? crypto::sha256(as_bytes(schema::manifest({{input.name, input.sha256}})))
+              : input.sha256);
+  }
   return {options_.folder.empty() ? usual_folder(job_) : options_.folder, identity, outputs,
           options_.force, key_.secret_for("volt.journal/1")};
 }
@@ -144,6 +151,17 @@ std::string Attempt::run_json(std::string_view ended, int status, Exit exit,
                         {"class", exit_class(exit).word}};
   members.insert(members.end(), more.begin(), more.end());
   return doc::to_json(members) + "\n";
+}
+
+std::vector<std::string> output_names(const schema::Job& job) {
+  if (job.is_finetune()) {
+    std::vector<std::string> names;
+    for (const auto& output : finetune_outputs) names.emplace_back(output.first);
+    return names;
+  }
+  std::vector<std::string> names{job.matmul.out};
+  if (!job.matmul.image.empty()) names.push_back(job.matmul.image);
+  return names;
 }
 
 }  // namespace volt::run

@@ -149,12 +149,6 @@ class MatmulRun {
 
 }  // namespace
 
-std::vector<std::string> output_names(const schema::Job& job) {
-  std::vector<std::string> names{job.matmul.out};
-  if (!job.matmul.image.empty()) names.push_back(job.matmul.image);
-  return names;
-}
-
 Outcome run_matmul(Attempt& attempt) { return MatmulRun(attempt).perform(); }
 
 }  // namespace volt::run

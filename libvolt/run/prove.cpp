@@ -24,7 +24,9 @@ std::uint64_t prove(const host::Path& folder, const host::Path& challenge_path, 
       printable(challenge_path.string()));
   proof::check_challenge(challenge, loaded.receipt.payload, loaded.receipt.receipt);
   const schema::Job job = load_resolved_job(loaded);
-  if (job.is_command()) throw Error(Exit::usage, "a command has nothing to open");
+  if (job.workload != "matmul") {
+    throw Error(Exit::usage, "a " + job.workload + " has nothing to open");
+  }
   const InputFiles files = find_inputs(loaded, job, places, sink, interrupt.stop);
   if (!files.missing.empty()) {
     throw Error(Exit::not_found, missing_text(files),
@@ -59,6 +61,10 @@ std::string make_challenge(const host::Path& path, std::optional<std::uint64_t> 
   if (job.is_command()) {
     throw Error(Exit::usage, "a command has nothing to open: only running it again checks it",
                 "gpu-verify --rerun, where its outputs are");
+  }
+  if (job.is_finetune()) {
+    throw Error(Exit::usage, "a finetune has nothing to open: its states are needed to check it",
+                "gpu-verify, where its outputs are");
   }
   if (!draws) draws = job.proof.at_least(schema::usual_policy(job)).draws();
   const auto key = keys.own();

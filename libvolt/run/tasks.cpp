@@ -16,6 +16,7 @@
 #include "libvolt/proof/openings.hpp"
 #include "libvolt/proof/replay.hpp"
 #include "libvolt/run/operands.hpp"
+#include "libvolt/run/page_teller.hpp"
 #include "libvolt/tensor/npy.hpp"
 #include "libvolt/workload/matmul.hpp"
 
@@ -27,39 +28,6 @@ using doc::Source;
 using doc::Value;
 
 const Source source{"task", Exit::failure};
-/// Digests in one message: 512 of them take 34 kB.
-constexpr std::size_t digests_per_message = 512;
-
-void say_pages(const std::vector<Digest>& leaves, const Say& say) {
-  for (std::size_t first = 0; first < leaves.size(); first += digests_per_message) {
-    Value::Array pages;
-    for (std::size_t i = first; i < std::min(leaves.size(), first + digests_per_message); ++i) {
-      pages.emplace_back(leaves[i].hex());
-    }
-    say(Value::Object{{"pages", std::move(pages)}});
-  }
-}
-
-/// Cuts a stream of bytes into pages and tells their leaf digests in order.
-class PageTeller {
- public:
-  PageTeller(Bench& bench, const Say& say) : bench_(bench), say_(say) {}
-
-  /// Takes the next bytes; with `last` also the short page at the end.
-  void add(ByteView bytes, bool last) {
-    pending_.insert(pending_.end(), bytes.begin(), bytes.end());
-    const std::size_t whole =
-        last ? pending_.size() : pending_.size() / tensor::page_bytes * tensor::page_bytes;
-    say_pages(bench_.leaves({pending_.data(), whole}, "the output"), say_);
-    pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(whole));
-  }
-
- private:
-  Bench& bench_;
-  const Say& say_;
-  Bytes pending_;
-};
-
 Value::Object device_members(const device::Facts& facts) {
   return {{"backend", facts.backend}, {"name", facts.name}, {"driver", facts.driver}};
 }

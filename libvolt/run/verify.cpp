@@ -10,6 +10,7 @@
 #include "libvolt/proof/challenge.hpp"
 #include "libvolt/proof/conclusion.hpp"
 #include "libvolt/proof/consistency.hpp"
+#include "libvolt/run/finetune_files.hpp"
 #include "libvolt/run/job_file.hpp"
 #include "libvolt/run/operands.hpp"
 #include "libvolt/run/receipt_files.hpp"
@@ -131,6 +132,9 @@ class Verification {
 
   std::string description() const {
     if (job_.is_command()) return ", " + printable(job_.command.argv.front(), 60);
+    if (job_.is_finetune()) {
+      return " " + receipt().profile + ", " + std::to_string(receipt().units) + " units";
+    }
     const auto g = geometry();
     return " " + receipt().profile + ", " + std::to_string(g.m) + " x " + std::to_string(g.n) +
            " x " + std::to_string(g.k);
@@ -180,8 +184,9 @@ class Verification {
     } else if (options_.rerun) {
       throw Error(Exit::usage, "--rerun is for commands, which this is not",
                   "--all computes every element again");
-    } else if (wanted == "L4" && job_.matmul.profile != "i8") {
-      throw Error(Exit::usage, "level L4 needs the profile i8, not " + job_.matmul.profile,
+    } else if (wanted == "L4" && (job_.is_finetune() || job_.matmul.profile != "i8")) {
+      const auto& profile = job_.is_finetune() ? job_.finetune.profile : job_.matmul.profile;
+      throw Error(Exit::usage, "level L4 needs the profile i8, not " + profile,
                   "only integer products have an algebraic check; try --all");
     }
     if (options_.level || options_.rerun) {
@@ -265,19 +270,28 @@ class Verification {
       how = How::all;
     const Digest seed = proof::challenge_seed(receipt(), crypto::random_digest());
 
-    Task task = task_for("replay", job_, how == How::all ? options_.device : for_a_few());
+    device::Wanted device = how == How::all ? options_.device : for_a_few();
+    if (job_.is_finetune()) device = for_language_models(device);
+    Task task = task_for(job_.is_finetune() ? "retrain" : "replay", job_, device);
     task.request.emplace_back("how", how == How::all       ? "all"
                                      : how == How::algebra ? "algebra"
                                                            : "sample");
     task.request.emplace_back("seed", seed.hex());
     task.request.emplace_back("draws", draws_);
-    for (const auto& input : files.found) task.files.push_back({input.name, input.fd.get()});
+    for (const auto& input : files.found) {
+      if (!job_.is_finetune() || worker_reads(input.name)) {
+        task.files.push_back({input.name, input.fd.get()});
+      }
+    }
     for (std::size_t i = 0; i < outputs_.size(); ++i) {
-      task.files.push_back({i == 0 ? "out" : "image", outputs_[i].second.get()});
+      const char* const name = i == 0 ? "out" : "image";
+      task.files.push_back({job_.is_finetune() ? std::string(finetune_outputs[i].second) : name,
+                            outputs_[i].second.get()});
     }
     try {
       const auto answer =
           work(task, sink_, interrupt_, [&](const Value& message) { compare(message); });
+      for (const auto& input : files.found) input.check_unchanged();
       if (verdict_.failed()) return;
       conclude(answer, how);
     } catch (const Error& error) {
@@ -318,10 +332,37 @@ class Verification {
         verdict_.set("files", Answer::fails,
                      "the output has other elements than the receipt names");
       }
+    } else if (fields.has("file")) {
+      Fields file = fields.table("file");
+      compare_file(file.string("name"), file.digest("sha256"));
+    } else if (fields.has("trace")) {
+      Fields trace = fields.table("trace");
+      if (trace.digest("root") != receipt().trace_root ||
+          static_cast<std::uint64_t>(trace.integer("units", 0, INT64_MAX)) != receipt().units) {
+        verdict_.set("files", Answer::fails,
+                     "the states have another trace than the receipt names");
+      }
+    } else if (fields.has("adapter") && !fields.boolean("adapter")) {
+      verdict_.set("files", Answer::fails, "the adapter is not that of the last state");
     } else if (fields.has("image") && !fields.boolean("image")) {
       verdict_.set("files", Answer::fails,
                    printable(job_.matmul.image) + " is not the picture of the output");
     }
+  }
+
+  /// A file as the worker copied it.
+  void compare_file(std::string_view name, const Digest& sha256) {
+    const schema::OutputRecord* output = nullptr;
+    for (const auto& [file, known] : finetune_outputs) {
+      if (known == name) output = receipt().output(file);
+    }
+    const auto* input = receipt().input(name);
+    if (output != nullptr ? output->sha256 == sha256
+                          : input != nullptr && input->sha256 == sha256) {
+      return;
+    }
+    verdict_.set(output != nullptr ? "files" : "inputs", Answer::fails,
+                 printable(name) + " was changed while it was examined");
   }
 
   void conclude(const run::Ending& answer, proof::Examined::How how) {
@@ -332,6 +373,7 @@ class Verification {
     proof::Examined examined{how, receipt().units, draws_, 0, {}};
     examined.checked = static_cast<std::uint64_t>(end.integer("checked", 0, INT64_MAX));
     if (const auto* text = end.get("mismatch").get_if<std::string>()) examined.mismatch = *text;
+    if (job_.is_finetune()) examined.unit = "unit";
     proof::conclude(verdict_, examined, policy_);
   }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <span>
 
 #include "libvolt/base/quantities.hpp"
 #include "libvolt/base/text.hpp"
@@ -16,9 +17,10 @@ using doc::Fields;
 using doc::Source;
 using doc::Value;
 
-constexpr std::array<std::string_view, 4> levels{"L0", "L2", "L4", "all"};
+constexpr std::array<std::string_view, 4> matmul_levels{"L0", "L2", "L4", "all"};
+constexpr std::array<std::string_view, 3> finetune_levels{"L0", "L2", "all"};
 constexpr std::array<std::string_view, 2> command_levels{"L0", "all"};
-constexpr std::array<std::string_view, 2> workloads{"matmul", "command"};
+constexpr std::array<std::string_view, 3> workloads{"matmul", "finetune", "command"};
 constexpr const char* no_plain_name = "is no plain file name";
 
 /// [a-z0-9][a-z0-9._-]{0,62}
@@ -74,11 +76,11 @@ Limits parse_limits(Fields fields, bool command) {
   return limits;
 }
 
-ProofPolicy parse_proof(Fields fields, const Matmul& matmul) {
-  ProofPolicy proof;
+ProofPolicy parse_proof(Fields fields, std::span<const std::string_view> levels,
+                        const std::string& profile, ProofPolicy proof) {
   if (fields.has("level")) proof.level = fields.choice("level", levels);
-  if (proof.level == "L4" && matmul.profile != "i8") {
-    fields.fail("level", fields.get("level"), "needs the profile i8, not " + matmul.profile,
+  if (proof.level == "L4" && profile != "i8") {
+    fields.fail("level", fields.get("level"), "needs the profile i8, not " + profile,
                 "only integer products have an algebraic check; \"all\" covers every profile");
   }
   if (fields.has("catch")) proof.catch_share = fields.number("catch", 1e-6, 1);
@@ -149,6 +151,7 @@ ProofPolicy ProofPolicy::at_least(const ProofPolicy& usual) const {
 }
 
 std::vector<std::pair<std::string_view, Input*>> Job::inputs() {
+  if (is_finetune()) return {{"base", &finetune.base}, {"data", &finetune.data}};
   if (!is_command()) return {{"a", &matmul.a}, {"b", &matmul.b}};
   std::vector<std::pair<std::string_view, Input*>> all;
   for (auto& input : command.inputs) all.emplace_back(input.first, &input.second);
@@ -163,6 +166,12 @@ std::vector<std::pair<std::string_view, const Input*>> Job::inputs() const {
 ProofPolicy usual_policy(const Job& job) {
   ProofPolicy usual;
   if (job.is_command()) usual.level = "L0";
+  if (job.is_finetune()) {
+    // There are about as many units as the root of the steps: to catch one wrong in a hundred, each
+    // would have to be computed again.
+    usual.catch_share = 0.1;
+    usual.error = 0.01;
+  }
   return usual;
 }
 
@@ -188,9 +197,15 @@ Job parse_job(const Value& value, const Source& source, std::string_view stem) {
     job.command = parse_command(fields.table("command"), source);
     if (fields.has("resources")) job.resources = parse_resources(fields.table("resources"));
     if (fields.has("proof")) job.proof = parse_command_proof(fields.table("proof"), job.proof);
+  } else if (job.is_finetune()) {
+    job.finetune = parse_finetune(fields.table("finetune"), source);
+    if (fields.has("proof"))
+      job.proof =
+          parse_proof(fields.table("proof"), finetune_levels, job.finetune.profile, job.proof);
   } else {
     job.matmul = parse_matmul(fields.table("matmul"), source);
-    if (fields.has("proof")) job.proof = parse_proof(fields.table("proof"), job.matmul);
+    if (fields.has("proof"))
+      job.proof = parse_proof(fields.table("proof"), matmul_levels, job.matmul.profile, job.proof);
   }
   fields.refuse_others();
   return job;
@@ -223,7 +238,8 @@ Value to_value(const Job& job) {
     members.emplace_back("command", command_value(job.command));
     members.emplace_back("resources", Value::Object{{"gpus", job.resources.gpus}});
   } else {
-    members.emplace_back("matmul", matmul_value(job.matmul));
+    members.emplace_back(
+        job.workload, job.is_finetune() ? finetune_value(job.finetune) : matmul_value(job.matmul));
     proof.emplace_back("catch", job.proof.catch_share);
     proof.emplace_back("error", job.proof.error);
   }

@@ -56,6 +56,36 @@ struct Matmul {
   std::string profile = "f32x";
 };
 
+/// Trains a LoRA adapter of a language model. A batch is `batch_tokens / context` rows, a whole
+/// number, of at most 2^31 tokens; steps are at most 10^7.
+struct Finetune {
+  Input base;                         ///< a model's folder
+  Input data;                         ///< .jsonl or .txt
+  std::uint64_t eval_millionths = 0;  ///< samples held out of every million
+  std::uint64_t rank = 16;
+  double alpha = 32, dropout = 0;
+  /// Names of matrices ("q_proj"), sorted; empty: all of every layer.
+  std::vector<std::string> targets;
+  std::uint64_t epochs = 1;
+  std::uint64_t steps = 0;  ///< 0: as many as the epochs have
+  std::uint64_t batch_tokens = 16'384, context = 2048;
+  double rate = 2e-4;
+  std::string schedule = "cosine";  ///< or linear, constant
+  std::uint64_t warmup = 0;         ///< steps
+  double weight_decay = 0;
+  double clip = 1;              ///< the largest norm of a gradient, 0: any
+  std::string profile = "i8x";  ///< or f32x
+  std::uint64_t seed = 1;
+  bool skip_bad_lines = false;
+  bool answers_apart = false;  ///< of conversations: a sample for each answer
+  std::uint64_t span = 0;  ///< steps between states that are kept, 0: the root of all, rounded up
+
+  /// How messages call the data, "train.jsonl", and its ending says what it is.
+  std::string data_name() const;
+  /// How the adapter calls the base.
+  std::string base_name() const;
+};
+
 /// Any program. Its inputs appear in its working folder under their names, read-only.
 struct Command {
   std::vector<std::string> argv;
@@ -99,14 +129,19 @@ struct ProofPolicy {
 
 struct Job {
   std::string name;      ///< the file's stem when the job does not say
-  std::string workload;  ///< "matmul" or "command"; the other table is empty
+  std::string workload;  ///< "matmul", "finetune" or "command"; the other tables are empty
   Matmul matmul;
+  Finetune finetune;
   Command command;
   Resources resources;
   Limits limits;
   ProofPolicy proof;
 
   bool is_command() const { return workload == "command"; }
+  bool is_finetune() const { return workload == "finetune"; }
+  /// Whether an input may be, or must be, a folder.
+  bool takes_folder(std::string_view input) const { return is_command() || needs_folder(input); }
+  bool needs_folder(std::string_view input) const { return is_finetune() && input == "base"; }
   /// The inputs by name, in a fixed order.
   std::vector<std::pair<std::string_view, const Input*>> inputs() const;
   std::vector<std::pair<std::string_view, Input*>> inputs();

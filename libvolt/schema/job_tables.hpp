@@ -16,6 +16,9 @@ doc::Value input_value(const Input& input);
 Matmul parse_matmul(doc::Fields fields, const doc::Source& source);
 doc::Value matmul_value(const Matmul& matmul);
 
+Finetune parse_finetune(doc::Fields fields, const doc::Source& source);
+doc::Value finetune_value(const Finetune& finetune);
+
 Command parse_command(doc::Fields fields, const doc::Source& source);
 doc::Value command_value(const Command& command);
 

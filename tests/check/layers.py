@@ -34,7 +34,7 @@ def allowed(path, include):
     if target[0] == 'tools':
         return 'the library knows no tool'
     if target[0] == 'kernels':
-        return None if parts[1] in ('device', 'workload', 'run') else 'only device, workload and run call kernels'
+        return None if parts[1] in ('device', 'lm', 'workload', 'run') else 'only device, lm, workload and run call kernels'
     if target[0] != 'libvolt':
         return None
     own, other = parts[1], target[1]

@@ -158,6 +158,7 @@ void compare(const kernels::Backend& backend, const Arguments& arguments, const 
   part("digests", [&] { compare_digests(comparison, extent); });
   part("products", [&] { compare_products(comparison, extent); });
   part("elements", [&] { compare_elements(comparison, extent); });
+  part("networks", [&] { compare_network(comparison, extent); });
   part("refusals", [&] { compare_refusals(comparison); });
   if (extent == Extent::full) part("beyond 4 GiB", [&] { compare_far(comparison); });
   report.parity = comparison.parity();
@@ -170,6 +171,7 @@ void measure(const kernels::Backend& backend, const Arguments& arguments, const 
   Peers peers(arguments.gpu);
   measure_products(device, peers, arguments.extent, report.rows);
   measure_streams(device, peers, arguments.extent, report.rows);
+  measure_network(device, arguments.extent, report.rows);
 }
 
 bool all_equal(const bench::Report& report) {

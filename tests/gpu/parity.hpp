@@ -3,8 +3,8 @@
 
 #include "comparison.hpp"
 
-/// The cases: every row of kernels::Backend, over random shapes and the values and sizes at which
-/// kernels go wrong.
+/// The cases: every row of kernels::Backend and of its Network, over random shapes and the values
+/// and sizes at which kernels go wrong.
 namespace volt::gpu {
 
 enum class Extent {
@@ -16,6 +16,7 @@ void compare_memory(Comparison& comparison, Extent extent);    ///< create to co
 void compare_products(Comparison& comparison, Extent extent);  ///< the three products
 void compare_elements(Comparison& comparison, Extent extent);  ///< fill, quantise, map
 void compare_digests(Comparison& comparison, Extent extent);   ///< page_digests
+void compare_network(Comparison& comparison, Extent extent);   ///< kernels::Network
 void compare_far(Comparison& comparison);                      ///< beyond 4 GiB: not quick
 void compare_refusals(Comparison& comparison);  ///< arguments that must be refused, and how
 

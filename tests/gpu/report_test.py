@@ -18,6 +18,9 @@ import tempfile
 # Rows of kernels::Backend, as the report names them.
 ROWS = ['create', 'borrow', 'upload', 'download', 'fill_f32', 'fill_i8', 'quantise', 'matmul_f32x',
         'matmul_i8', 'matmul_i8x', 'page_digests', 'map', 'select', 'compare', 'copy']
+NETWORK = ['rms_norm', 'rms_norm_backward', 'layer_norm', 'layer_norm_backward', 'rope', 'attention',
+           'attention_backward', 'activate', 'activate_backward', 'cross_entropy', 'add', 'sum_rows',
+           'scale', 'scatter_rows', 'dropout', 'rotate', 'adam', 'square_sum']
 # What every case is made with: broken, it breaks others too.
 TRANSPORT = ['create', 'upload', 'download']
 
@@ -39,18 +42,18 @@ def check_equal(program, folder):
     assert run.returncode == 0, run.stderr
     assert report['schema'] == 'volt.measured/1' and report['what'] == 'gpu', report
     assert report['commit'] == 'abc' and report['machine']['gpu'] is None, report
-    assert {operation(row) for row in report['parity']} == {*ROWS, 'refusals'}, report['parity']
+    assert {operation(row) for row in report['parity']} == {*ROWS, *NETWORK, 'refusals'}, report['parity']
     for row in report['parity']:
         assert row['cases'] > 0 and row['differ'] == 0, row
         assert row['operation'] in run.stdout, run.stdout
     for row in report['rows']:
         assert row['ours'] > 0 and row['peer'] is None and row['ratio'] is None, row
         assert f"{row['what']} " in run.stdout and row['shape'] in run.stdout, run.stdout
-    assert {'f32x', 'i8', 'i8x', 'copy', 'page digests'} <= {row['what'] for row in report['rows']}
+    assert {'f32x', 'i8', 'i8x', 'copy', 'page digests', 'adam', 'attention'} <= {row['what'] for row in report['rows']}
 
 
 def check_wrong(program, folder):
-    for broken in ROWS:
+    for broken in ROWS + NETWORK:
         run, report = measure(program, folder, '--device', 'cpu', '--only', 'parity', '--break', broken)
         assert report is None or report['rows'] == [], report
         assert run.returncode == 1, (broken, run.returncode, run.stderr)

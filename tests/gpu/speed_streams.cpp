@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+#include "kernels/network.hpp"
 #include "race.hpp"
 #include "speed.hpp"
 #include "values.hpp"
@@ -35,6 +36,7 @@ class Streams {
     memory_rows();
     quantise_row("quantise cols", Quantised::along_cols);
     quantise_row("quantise rows", Quantised::along_rows);
+    network_rows();
     transfer_rows();
   }
 
@@ -71,6 +73,31 @@ class Streams {
                            scale_cols};
     row(what, 1.25 * static_cast<double>(bytes_), [&] {
       return table().quantise(context(), x, {q, scales, axis});
+    });
+  }
+
+  // An optimizer's step reads four arrays and writes three; cross-entropy at best reads its logits
+  // once and writes them. Whatever both end on, a GPU is as fast with it.
+  void network_rows() {
+    const kernels::Network& net = *table().network;
+    const std::uint64_t half = bytes_ / 8, vocabulary = 1 << 17, tokens = bytes_ / 4 / vocabulary;
+    const auto part = [&](Buffer* buffer, std::uint64_t offset) {
+      return Matrix{buffer, offset, 1, half, half};
+    };
+    row("adam", 3.5 * static_cast<double>(bytes_), [&] {
+      return net.adam(context(), {part(x_, 0), part(x_, half), part(y_, half), part(y_, 0), 1e-3f,
+                                  0.9f, 0.999f, 1e-8f, 0.01f, 0.1f, 0.001f, 1.0f});
+    });
+    Buffers more(device_);
+    const Matrix targets = {more.room(4 * tokens), 0, tokens, 1, 1};
+    const Matrix told = {more.room(12 * tokens), 0, tokens, 3, 3};
+    check(table().fill_f32(context(), y_, 0, bytes_ / 4, 7, 2, 0));
+    row("cross-entropy", 2 * static_cast<double>(bytes_), [&] {
+      return net.cross_entropy(context(), {{y_, 0, tokens, vocabulary, vocabulary}, targets, told});
+    });
+    row("sum of squares", static_cast<double>(bytes_), [&] {
+      float sum = 0;
+      return net.square_sum(context(), {x_, 0, 1, bytes_ / 4, bytes_ / 4}, &sum);
     });
   }
 

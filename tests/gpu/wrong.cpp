@@ -2,6 +2,8 @@
 
 #include "wrong.hpp"
 
+#include "kernels/network.hpp"
+
 namespace volt::gpu {
 namespace {
 
@@ -113,6 +115,67 @@ Status copy(Context* c, const Buffer* from, std::uint64_t from_offset, Buffer* t
                    1);
 }
 
+// What an operation of networks gives, or one of the things.
+const Matrix& given(const RmsNorm<Given>& job) { return job.y; }
+const Matrix& given(const RmsNormBackward<Given>& job) { return job.dx; }
+const Matrix& given(const LayerNorm<Given>& job) { return job.y; }
+const Matrix& given(const LayerNormBackward<Given>& job) { return job.dx; }
+const Matrix& given(const Rope<Given>& job) { return job.x; }
+const Matrix& given(const Attention<Given>& job) { return job.l; }
+const Matrix& given(const AttentionBackward<Given>& job) { return job.dv; }
+const Matrix& given(const Activate<Given>& job) { return job.out; }
+const Matrix& given(const ActivateBackward<Given>& job) { return job.dx; }
+const Matrix& given(const CrossEntropy<Given>& job) { return job.told; }
+const Matrix& given(const Add<Given>& job) { return job.y; }
+const Matrix& given(const SumRows<Given>& job) { return job.y; }
+const Matrix& given(const Scale<Given>& job) { return job.x; }
+const Matrix& given(const ScatterRows<Given>& job) { return job.dtable; }
+const Matrix& given(const Dropout<Given>& job) { return job.y; }
+const Matrix& given(const Rotate<Given>& job) { return job.y; }
+const Matrix& given(const Adam<Given>& job) { return job.v; }
+
+Network wrong_network;
+
+template <auto row, class Job>
+void break_row(Status (*&function)(Context*, const Job&)) {
+  function = [](Context* c, const Job& job) {
+    return flip_last((right.network->*row)(c, job), c, given(job), 4);
+  };
+}
+
+Status square_sum(Context* c, const Matrix& x, float* sum) {
+  const Status status = right.network->square_sum(c, x, sum);
+  *sum += 1;
+  return status;
+}
+
+bool make_wrong_network(const std::string& row, Backend& backend) {
+  wrong_network = *backend.network;
+  backend.network = &wrong_network;
+#define VOLT_WRONG(name) \
+  if (row == #name) return break_row<&Network::name>(wrong_network.name), true
+  VOLT_WRONG(rms_norm);
+  VOLT_WRONG(rms_norm_backward);
+  VOLT_WRONG(layer_norm);
+  VOLT_WRONG(layer_norm_backward);
+  VOLT_WRONG(rope);
+  VOLT_WRONG(attention);
+  VOLT_WRONG(attention_backward);
+  VOLT_WRONG(activate);
+  VOLT_WRONG(activate_backward);
+  VOLT_WRONG(cross_entropy);
+  VOLT_WRONG(add);
+  VOLT_WRONG(sum_rows);
+  VOLT_WRONG(scale);
+  VOLT_WRONG(scatter_rows);
+  VOLT_WRONG(dropout);
+  VOLT_WRONG(rotate);
+  VOLT_WRONG(adam);
+#undef VOLT_WRONG
+  if (row == "square_sum") return wrong_network.square_sum = square_sum, true;
+  return false;
+}
+
 }  // namespace
 
 bool make_wrong(const std::string& row, Backend& backend) {
@@ -135,7 +198,7 @@ bool make_wrong(const std::string& row, Backend& backend) {
   VOLT_WRONG(compare);
   VOLT_WRONG(copy);
 #undef VOLT_WRONG
-  return false;
+  return make_wrong_network(row, backend);
 }
 
 }  // namespace volt::gpu

@@ -4,6 +4,7 @@
 // on memory of the host that is only reached as a GPU's would be.
 
 #include "kernels/context_cuda.hpp"
+#include "kernels/network_engine.hpp"
 #include "support.hpp"
 
 namespace volt::kernels {
@@ -46,8 +47,8 @@ Status open(const Options& options, Context** context) {
 }  // namespace
 
 std::vector<Backend> fast_backends() {
-  return {make_backend("emulated-75", open<emulated_75::cuda_engine>, nullptr),
-          make_backend("emulated-80", open<emulated_80::cuda_engine>, nullptr)};
+  return {make_backend("emulated-75", open<emulated_75::cuda_engine>, &network_operations),
+          make_backend("emulated-80", open<emulated_80::cuda_engine>, &network_operations)};
 }
 
 std::vector<Backend> all_backends() {

@@ -15,6 +15,7 @@
 #include "kernels/check.hpp"
 #include "kernels/host.hpp"
 #include "kernels/module.hpp"
+#include "kernels/network_engine.hpp"
 
 namespace volt::kernels {
 namespace {
@@ -68,7 +69,7 @@ Status devices(DeviceInfo* infos, std::uint32_t capacity, std::uint32_t* found) 
 
 extern "C" const volt::kernels::Module* volt_kernels_module() {
   using namespace volt::kernels;
-  static const Backend backend = make_backend("cuda", open, nullptr);
+  static const Backend backend = make_backend("cuda", open, &network_operations);
   const char* const build = std::getenv("FAKE_CUDA_BUILD");
   static const Module module = {build == nullptr ? build_id() : build, &backend,
                                 number("FAKE_CUDA_DRIVER", 13000), 13000, devices};

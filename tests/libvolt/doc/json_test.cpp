@@ -48,6 +48,14 @@ TEST_CASE("whole numbers reach to the ends of int64 and no further") {
   CHECK(complaint("[-9223372036854775809 ]") ==
         "receipt:1:2: the number -9223372036854775809 is outside the range of int64");
   CHECK(complaint("[1e999]") == "receipt:1:2: the number 1e999 is outside the range of double");
+  Limits foreign;
+  foreign.rounds_integers = true;
+  const Value value = parse_json("[1000000000000000019884624838656, 18446744073709551615, 7]",
+                                 "tokenizer_config.json", foreign);
+  const auto& numbers = *value.get_if<Value::Array>();
+  CHECK(*numbers[0].get_if<double>() == 1e30);
+  CHECK(*numbers[1].get_if<double>() == 0x1p64);
+  CHECK(*numbers[2].get_if<std::int64_t>() == 7);
 }
 
 TEST_CASE("a key that is there twice is named with its place") {

@@ -122,6 +122,34 @@ TEST_CASE_FIXTURE(Inputs, "a binding that the job has no use for is refused") {
         "input b is made from a seed [leave out --input b, or the seed]");
 }
 
+TEST_CASE_FIXTURE(Inputs, "a model is a folder and its data a file, said before anything is read") {
+  jobs.write("m/config.json", "{}");
+  jobs.write("t.jsonl", "T");
+  const auto finetune = [](const std::string& base, const std::string& data) {
+    return job_of("schema = \"volt.job/1\"\nworkload = \"finetune\"\n[finetune]\nbase = \"" + base +
+                  "\"\ndata = \"" + data + "\"\n");
+  };
+  const auto found = inputs::find(finetune("m", "t.jsonl"), places, sink, {});
+  REQUIRE(found.size() == 2);
+  CHECK(found[0].name == "base/config.json");
+  CHECK(found[1].name == "data");
+  const auto both = [&](const schema::Job& job) {
+    const auto present = message_of([&] { inputs::check_present(job, places); });
+    CHECK(message_of([&] { inputs::find(job, places, sink, {}); }) == present);
+    return present;
+  };
+  CHECK(both(finetune("m", "t.jsonl")) == "nothing thrown");
+  CHECK(both(finetune("t.jsonl", "t.jsonl")) ==
+        (jobs / "t.jsonl").string() +
+            " is no folder, while finding input base "
+            "[a model is the folder that Hugging Face keeps it in, with its config.json]");
+  CHECK(both(finetune("m", "m")) ==
+        (jobs / "m").string() + " is not a regular file, while finding input data");
+  places.bindings["model"] = "m";
+  CHECK(both(finetune("m", "t.jsonl")) ==
+        "the job has no input \"model\" [its inputs are base and data]");
+}
+
 TEST_CASE_FIXTURE(Inputs, "an input that nobody names must be bound") {
   CHECK(message_of([&] { find(seed_b); }) ==
         "the job does not say where input a is, while finding input a "

@@ -126,3 +126,32 @@ TEST_CASE_FIXTURE(Locking, "an input that the job does not mention has no place 
         "[add: a = { sha256 = \"" +
             digest_a + "\" }]");
 }
+
+TEST_CASE_FIXTURE(Inputs,
+                  "a fine-tune is locked to the folder of its model and the file of its data") {
+  jobs.write("m/config.json", "{}");
+  jobs.write("m/model.safetensors", "W");
+  jobs.write("t.jsonl", "T");
+  const std::string head =
+      "schema = \"volt.job/1\"\nworkload = \"finetune\"\n[finetune]\nlr = 1e-4 # mine\n";
+  const std::string text = head + "base = \"m\"  # a model\ndata = \"t.jsonl\"\n";
+  const auto locked = [&](const std::string& job) {
+    return inputs::lock(job, job_of(job), inputs::find_to_pin(job_of(job), places, sink, {}));
+  };
+  // Of a folder, what `sha256sum` prints of its files, in the order of their paths.
+  const auto listed = [](const std::string& weights) {
+    return hex_of(hex_of("{}") + "  config.json\n" + hex_of(weights) + "  model.safetensors\n");
+  };
+  const std::string result = locked(text);
+  CHECK(result == head + "base = { path = \"m\", sha256 = \"" + listed("W") +
+                      "\" }  # a model\ndata = { path = \"t.jsonl\", sha256 = \"" + hex_of("T") +
+                      "\" }\n");
+  CHECK(locked(result) == result);
+  CHECK(inputs::find(job_of(result), places, sink, {}).size() == 3);
+
+  jobs.write("m/model.safetensors", "w");
+  CHECK(message_of([&] { inputs::find(job_of(result), places, sink, {}); }) ==
+        "the folder base has the digest " + listed("w") + ", not the " + listed("W") +
+            " that the job pins, while finding input base "
+            "[get the right file, or write the new digest with gpu-run --lock]");
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// The operations of networks as a NetworkEngine: with the memory that they need besides, and with
+// what has to come back.
+
+#include "context_cuda.hpp"
+#include "network_cuda.hpp"
+#include "network_engine.hpp"
+
+namespace volt::kernels {
+inline namespace VOLT_ISA {
+namespace {
+
+template <class Job, Status (*operation)(CudaStream, const Job&)>
+void perform(Context& context, const Job& job) {
+  CudaContext& cuda = cuda_context(context);
+  cuda.keep(operation(cuda.stream, job));
+}
+
+float* need(CudaContext& cuda, std::uint64_t floats) {
+  std::byte* const room = cuda.room(floats * sizeof(float));
+  if (room == nullptr) {
+    cuda.keep({Status::out_of_memory, "no memory left for what the operation needs besides"});
+  }
+  return reinterpret_cast<float*>(room);
+}
+
+bool attention(Context& context, const Attention<Checked>& job) {
+  perform<Attention<Checked>, cuda_attention>(context, job);
+  return true;
+}
+
+bool attention_backward(Context& context, const AttentionBackward<Checked>& job) {
+  CudaContext& cuda = cuda_context(context);
+  if (float* const t = need(cuda, job.q.rows * job.heads)) {
+    cuda.keep(cuda_attention_backward(cuda.stream, job, t));
+  }
+  return true;  // what is wrong has been kept
+}
+
+float square_sum(Context& context, const View<const float>& x) {
+  CudaContext& cuda = cuda_context(context);
+  float lanes[128] = {};
+  float* const room = need(cuda, 128);
+  if (room == nullptr) return 0.0f;
+  cuda.keep(cuda_square_lanes(cuda.stream, x, room));
+  cuda.engine.store->download(cuda, reinterpret_cast<std::byte*>(room), lanes, sizeof lanes);
+  for (int distance = 64; distance != 0; distance /= 2) {
+    for (int i = 0; i < distance; ++i) lanes[i] = lanes[i] + lanes[i + distance];
+  }
+  return canonical(lanes[0]);
+}
+
+}  // namespace
+
+const NetworkEngine& cuda_network() {
+  static const NetworkEngine engine = {
+      perform<RmsNorm<Checked>, cuda_rms_norm>,
+      perform<RmsNormBackward<Checked>, cuda_rms_norm_backward>,
+      perform<LayerNorm<Checked>, cuda_layer_norm>,
+      perform<LayerNormBackward<Checked>, cuda_layer_norm_backward>,
+      perform<Rope<Checked>, cuda_rope>,
+      attention,
+      attention_backward,
+      perform<Activate<Checked>, cuda_activate>,
+      perform<ActivateBackward<Checked>, cuda_activate_backward>,
+      perform<CrossEntropy<Checked>, cuda_cross_entropy>,
+      perform<Add<Checked>, cuda_add>,
+      perform<SumRows<Checked>, cuda_sum_rows>,
+      perform<Scale<Checked>, cuda_scale>,
+      perform<ScatterRows<Checked>, cuda_scatter_rows>,
+      perform<Dropout<Checked>, cuda_dropout>,
+      perform<Rotate<Checked>, cuda_rotate>,
+      perform<Adam<Checked>, cuda_adam>,
+      square_sum,
+  };
+  return engine;
+}
+
+}  // namespace VOLT_ISA
+}  // namespace volt::kernels

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "exact.hpp"
+#include "network.hpp"
+
+struct CUstream_st;
+
+/// The operations of network.hpp on a GPU. As those of operations_cuda.hpp they queue their work on
+/// a stream, operands are device memory, nothing has an extent of 0, and the status is that of the
+/// launch.
+namespace volt::kernels {
+
+struct NetworkEngine;
+using CudaStream = CUstream_st*;  ///< cudaStream_t
+
+inline namespace VOLT_ISA {
+
+Status cuda_rms_norm(CudaStream stream, const RmsNorm<Checked>& job);
+Status cuda_rms_norm_backward(CudaStream stream, const RmsNormBackward<Checked>& job);
+Status cuda_layer_norm(CudaStream stream, const LayerNorm<Checked>& job);
+Status cuda_layer_norm_backward(CudaStream stream, const LayerNormBackward<Checked>& job);
+Status cuda_rope(CudaStream stream, const Rope<Checked>& job);
+Status cuda_attention(CudaStream stream, const Attention<Checked>& job);
+/// `t` is device memory: a float for each row of q and head.
+Status cuda_attention_backward(CudaStream stream, const AttentionBackward<Checked>& job, float* t);
+Status cuda_activate(CudaStream stream, const Activate<Checked>& job);
+Status cuda_activate_backward(CudaStream stream, const ActivateBackward<Checked>& job);
+Status cuda_cross_entropy(CudaStream stream, const CrossEntropy<Checked>& job);
+Status cuda_add(CudaStream stream, const Add<Checked>& job);
+Status cuda_sum_rows(CudaStream stream, const SumRows<Checked>& job);
+Status cuda_scale(CudaStream stream, const Scale<Checked>& job);
+Status cuda_scatter_rows(CudaStream stream, const ScatterRows<Checked>& job);
+Status cuda_dropout(CudaStream stream, const Dropout<Checked>& job);
+Status cuda_rotate(CudaStream stream, const Rotate<Checked>& job);
+Status cuda_adam(CudaStream stream, const Adam<Checked>& job);
+/// The 128 lanes of sum128 over the squares of x's elements, before their tree; `lanes` is device
+/// memory.
+Status cuda_square_lanes(CudaStream stream, const View<const float>& x, float* lanes);
+
+/// All of them as an engine, whose contexts must be CudaContexts.
+const NetworkEngine& cuda_network();
+
+}  // namespace VOLT_ISA
+}  // namespace volt::kernels

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "libvolt/device/device.hpp"
+#include "libvolt/lm/folder.hpp"
+#include "libvolt/lm/linear.hpp"
+#include "libvolt/lm/trained.hpp"
+
+namespace volt::lm {
+
+/// Rows of tokens as the network takes them; all vectors are equally long, up to most_rows.
+struct Batch {
+  std::vector<std::uint32_t> tokens;
+  std::vector<std::uint32_t> positions;  ///< within the sample
+  std::vector<std::uint32_t> first;      ///< the row where the token's sample begins
+  std::vector<std::uint32_t> targets;    ///< the token to predict, or kernels::no_target
+};
+
+/// What cross-entropy tells of a row: all 0 where nothing was to be predicted.
+struct Told {
+  float loss, confidence, entropy;
+};
+
+/// A language model on a device: forward and backward, in fp32 chains (f32x) or, for products with
+/// frozen matrices, in rotated int8 groups (i8x; numerics contract, section 4). Every operation and
+/// its order are fixed; how tokens are cut into batches changes no bit of any gradient.
+class Network {
+ public:
+  /// What `weights` hold and is not trained is copied to the device; what is, `trained` holds, and
+  /// must outlive the network. `scale` is LoRA's alpha / rank. At most `most_rows` rows at a time.
+  /// Throws Error (no_device) if the device has no operations for networks.
+  Network(device::Device& device, const Architecture& architecture, const Weights& weights,
+          Trained& trained, Profile profile, float scale, std::uint64_t most_rows);
+  ~Network();
+  Network(const Network&) = delete;
+  Network& operator=(const Network&) = delete;
+
+  /// One forward pass; what it keeps serves backward() once. `dropout` is that of the adapters.
+  std::vector<Told> forward(const Batch& batch, const DropoutPlace& dropout = {});
+  /// The logits alone, [rows, vocabulary].
+  std::vector<float> logits(const Batch& batch);
+
+  /// Takes more tokens of one text, which begins with the first call after forget(), and returns
+  /// the logits behind the last of them: bit for bit those that logits() gives for the whole text.
+  /// Keys and values of up to `most_rows` tokens are kept.
+  std::vector<float> decode(std::span<const std::uint32_t> tokens);
+  void forget();
+
+  /// Adds the gradient of the sum of the last forward pass's losses to that of all that is trained.
+  void backward();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace volt::lm

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libvolt/lm/trained.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "libvolt/base/error.hpp"
+
+namespace volt::lm {
+namespace {
+
+using kernels::Backend;
+using kernels::Given;
+using kernels::Network;
+
+bool is_matrix(const Parameter& parameter) { return parameter.shape.size() == 2; }
+
+bool is_linear(Part part) {
+  return part != Part::token_embedding && part != Part::position_embedding && part != Part::head;
+}
+
+}  // namespace
+
+Trained::Trained(device::Device& device, std::vector<TrainedTensor> tensors)
+    : device_(device), tensors_(std::move(tensors)) {
+  for (auto& tensor : tensors_) {
+    tensor.offset = elements_;
+    elements_ += tensor.elements();
+  }
+  for (auto* buffer : {&values_, &gradients_, &m_, &v_, &zeros_})
+    *buffer = device.create(4 * elements_);
+}
+
+const TrainedTensor* Trained::find(const Slot& slot, TrainedTensor::Role role) const {
+  const auto found = std::find_if(tensors_.begin(), tensors_.end(), [&](const auto& tensor) {
+    return tensor.slot == slot && tensor.role == role;
+  });
+  return found == tensors_.end() ? nullptr : &*found;
+}
+
+void Trained::set(const TrainedTensor& tensor, std::span<const float> values) {
+  device_.call(&Backend::upload, values_.get(), 4 * tensor.offset, values.data(),
+               std::uint64_t{values.size_bytes()});
+}
+
+std::vector<float> Trained::read(const device::Buffer& from, const TrainedTensor& tensor) const {
+  std::vector<float> values(tensor.elements());
+  device_.call(&Backend::download, from.get(), 4 * tensor.offset, values.data(),
+               std::uint64_t{4 * values.size()});
+  return values;
+}
+
+void Trained::clear_gradients() {
+  device_.call(&Backend::copy, static_cast<const kernels::Buffer*>(zeros_.get()), std::uint64_t{0},
+               gradients_.get(), std::uint64_t{0}, 4 * elements_);
+}
+
+float Trained::gradient_norm(float factor) {
+  float squares = 0;
+  device_.call(&Network::square_sum, kernels::Matrix{gradients_.get(), 0, 1, elements_, elements_},
+               &squares);
+  return std::sqrt(squares) * factor;  // of IEEE 754, as is the product
+}
+
+void Trained::step(const AdamStep& step) {
+  power1_ *= step.beta1;
+  power2_ *= step.beta2;
+  // Neighbours with the same decay are one call: usually all of it.
+  for (std::size_t i = 0; i < tensors_.size();) {
+    const std::uint64_t first = tensors_[i].offset;
+    const bool decays = tensors_[i].decays;
+    std::uint64_t count = 0;
+    for (; i < tensors_.size() && tensors_[i].decays == decays; ++i)
+      count += tensors_[i].elements();
+    const auto part = [&](const device::Buffer& buffer) {
+      return kernels::Matrix{buffer.get(), first, 1, count, count};
+    };
+    device_.call(
+        &Network::adam,
+        kernels::Adam<Given>{part(values_), part(m_), part(v_), part(gradients_), step.rate,
+                             step.beta1, step.beta2, step.epsilon, decays ? step.decay : 0.0F,
+                             1 - power1_, 1 - power2_, step.factor});
+  }
+}
+
+void Trained::save(std::span<std::uint8_t> state) const {
+  std::memcpy(state.data(), &power1_, 4);
+  std::memcpy(state.data() + 4, &power2_, 4);
+  std::uint8_t* to = state.data() + 8;
+  for (const auto* buffer : {&values_, &m_, &v_}) {
+    device_.download(*buffer, to, 4 * elements_);
+    to += 4 * elements_;
+  }
+}
+
+void Trained::restore(ByteView state) {
+  std::memcpy(&power1_, state.data(), 4);
+  std::memcpy(&power2_, state.data() + 4, 4);
+  const std::uint8_t* from = state.data() + 8;
+  for (const auto* buffer : {&values_, &m_, &v_}) {
+    device_.call(&Backend::upload, buffer->get(), std::uint64_t{0}, from, 4 * elements_);
+    from += 4 * elements_;
+  }
+}
+
+namespace {
+
+bool is_norm(Part part) {
+  return part == Part::attention_norm || part == Part::mlp_norm || part == Part::final_norm ||
+         part == Part::query_norm || part == Part::key_norm;
+}
+
+/// How far from 0 the elements of a tensor may begin.
+float bound_of(const TrainedTensor& tensor, std::uint64_t layers) {
+  if (tensor.role == TrainedTensor::Role::lora_a) {
+    return 1 / std::sqrt(static_cast<float>(tensor.cols));
+  }
+  constexpr float usual = 0x1.1bc77ap-5F;  // 0.02 * sqrt(3)
+  const bool residual = tensor.slot.part == Part::output || tensor.slot.part == Part::down;
+  return residual ? usual / std::sqrt(static_cast<float>(2 * layers)) : usual;
+}
+
+}  // namespace
+
+void initialise(device::Device& device, const Architecture& architecture, std::uint64_t seed,
+                Trained& trained) {
+  for (std::size_t i = 0; i < trained.tensors().size(); ++i) {
+    const auto& tensor = trained.tensors()[i];
+    const bool drawn = tensor.role == TrainedTensor::Role::lora_a ||
+                       (tensor.role == TrainedTensor::Role::whole && !tensor.slot.bias &&
+                        !is_norm(tensor.slot.part));
+    if (drawn) {
+      const auto stream = first_initial_stream + static_cast<std::uint32_t>(i);
+      device.call(&Backend::fill_f32, trained.values().get(), tensor.offset, tensor.elements(),
+                  seed, stream, std::uint64_t{0});
+      device.call(&Network::scale, kernels::Scale<Given>{trained.value(tensor),
+                                                         bound_of(tensor, architecture.layers)});
+    } else {
+      const bool one = is_norm(tensor.slot.part) && !tensor.slot.bias;
+      trained.set(tensor, std::vector<float>(tensor.elements(), one ? 1.0F : 0.0F));
+    }
+  }
+}
+
+bool Lora::adapts(Part part) const {
+  return targets.empty() || std::find(targets.begin(), targets.end(), part) != targets.end();
+}
+
+std::vector<TrainedTensor> lora_tensors(const Architecture& architecture, const Lora& lora) {
+  std::vector<TrainedTensor> tensors;
+  for (const auto& parameter : parameters_of(architecture)) {
+    const Slot& slot = parameter.slot;
+    if (!is_matrix(parameter) || !is_linear(slot.part) || !lora.adapts(slot.part)) continue;
+    const std::uint64_t in = parameter.shape[architecture.conv1d ? 0 : 1];
+    const std::uint64_t out = parameter.shape[architecture.conv1d ? 1 : 0];
+    tensors.push_back({slot, TrainedTensor::Role::lora_a, lora.rank, in, 0, true});
+    tensors.push_back({slot, TrainedTensor::Role::lora_b, out, lora.rank, 0, true});
+  }
+  for (const Part part : lora.targets) {
+    if (std::none_of(tensors.begin(), tensors.end(),
+                     [&](const auto& tensor) { return tensor.slot.part == part; })) {
+      throw Error(Exit::usage, "the model has no matrices of a kind that is to be adapted");
+    }
+  }
+  return tensors;
+}
+
+std::vector<TrainedTensor> all_tensors(const Architecture& architecture) {
+  std::vector<TrainedTensor> tensors;
+  for (const auto& parameter : parameters_of(architecture)) {
+    const bool matrix = is_matrix(parameter);
+    tensors.push_back({parameter.slot, TrainedTensor::Role::whole, matrix ? parameter.shape[0] : 1,
+                       parameter.shape.back(), 0, matrix});
+  }
+  return tensors;
+}
+
+}  // namespace volt::lm

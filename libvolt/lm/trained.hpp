@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "libvolt/device/device.hpp"
+#include "libvolt/lm/parameters.hpp"
+
+namespace volt::lm {
+
+/// One trained tensor, a row-major fp32 matrix; a vector is one row.
+struct TrainedTensor {
+  enum class Role { whole, lora_a, lora_b };
+  Slot slot;  ///< of the base's parameter that it is, or that it adapts
+  Role role = Role::whole;
+  std::uint64_t rows = 0, cols = 0;
+  std::uint64_t offset = 0;  ///< elements from the start of the arena
+  bool decays = true;        ///< whether weight decay is for it: matrices, not norms and biases
+
+  std::uint64_t elements() const { return rows * cols; }
+};
+
+/// How far a step goes (numerics contract, section 7; kernels::Adam).
+struct AdamStep {
+  float rate = 0, beta1 = 0.9F, beta2 = 0.999F, epsilon = 1e-8F, decay = 0;
+  float factor = 1;  ///< of the gradient: 1 / tokens, and what clipping leaves of it
+};
+
+/// All that is trained, in four arenas of the device: the values, their gradients, and the two
+/// averages of AdamW.
+class Trained {
+ public:
+  /// `tensors` in their order, which is that of every state's digest; offsets are set here.
+  Trained(device::Device& device, std::vector<TrainedTensor> tensors);
+
+  const std::vector<TrainedTensor>& tensors() const { return tensors_; }
+  std::uint64_t elements() const { return elements_; }
+  const TrainedTensor* find(const Slot& slot, TrainedTensor::Role role) const;
+
+  kernels::Matrix value(const TrainedTensor& tensor) const { return at(values_, tensor); }
+  kernels::Matrix gradient(const TrainedTensor& tensor) const { return at(gradients_, tensor); }
+
+  void set(const TrainedTensor& tensor, std::span<const float> values);
+  device::Buffer& values() { return values_; }
+  std::vector<float> get(const TrainedTensor& tensor) const { return read(values_, tensor); }
+  std::vector<float> get_gradient(const TrainedTensor& tensor) const {
+    return read(gradients_, tensor);
+  }
+
+  void clear_gradients();
+  /// The Euclidean norm of factor * gradients: sqrt(square_sum) * factor.
+  float gradient_norm(float factor);
+  /// One step of AdamW. The corrections, 1 - beta^t, are those of a product kept in the state.
+  void step(const AdamStep& step);
+
+  /// The products of the betas, the values, and both averages, in fp32.
+  std::uint64_t state_bytes() const { return 4 * (2 + 3 * elements_); }
+  void save(std::span<std::uint8_t> state) const;  ///< of state_bytes()
+  void restore(ByteView state);
+
+ private:
+  static kernels::Matrix at(const device::Buffer& buffer, const TrainedTensor& tensor) {
+    return {buffer.get(), tensor.offset, tensor.rows, tensor.cols, tensor.cols};
+  }
+
+  std::vector<float> read(const device::Buffer& from, const TrainedTensor& tensor) const;
+
+  device::Device& device_;
+  std::vector<TrainedTensor> tensors_;
+  std::uint64_t elements_ = 0;
+  device::Buffer values_, gradients_, m_, v_, zeros_;
+  float power1_ = 1, power2_ = 1;  ///< beta1^t, beta2^t
+};
+
+/// Gives every tensor what a training begins with, from the Philox stream (seed,
+/// first_initial_stream + its place): element e is the stream's word e in [-1, 1) times `bound`.
+///   lora_a                           bound 1 / sqrt(in), as PEFT has it
+///   lora_b, biases                   0
+///   norms                            1
+///   matrices and embeddings          bound 0.02 sqrt(3), which makes the deviation 0.02; of
+///                                    `output` and `down`, which add to the residual stream,
+///                                    1 / sqrt(2 layers) of that (GPT-2's report, section 2.3)
+void initialise(device::Device& device, const Architecture& architecture, std::uint64_t seed,
+                Trained& trained);
+inline constexpr std::uint32_t first_initial_stream = 65'536;
+
+/// Rank and scale of LoRA, and the matrices that get an adapter.
+struct Lora {
+  std::uint64_t rank = 16;
+  float alpha = 32;
+  std::vector<Part> targets;  ///< empty: every matrix of every layer
+
+  float scale() const { return alpha / static_cast<float>(rank); }
+  bool adapts(Part part) const;
+};
+
+/// The tensors that a method trains, in the order of parameters_of(): of LoRA A [rank, in] and
+/// B [out, rank] of every target, of a full training every parameter, as it is stored. Throws Error
+/// (usage) if the model has none of a target.
+std::vector<TrainedTensor> lora_tensors(const Architecture& architecture, const Lora& lora);
+std::vector<TrainedTensor> all_tensors(const Architecture& architecture);
+
+}  // namespace volt::lm

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <stop_token>
+#include <vector>
+
+#include "libvolt/base/hex.hpp"
+#include "libvolt/lm/network.hpp"
+#include "libvolt/lm/pack.hpp"
+#include "libvolt/lm/schedule.hpp"
+
+namespace volt::lm {
+
+/// All of a training that can change a bit of it, but for model and data.
+struct TrainingSettings {
+  std::uint64_t epochs = 1;
+  std::uint64_t steps = 0;          ///< 0: as many as the epochs have
+  std::uint64_t rows_per_step = 1;  ///< packed rows of a global batch
+  float rate = 2e-4F;
+  Schedule::Kind schedule = Schedule::Kind::cosine;
+  std::uint64_t warmup = 0;  ///< steps
+  float beta1 = 0.9F, beta2 = 0.999F, epsilon = 1e-8F, decay = 0;
+  float clip = 1;  ///< the largest norm of a step's gradient, 0: any
+  float dropout = 0;
+  std::uint64_t seed = 1;
+};
+
+/// One step, as the trace has it.
+struct StepTold {
+  std::uint64_t step = 0;
+  float loss = 0;  ///< mean over the predicted tokens, sum128 over the batch's tokens in order
+  float norm = 0;  ///< of the mean loss's gradient, before clipping
+  float clip = 1;  ///< what clipping left of it
+  float rate = 0;
+  std::uint64_t tokens = 0, predicted = 0;
+  bool skipped = false;  ///< loss or norm were not finite: nothing was changed
+
+  bool operator==(const StepTold&) const = default;
+};
+
+/// What a held-out set says of a model.
+struct EvalTold {
+  float loss = 0, confidence = 0, entropy = 0;  ///< means over the predicted tokens
+  std::uint64_t predicted = 0;
+  bool finite = true;
+};
+
+/// A training from its first step to its last: a pure function of model, samples and settings. The
+/// state after step t, and all that is told, do not depend on the device, on threads, on how many
+/// tokens fit at a time, or on where it was interrupted.
+class Training {
+ public:
+  /// Everything given must outlive it. At most `most_tokens` tokens are in the network at a time,
+  /// and at least a sample. Throws Error (usage) when there is nothing to train on.
+  Training(Network& network, Trained& trained, const TokenSamples& samples,
+           std::vector<std::uint32_t> train, const TrainingSettings& settings,
+           std::uint64_t most_tokens);
+
+  std::uint64_t steps() const { return steps_; }  ///< in all
+  std::uint64_t next() const { return next_; }    ///< how many were taken, skipped ones counted
+  bool done() const { return next_ == steps_; }
+
+  StepTold step();
+  /// What a step's telling must be but for loss, norm, clip and skipped: from the data alone.
+  StepTold expected(std::uint64_t step);
+  /// Whether a step's clip and skipped are those of its loss and norm.
+  bool agrees(const StepTold& told) const;
+  /// Over samples in their order, each alone. Changes nothing.
+  EvalTold evaluate(std::span<const std::uint32_t> samples);
+
+  /// What the next step depends on beside the settings: "volt.training/1\n", then in little-endian
+  /// how many steps were taken and skipped, and the state of Trained.
+  Bytes state() const;
+  /// Throws Error (usage) unless it is the state of such a training.
+  void restore(ByteView state);
+  /// How many steps a state says were taken; it is at least as long as a state.
+  static std::uint64_t steps_in(ByteView state);
+  static std::uint64_t skipped_in(ByteView state);
+
+ private:
+  /// One epoch's order, once it is reached.
+  struct Epoch {
+    std::uint64_t index;
+    Packing packing;
+    std::vector<std::uint64_t> first_token;  ///< of each row, counted from the start of training
+  };
+  Packing packing_of(std::uint64_t epoch) const;
+  void reach(std::uint64_t epoch);
+  /// The samples of a step, in order, and how many tokens the training has had before.
+  struct StepData {
+    std::span<const std::uint32_t> samples;
+    std::uint64_t first_token;
+  };
+  StepData data_of(std::uint64_t step);
+  /// Calls run(batch, tokens before it) for as many samples at a time as fit.
+  float clip_of(float norm) const;
+  template <class Run>
+  void in_batches(std::span<const std::uint32_t> samples, Run run) const;
+  void append(Batch& batch, std::uint32_t sample) const;
+
+  Network& network_;
+  Trained& trained_;
+  const TokenSamples& samples_;
+  const std::vector<std::uint32_t> train_;
+  const TrainingSettings settings_;
+  const std::uint64_t most_tokens_;
+  std::vector<std::uint64_t> epoch_ends_;  ///< the step after each epoch's last
+  std::optional<Epoch> epoch_;
+  std::uint64_t steps_ = 0, next_ = 0, skipped_ = 0;
+};
+
+}  // namespace volt::lm

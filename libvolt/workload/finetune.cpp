@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libvolt/workload/finetune.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+#include "libvolt/base/error.hpp"
+#include "libvolt/base/quantities.hpp"
+#include "libvolt/base/text.hpp"
+#include "libvolt/crypto/merkle.hpp"
+#include "libvolt/doc/read.hpp"
+#include "libvolt/lm/adapter.hpp"
+#include "libvolt/tensor/tensor.hpp"
+
+namespace volt::workload {
+namespace {
+
+constexpr std::uint64_t step_bytes = 48, eval_bytes = 24;
+constexpr std::string_view leaf_name = "volt.finetune/1\n";
+
+std::uint64_t padded(std::uint64_t bytes) { return tensor::page_count(bytes) * tensor::page_bytes; }
+
+/// The least whole number whose square is at least `value`.
+std::uint64_t root_above(std::uint64_t value) {
+  std::uint64_t root = 1;
+  while (root * root < value) ++root;
+  return root;
+}
+
+/// Little-endian fields, one after the other.
+class Writer {
+ public:
+  explicit Writer(std::uint8_t* to) : to_(to) {}
+  void u64(std::uint64_t value) { put(&value, 8); }
+  void u32(std::uint32_t value) { put(&value, 4); }
+  void f32(float value) { put(&value, 4); }
+
+ private:
+  void put(const void* value, std::size_t size) {
+    std::memcpy(to_, value, size);
+    to_ += size;
+  }
+  std::uint8_t* to_;
+};
+
+class Reader {
+ public:
+  explicit Reader(const std::uint8_t* from) : from_(from) {}
+  std::uint64_t u64() { return get<std::uint64_t>(); }
+  std::uint32_t u32() { return get<std::uint32_t>(); }
+  float f32() { return get<float>(); }
+
+ private:
+  template <class T>
+  T get() {
+    T value;
+    std::memcpy(&value, from_, sizeof value);
+    from_ += sizeof value;
+    return value;
+  }
+  const std::uint8_t* from_;
+};
+
+void write(const lm::StepTold& t, std::uint8_t* to) {
+  Writer writer(to);
+  writer.u64(t.step);
+  writer.u64(t.tokens);
+  writer.u64(t.predicted);
+  for (const float value : {t.loss, t.norm, t.clip, t.rate}) writer.f32(value);
+  writer.u32(t.skipped);
+  writer.u32(0);
+}
+
+lm::StepTold read_step(const std::uint8_t* from) {
+  Reader reader(from);
+  lm::StepTold t;
+  t.step = reader.u64();
+  t.tokens = reader.u64();
+  t.predicted = reader.u64();
+  t.loss = reader.f32();
+  t.norm = reader.f32();
+  t.clip = reader.f32();
+  t.rate = reader.f32();
+  t.skipped = reader.u32() != 0;
+  return t;
+}
+
+void write(const lm::EvalTold& t, std::uint8_t* to) {
+  Writer writer(to);
+  writer.u64(t.predicted);
+  for (const float value : {t.loss, t.confidence, t.entropy}) writer.f32(value);
+  writer.u32(0);
+}
+
+lm::EvalTold read_eval(const std::uint8_t* from) {
+  Reader reader(from);
+  lm::EvalTold t;
+  t.predicted = reader.u64();
+  t.loss = reader.f32();
+  t.confidence = reader.f32();
+  t.entropy = reader.f32();
+  t.finite = std::isfinite(t.loss);
+  return t;
+}
+
+lm::Lora lora_of(const schema::Finetune& job, const lm::Architecture& architecture) {
+  lm::Lora lora;
+  lora.rank = job.rank;
+  lora.alpha = static_cast<float>(job.alpha);
+  const auto parameters = lm::parameters_of(architecture);
+  for (const auto& target : job.targets) {
+    const std::string end = "." + target + ".weight";
+    const auto found =
+        std::find_if(parameters.begin(), parameters.end(), [&](const lm::Parameter& parameter) {
+          return parameter.shape.size() == 2 && parameter.name.ends_with(end);
+        });
+    if (found == parameters.end()) {
+      throw Error(Exit::usage, "the model has no matrix called " + printable(target),
+                  "its matrices are called " +
+                      std::string(architecture.conv1d
+                                      ? "c_attn, c_proj and c_fc"
+                                      : "q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj and "
+                                        "down_proj"));
+    }
+    for (const auto& parameter : parameters) {
+      const bool named = parameter.shape.size() == 2 && parameter.name.ends_with(end);
+      if (named && !std::count(lora.targets.begin(), lora.targets.end(), parameter.slot.part)) {
+        lora.targets.push_back(parameter.slot.part);
+      }
+    }
+  }
+  return lora;
+}
+
+lm::TrainingSettings settings_of(const schema::Finetune& job) {
+  lm::TrainingSettings s;
+  s.epochs = job.epochs;
+  s.steps = job.steps;
+  s.rows_per_step = job.batch_tokens / job.context;
+  s.rate = static_cast<float>(job.rate);
+  s.schedule = job.schedule == "cosine"   ? lm::Schedule::Kind::cosine
+               : job.schedule == "linear" ? lm::Schedule::Kind::linear
+                                          : lm::Schedule::Kind::constant;
+  s.warmup = job.warmup;
+  s.decay = static_cast<float>(job.weight_decay);
+  s.clip = static_cast<float>(job.clip);
+  s.dropout = static_cast<float>(job.dropout);
+  s.seed = job.seed;
+  return s;
+}
+
+void check_context(std::uint64_t context, const lm::Architecture& architecture) {
+  const std::uint64_t most = architecture.window == 0
+                                 ? architecture.context
+                                 : std::min(architecture.context, architecture.window);
+  if (context <= most) return;
+  throw Error(Exit::usage,
+              "batch.context is " + std::to_string(context) + ", but the model sees " +
+                  std::to_string(most) + " tokens",
+              "set batch = { context = " + std::to_string(most) + " }");
+}
+
+/// Of activations, for each token that is in the network at a time.
+std::uint64_t bytes_per_token(const lm::Architecture& a) {
+  const std::uint64_t qkv = a.query_width() + 2 * a.kv_width();
+  const std::uint64_t layer = 6 * a.width + 2 * qkv + a.query_width() + 4 * a.ff_width;
+  const std::uint64_t widest = std::max({a.vocabulary, a.ff_width, qkv, a.width});
+  return 4 * (a.layers * layer + 8 * widest);
+}
+
+}  // namespace
+
+std::uint64_t Records::told_bytes() const {
+  return span * step_bytes + (evaluates ? eval_bytes : 0);
+}
+std::uint64_t Records::state_room() const { return padded(state_bytes); }
+std::uint64_t Records::record_bytes() const { return state_room() + padded(told_bytes()); }
+std::uint64_t Records::steps_of(std::uint64_t unit) const {
+  return std::min(span, steps - first_step(unit));
+}
+
+RecordRoots roots_of(const Records& records, std::uint64_t index, std::span<const Digest> pages) {
+  const std::uint64_t state = records.state_room() / tensor::page_bytes;
+  const std::uint64_t all = records.record_bytes() / tensor::page_bytes;
+  const auto of_record = pages.subspan(index * all, all);
+  return {crypto::merkle_root(of_record.first(state)),
+          crypto::merkle_root(of_record.subspan(state))};
+}
+
+std::vector<Digest> trace_leaves(const Records& records, std::span<const Digest> pages) {
+  std::vector<Digest> leaves;
+  RecordRoots before = roots_of(records, 0, pages);
+  for (std::uint64_t unit = 1; unit <= records.units; ++unit) {
+    const RecordRoots after = roots_of(records, unit, pages);
+    Bytes leaf(leaf_name.begin(), leaf_name.end());
+    leaf.resize(leaf.size() + 8);
+    std::memcpy(leaf.data() + leaf_name.size(), &unit, 8);
+    for (const Digest& digest : {before.state, after.state, after.told}) {
+      leaf.insert(leaf.end(), digest.bytes.begin(), digest.bytes.end());
+    }
+    leaves.push_back(crypto::leaf_digest(leaf));
+    before = after;
+  }
+  return leaves;
+}
+
+struct Finetune::Parts {
+  Parts(const schema::Finetune& j, const lm::Files& base, ByteView data, device::Device& device,
+        Sink& sink)
+      : job(j),
+        architecture(lm::read_architecture(base)),
+        language(base, architecture),
+        lora(lora_of(job, architecture)),
+        weights(lm::find_weights(base, architecture)),
+        samples(static_cast<std::uint32_t>(job.context)) {
+    check_context(job.context, architecture);
+    read(data, sink);
+    for (const auto& [slot, weight] : weights) lm::refuse_non_finite(weight);
+    trained.emplace(device, lm::lora_tensors(architecture, lora));
+    lm::initialise(device, architecture, job.seed, *trained);
+    const std::uint64_t most = tokens_at_a_time(device);
+    network.emplace(device, architecture, weights, *trained,
+                    job.profile == "i8x" ? lm::Profile::i8x : lm::Profile::f32x, lora.scale(),
+                    most);
+    const auto split = lm::split_samples(samples.size(),
+                                         static_cast<std::uint32_t>(job.eval_millionths), job.seed);
+    eval = split.eval;
+    training.emplace(*network, *trained, samples, split.train, settings_of(job), most);
+    records.steps = training->steps();
+    records.span = std::min(job.span != 0 ? job.span : root_above(records.steps), records.steps);
+    records.units = (records.steps + records.span - 1) / records.span;
+    records.state_bytes = training->state().size();
+    records.evaluates = !eval.empty();
+  }
+
+  void read(ByteView data, Sink& sink) {
+    const std::string name = job.data_name();
+    lm::DataOptions options;
+    options.skip_bad_lines = job.skip_bad_lines;
+    options.answers_apart = job.answers_apart;
+    options.chat_template = language.chat_template();
+    options.special_tokens = language.special_tokens();
+    lm::DataReader reader(as_text(data), name, lm::data_format(name), options);
+    const lm::TextEncoder encoder = language.encoder();
+    while (const lm::Sample* sample = reader.next()) {
+      samples.add(lm::tokenise(*sample, encoder), sample->kind);
+      sink.send(Progress{"reading " + name, samples.counts().given, 0, "samples"});
+    }
+    tell(reader.skipped(), sink);
+  }
+
+  void tell(const lm::DataReader::Skipped& skipped, Sink& sink) const {
+    const auto& counts = samples.counts();
+    const auto warn = [&](const std::string& text) { sink.send(Log{Log::Level::warning, text}); };
+    sink.send(Log{Log::Level::info,
+                  std::to_string(samples.size()) + " samples, " + std::to_string(counts.tokens) +
+                      " tokens, " + std::to_string(counts.predicted) + " of them to be predicted"});
+    if (skipped.lines != 0) {
+      warn(std::to_string(skipped.lines) +
+           " bad lines were skipped, the first: " + skipped.first.front());
+    }
+    if (counts.shortened != 0) {
+      warn(std::to_string(counts.shortened) + " samples are longer than the context: " +
+           std::to_string(counts.tokens_cut_off) + " tokens at their ends are cut off");
+    }
+    if (counts.all_masked != 0) {
+      warn(std::to_string(counts.all_masked) +
+           " samples have nothing to predict within the context and are left out");
+    }
+  }
+
+  std::uint64_t tokens_at_a_time(device::Device& device) const {
+    const std::uint64_t budget = device.host_memory_limit() / 2;
+    const std::uint64_t fit = budget / bytes_per_token(architecture);
+    return std::clamp(fit, job.context,
+                      std::max(job.context, std::min<std::uint64_t>(job.batch_tokens, 8192)));
+  }
+
+  Bytes record(const UnitTold& told) const {
+    Bytes record(records.record_bytes());
+    const Bytes state = training->state();
+    std::copy(state.begin(), state.end(), record.begin());
+    std::uint8_t* to = record.data() + records.state_room();
+    for (const auto& step : told.steps) {
+      write(step, to);
+      to += step_bytes;
+    }
+    if (told.eval)
+      write(*told.eval, record.data() + records.state_room() + records.span * step_bytes);
+    return record;
+  }
+
+  const schema::Finetune job;
+  const lm::Architecture architecture;
+  const lm::Language language;
+  const lm::Lora lora;
+  const lm::Weights weights;
+  lm::TokenSamples samples;
+  std::vector<std::uint32_t> eval;
+  std::optional<lm::Trained> trained;
+  std::optional<lm::Network> network;
+  std::optional<lm::Training> training;
+  Records records;
+};
+
+Finetune::Finetune(const schema::Finetune& job, const lm::Files& base, ByteView data,
+                   device::Device& device, Sink& sink)
+    : parts_(std::make_unique<Parts>(job, base, data, device, sink)) {}
+Finetune::~Finetune() = default;
+
+const Records& Finetune::records() const { return parts_->records; }
+
+Bytes Finetune::begin() { return parts_->record({}); }
+
+Bytes Finetune::run(std::uint64_t unit, const std::function<void(const lm::StepTold&)>& stepped) {
+  UnitTold told;
+  for (std::uint64_t i = 0; i < parts_->records.steps_of(unit); ++i) {
+    told.steps.push_back(parts_->training->step());
+    stepped(told.steps.back());
+  }
+  if (parts_->records.evaluates) told.eval = parts_->training->evaluate(parts_->eval);
+  return parts_->record(told);
+}
+
+void Finetune::go_on_from(ByteView record) {
+  parts_->training->restore(record.first(parts_->records.state_bytes));
+}
+
+UnitTold Finetune::told_in(ByteView record, std::uint64_t unit) const {
+  const Records& r = parts_->records;
+  UnitTold told;
+  const std::uint8_t* const from = record.data() + r.state_room();
+  for (std::uint64_t i = 0; unit != 0 && i < r.steps_of(unit); ++i) {
+    told.steps.push_back(read_step(from + i * step_bytes));
+  }
+  if (unit != 0 && r.evaluates) told.eval = read_eval(from + r.span * step_bytes);
+  return told;
+}
+
+std::string Finetune::contradiction(ByteView before, ByteView record, std::uint64_t unit) {
+  const Records& r = parts_->records;
+  const auto told = told_in(record, unit);
+  std::uint64_t step = unit == 0 ? 0 : r.first_step(unit);
+  std::uint64_t skipped = unit == 0 ? 0 : lm::Training::skipped_in(before);
+  for (const auto& claimed : told.steps) {
+    const auto right = parts_->training->expected(step);
+    const std::string where = "step " + std::to_string(step);
+    if (claimed.step != step) return where + " is told as step " + std::to_string(claimed.step);
+    if (claimed.tokens != right.tokens || claimed.predicted != right.predicted) {
+      return where + " has " + std::to_string(claimed.tokens) + " tokens, " +
+             std::to_string(claimed.predicted) + " to be predicted, not the " +
+             std::to_string(right.tokens) + " and " + std::to_string(right.predicted) +
+             " that the job gives it";
+    }
+    if (std::bit_cast<std::uint32_t>(claimed.rate) != std::bit_cast<std::uint32_t>(right.rate)) {
+      return where + " has another learning rate than the job's schedule";
+    }
+    if (!parts_->training->agrees(claimed)) return where + " contradicts itself";
+    skipped += claimed.skipped;
+    ++step;
+  }
+  if (lm::Training::skipped_in(record) != skipped) {
+    return "the state after unit " + std::to_string(unit) + " has not the skipped steps before it";
+  }
+  if (lm::Training::steps_in(record) != step) {
+    return "the state after unit " + std::to_string(unit) + " has not the steps before it";
+  }
+  const auto empty = [&](std::uint64_t from, std::uint64_t to) {
+    return std::all_of(record.begin() + static_cast<std::ptrdiff_t>(from),
+                       record.begin() + static_cast<std::ptrdiff_t>(to),
+                       [](std::uint8_t byte) { return byte == 0; });
+  };
+  const std::uint64_t steps_end = r.state_room() + told.steps.size() * step_bytes;
+  const std::uint64_t eval = r.state_room() + r.span * step_bytes;
+  const std::uint64_t end = eval + (told.eval ? eval_bytes : 0);
+  if (!empty(r.state_bytes, r.state_room()) || !empty(steps_end, eval) ||
+      !empty(end, r.record_bytes())) {
+    return "record " + std::to_string(unit) + " holds more than a unit tells";
+  }
+  return {};
+}
+
+std::string Finetune::adapter_config() const {
+  return doc::to_json(lm::adapter_config(parts_->architecture, parts_->lora, parts_->job.dropout,
+                                         parts_->job.base_name())) +
+         "\n";
+}
+
+Bytes Finetune::adapter() const { return lm::adapter_file(parts_->architecture, *parts_->trained); }
+
+std::uint64_t Finetune::trained_elements() const { return parts_->trained->elements(); }
+
+/// Forward once, and backward to the inputs and, of what is trained, to the weights.
+double Finetune::multiply_adds(std::uint64_t tokens) const {
+  double frozen = 0;
+  for (const auto& parameter : lm::parameters_of(parts_->architecture)) {
+    if (parameter.shape.size() != 2) continue;
+    if (parameter.slot.part == lm::Part::token_embedding && !parts_->architecture.tied) continue;
+    frozen += static_cast<double>(parameter.shape[0]) * static_cast<double>(parameter.shape[1]);
+  }
+  const auto adapters = static_cast<double>(trained_elements());
+  return static_cast<double>(tokens) * (2 * frozen + 3 * adapters);
+}
+
+}  // namespace volt::workload

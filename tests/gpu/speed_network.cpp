@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "kernels/network.hpp"
+#include "race.hpp"
+#include "speed.hpp"
+
+namespace volt::gpu {
+namespace {
+
+using kernels::Matrix;
+
+// One sample of `rows` tokens in the shapes of an 8B Llama: 32 heads of 128 share 8.
+class Attention {
+ public:
+  Attention(Device& device, std::uint64_t rows, std::uint32_t kv_heads)
+      : device_(device), buffers_(device), rows_(rows), kv_heads_(kv_heads) {}
+
+  void measure(Extent extent, std::vector<bench::Row>& rows) {
+    const auto& net = *device_.table.network;
+    check(forward(net));
+    // 2 d operations a pair for each product: 2 products forward, 5 backward.
+    const double pairs = static_cast<double>(rows_) * static_cast<double>(rows_ + 1) / 2;
+    const double product = 2e-9 * pairs * static_cast<double>(heads() * d);
+    row(rows, "attention", 2 * product, extent, [&](unsigned) { check(forward(net)); });
+    row(rows, "attention backward", 5 * product, extent, [&](unsigned) {
+      check(net.attention_backward(device_.context, {q_, k_, v_, first_, heads(), kv_heads_, scale,
+                                                     out_, m_, l_, dout_, dq_, dk_, dv_}));
+    });
+  }
+
+ private:
+  static constexpr std::uint64_t d = 128;
+  static constexpr float scale = 0.088388346f;  // 1 / sqrt(d)
+
+  std::uint32_t heads() const { return 4 * kv_heads_; }
+
+  Matrix matrix(std::uint64_t cols) {
+    kernels::Buffer* const buffer = buffers_.room(4 * rows_ * cols);
+    check(device_.table.fill_f32(device_.context, buffer, 0, rows_ * cols, 7, ++stream_, 0));
+    return {buffer, 0, rows_, cols, cols};
+  }
+
+  kernels::Status forward(const kernels::Network& net) {
+    return net.attention(device_.context,
+                         {q_, k_, v_, first_, heads(), kv_heads_, scale, out_, m_, l_});
+  }
+
+  void row(std::vector<bench::Row>& rows, const char* what, double work, Extent extent,
+           const std::function<void(unsigned)>& start) {
+    add_row(rows, what, [&] {
+      bench::Row made;
+      made.what = what;
+      made.shape = std::to_string(rows_) + " tokens, " + std::to_string(heads()) + "/" +
+                   std::to_string(kv_heads_) + " heads of 128";
+      made.unit = "Gop/s";
+      made.peer_name = "no library has attention of exact fp32 chains";
+      const auto wait = [&] {
+        std::uint8_t byte;
+        check(device_.table.download(device_.context, out_.buffer, 0, &byte, 1));
+      };
+      race(made, work, {start, wait}, {}, extent);
+      return made;
+    });
+  }
+
+  Device& device_;
+  Buffers buffers_;
+  const std::uint64_t rows_;
+  const std::uint32_t kv_heads_;
+  std::uint32_t stream_ = 0;
+  const Matrix q_ = matrix(heads() * d), k_ = matrix(kv_heads_ * d), v_ = matrix(kv_heads_ * d);
+  const Matrix first_ = {buffers_.room(4 * rows_), 0, rows_, 1, 1};
+  const Matrix out_ = matrix(heads() * d), m_ = matrix(heads()), l_ = matrix(heads());
+  const Matrix dout_ = matrix(heads() * d), dq_ = matrix(heads() * d);
+  const Matrix dk_ = matrix(kv_heads_ * d), dv_ = matrix(kv_heads_ * d);
+};
+
+}  // namespace
+
+void measure_network(Device& device, Extent extent, std::vector<bench::Row>& rows) {
+  try {
+    const bool full = extent == Extent::full;
+    Attention(device, full ? 2048 : 20, full ? 8 : 1).measure(extent, rows);
+  } catch (const std::runtime_error& error) {
+    std::fprintf(stderr, "left out: attention: %s\n", error.what());
+  }
+}
+
+}  // namespace volt::gpu

@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libvolt/lm/network.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <numeric>
+
+#include "kernels/network.hpp"
+#include "libvolt/base/error.hpp"
+#include "libvolt/tensor/safetensors.hpp"
+
+namespace volt::lm {
+namespace {
+
+const std::filesystem::path vectors =
+    std::filesystem::path(__FILE__).parent_path() / "../../vectors/lm";
+
+/// Tensors by name, from a file that stays mapped.
+class Golden {
+ public:
+  explicit Golden(const host::Path& path)
+      : mapping_(host::open_file(path).get()), origin_(path.string()) {
+    for (auto& [name, located] : tensor::parse_safetensors(mapping_.bytes(), origin_)) {
+      tensors_.emplace(name, located);
+    }
+  }
+  bool has(const std::string& name) const { return tensors_.count(name) != 0; }
+  template <class T>
+  std::vector<T> get(const std::string& name) const {
+    const auto& located = tensors_.at(name);
+    std::vector<T> values(located.description.elements());
+    REQUIRE(located.description.bytes() == values.size() * sizeof(T));
+    std::memcpy(values.data(), mapping_.bytes().data() + located.offset, values.size() * sizeof(T));
+    return values;
+  }
+  const std::map<std::string, tensor::Located>& tensors() const { return tensors_; }
+
+ private:
+  host::Mapping mapping_;
+  std::string origin_;
+  std::map<std::string, tensor::Located> tensors_;
+};
+
+double cosine(const std::vector<float>& a, const std::vector<float>& b) {
+  double ab = 0, aa = 0, bb = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    ab += double{a[i]} * b[i];
+    aa += double{a[i]} * a[i];
+    bb += double{b[i]} * b[i];
+  }
+  return ab / std::sqrt(aa * bb);
+}
+
+Batch batch_of(const Golden& golden) {
+  Batch batch;
+  const auto tokens = golden.get<std::int32_t>("tokens");
+  const auto targets = golden.get<std::int32_t>("targets");
+  const auto first = golden.get<std::int32_t>("first");
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    batch.tokens.push_back(static_cast<std::uint32_t>(tokens[i]));
+    batch.first.push_back(static_cast<std::uint32_t>(first[i]));
+    batch.positions.push_back(static_cast<std::uint32_t>(i) - batch.first.back());
+    batch.targets.push_back(static_cast<std::uint32_t>(targets[i]));  // -1 is no_target
+  }
+  return batch;
+}
+
+double mean_loss(const std::vector<Told>& told, const Batch& batch) {
+  double sum = 0, count = 0;
+  for (std::size_t i = 0; i < told.size(); ++i) {
+    sum += double{told[i].loss};
+    count += batch.targets[i] != kernels::no_target;
+  }
+  return sum / count;
+}
+
+float per_token(const Batch& batch) {
+  const auto predicts = [](std::uint32_t target) { return target != kernels::no_target; };
+  return 1.0F /
+         static_cast<float>(std::count_if(batch.targets.begin(), batch.targets.end(), predicts));
+}
+
+/// A model of tests/vectors/lm, on a device of its own.
+struct Model {
+  explicit Model(const std::string& name, unsigned threads = 2)
+      : folder(vectors / name),
+        golden(vectors / name / "golden.safetensors"),
+        architecture(read_architecture(folder.files())),
+        weights(find_weights(folder.files(), architecture)),
+        device(device::wanted("cpu", threads)),
+        batch(batch_of(golden)) {}
+
+  void train(std::vector<TrainedTensor> tensors, Profile profile = Profile::f32x, float scale = 2) {
+    trained = std::make_unique<Trained>(device, std::move(tensors));
+    for (const auto& tensor : trained->tensors()) {
+      if (tensor.role != TrainedTensor::Role::whole) {
+        trained->set(tensor, golden.get<float>(adapter("lora.", tensor)));
+      } else {
+        trained->set(tensor, weight(tensor.slot));
+      }
+    }
+    network = std::make_unique<Network>(device, architecture, weights, *trained, profile, scale,
+                                        batch.tokens.size());
+  }
+  std::vector<float> weight(const Slot& slot) const {
+    const Weight& weight = weights.at(slot);
+    REQUIRE(weight.description.dtype == tensor::Dtype::f32);
+    std::vector<float> values(weight.description.elements());
+    std::memcpy(values.data(), weight.bytes.data(), 4 * values.size());
+    return values;
+  }
+  std::string name_of(const Slot& slot) const {
+    for (const auto& parameter : parameters_of(architecture)) {
+      if (parameter.slot == slot) return parameter.name;
+    }
+    return {};
+  }
+  /// "lora.A.model.layers.0.self_attn.q_proj"
+  std::string adapter(const std::string& prefix, const TrainedTensor& tensor) const {
+    std::string name = name_of(tensor.slot);
+    name.resize(name.size() - std::string_view(".weight").size());
+    return prefix + (tensor.role == TrainedTensor::Role::lora_a ? "A." : "B.") + name;
+  }
+  /// One step as the golden values take it; returns the loss before it.
+  double step(float clip, std::vector<float>* norms = nullptr) {
+    trained->clear_gradients();
+    const double loss = mean_loss(network->forward(batch), batch);
+    network->backward();
+    AdamStep step;
+    step.rate = 1e-2F;
+    step.decay = 0.01F;
+    step.factor = per_token(batch);
+    const float norm = trained->gradient_norm(step.factor);
+    if (norms != nullptr) norms->push_back(norm);
+    if (clip != 0 && norm > clip) step.factor *= clip / norm;
+    trained->step(step);
+    return loss;
+  }
+
+  Folder folder;
+  Golden golden;
+  Architecture architecture;
+  Weights weights;
+  device::Device device;
+  Batch batch;
+  std::unique_ptr<Trained> trained;
+  std::unique_ptr<Network> network;
+};
+
+std::vector<std::string> models() {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(vectors)) {
+    if (entry.is_directory()) names.push_back(entry.path().filename().string());
+  }
+  std::sort(names.begin(), names.end());
+  REQUIRE(names.size() >= 6);
+  return names;
+}
+
+}  // namespace
+
+TEST_CASE("loss, logits and gradients are PyTorch's, for each family") {
+  for (const auto& name : models()) {
+    CAPTURE(name);
+    Model model(name);
+    const double golden_loss = model.golden.get<double>("loss")[0];
+    const bool f32 = model.weights.begin()->second.description.dtype == tensor::Dtype::f32;
+    model.train(f32 ? all_tensors(model.architecture) : std::vector<TrainedTensor>());
+    const auto logits = model.network->logits(model.batch);
+    const auto golden_logits = model.golden.get<float>("logits");
+    float apart = 0, largest = 0;
+    for (std::size_t i = 0; i < logits.size(); ++i) {
+      apart = std::max(apart, std::abs(logits[i] - golden_logits[i]));
+      largest = std::max(largest, std::abs(golden_logits[i]));
+    }
+    CHECK(apart < 1e-4F * largest);
+    const auto told = model.network->forward(model.batch);
+    CHECK(mean_loss(told, model.batch) == doctest::Approx(golden_loss).epsilon(1e-5));
+    if (!f32) continue;
+    model.network->backward();
+    for (const auto& tensor : model.trained->tensors()) {
+      const std::string parameter = model.name_of(tensor.slot);
+      CAPTURE(parameter);
+      CHECK(cosine(model.trained->get_gradient(tensor),
+                   model.golden.get<float>("grad." + parameter)) > 0.9999);
+    }
+  }
+}
+
+TEST_CASE("adapters have PyTorch's loss and gradients, and ten steps its losses") {
+  for (const auto& name : models()) {
+    CAPTURE(name);
+    Model model(name);
+    Lora lora;
+    lora.rank = 4;
+    lora.alpha = 8;
+    model.train(lora_tensors(model.architecture, lora));
+    const auto told = model.network->forward(model.batch);
+    CHECK(mean_loss(told, model.batch) ==
+          doctest::Approx(model.golden.get<double>("lora.loss")[0]).epsilon(1e-5));
+    model.network->backward();
+    for (const auto& tensor : model.trained->tensors()) {
+      const std::string adapter = model.adapter("lora.grad.", tensor);
+      CAPTURE(adapter);
+      CHECK(cosine(model.trained->get_gradient(tensor), model.golden.get<float>(adapter)) > 0.9999);
+    }
+    for (const bool clipped : {false, true}) {
+      Model again(name);
+      again.train(lora_tensors(again.architecture, lora));
+      const auto losses = again.golden.get<double>(clipped ? "lora.steps_clipped" : "lora.steps");
+      std::vector<float> norms;
+      for (const double loss : losses) {
+        CHECK(again.step(clipped ? 0.5F : 0.0F, &norms) == doctest::Approx(loss).epsilon(1e-4));
+      }
+      if (!clipped) continue;
+      const auto golden_norms = again.golden.get<double>("lora.norms");
+      for (std::size_t i = 0; i < norms.size(); ++i) {
+        CHECK(norms[i] == doctest::Approx(golden_norms[i]).epsilon(1e-3));
+      }
+    }
+  }
+}
+
+TEST_CASE("ten steps of a whole model") {
+  for (const std::string trace : {"full.steps", "full.steps_matrices"}) {
+    CAPTURE(trace);
+    Model model("llama");
+    auto tensors = all_tensors(model.architecture);
+    if (trace == "full.steps") {
+      for (auto& tensor : tensors) tensor.decays = true;
+    }
+    model.train(std::move(tensors));
+    for (const double loss : model.golden.get<double>(trace)) {
+      CHECK(model.step(0) == doctest::Approx(loss).epsilon(1e-4));
+    }
+  }
+}
+
+TEST_CASE("rotated int8 stays close to fp32, with adapters and gradients") {
+  Model exact("llama"), rotated("llama");
+  Lora lora;
+  lora.rank = 4;
+  exact.train(lora_tensors(exact.architecture, lora));
+  rotated.train(lora_tensors(rotated.architecture, lora), Profile::i8x);
+  const double loss = mean_loss(exact.network->forward(exact.batch), exact.batch);
+  CHECK(mean_loss(rotated.network->forward(rotated.batch), rotated.batch) ==
+        doctest::Approx(loss).epsilon(0.01));
+  exact.network->backward();
+  rotated.network->backward();
+  for (const auto& tensor : exact.trained->tensors()) {
+    CHECK(cosine(exact.trained->get_gradient(tensor), rotated.trained->get_gradient(tensor)) >
+          0.99);
+  }
+}
+
+TEST_CASE("threads and the cut into batches change no bit") {
+  const auto gradients = [](unsigned threads, bool cut, Profile profile) {
+    Model model("llama", threads);
+    Lora lora;
+    lora.rank = 4;
+    model.train(lora_tensors(model.architecture, lora), profile);
+    // Where a sample ends.
+    std::size_t middle = 1;
+    while (model.batch.first[middle] == 0) ++middle;
+    std::vector<Told> told;
+    const std::size_t count = model.batch.tokens.size();
+    const auto run = [&](std::size_t from, std::size_t to) {
+      Batch part;
+      for (std::size_t i = from; i < to; ++i) {
+        part.tokens.push_back(model.batch.tokens[i]);
+        part.positions.push_back(model.batch.positions[i]);
+        part.first.push_back(model.batch.first[i] - static_cast<std::uint32_t>(from));
+        part.targets.push_back(model.batch.targets[i]);
+      }
+      const auto some = model.network->forward(part, {0.1F, 7, from});
+      told.insert(told.end(), some.begin(), some.end());
+      model.network->backward();
+    };
+    if (cut) {
+      run(0, middle);
+      run(middle, count);
+    } else {
+      run(0, count);
+    }
+    std::vector<float> all;
+    for (const auto& row : told) all.insert(all.end(), {row.loss, row.confidence, row.entropy});
+    for (const auto& tensor : model.trained->tensors()) {
+      const auto gradient = model.trained->get_gradient(tensor);
+      all.insert(all.end(), gradient.begin(), gradient.end());
+    }
+    return all;
+  };
+  for (const Profile profile : {Profile::f32x, Profile::i8x}) {
+    const auto expected = gradients(1, false, profile);
+    CHECK(gradients(3, false, profile) == expected);
+    CHECK(gradients(2, true, profile) == expected);
+  }
+}
+
+TEST_CASE("a text taken piece by piece has the logits of the whole, bit for bit") {
+  for (const auto& name : models()) {
+    for (const Profile profile : {Profile::f32x, Profile::i8x}) {
+      CAPTURE(name);
+      Model model(name);
+      Lora lora;
+      lora.rank = 4;
+      model.train(lora_tensors(model.architecture, lora), profile);
+      Batch text;
+      for (std::uint32_t i = 0; i < 20; ++i) {
+        text.tokens.push_back(model.batch.tokens[i]);
+        text.positions.push_back(i);
+        text.first.push_back(0);
+        text.targets.push_back(kernels::no_target);
+      }
+      const auto whole = model.network->logits(text);
+      const std::size_t width = model.architecture.vocabulary;
+      const std::span<const std::uint32_t> tokens = text.tokens;
+      for (int turn = 0; turn < 2; ++turn) {
+        model.network->forget();
+        std::size_t taken = 0;
+        for (const std::size_t count : {7, 1, 1, 5, 1, 5}) {
+          const auto logits = model.network->decode(tokens.subspan(taken, count));
+          taken += count;
+          CHECK(std::equal(logits.begin(), logits.end(), whole.begin() + (taken - 1) * width));
+        }
+      }
+      CHECK_THROWS_AS(model.network->decode(std::vector<std::uint32_t>(40)), Error);
+    }
+  }
+}
+
+}  // namespace volt::lm

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libvolt/lm/training.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <limits>
+#include <numeric>
+
+#include "libvolt/base/error.hpp"
+
+namespace volt::lm {
+namespace {
+
+/// Made-up samples with a pattern to learn, of uneven length; of some only the end is trained.
+TokenSamples made_up() {
+  TokenSamples samples(24);
+  for (std::uint32_t i = 0; i < 17; ++i) {
+    TokenSample sample;
+    for (std::uint32_t j = 0; j < 5 + i * 7 % 19; ++j) {
+      sample.tokens.push_back((i + 3 * j) % 40);
+      sample.trained.push_back(i % 3 != 0 || j > 2);
+    }
+    samples.add(sample, Sample::Kind::text);
+  }
+  return samples;
+}
+
+/// A small model with adapters and everything that training it takes.
+struct Fixture {
+  explicit Fixture(TrainingSettings s = {}, std::uint64_t most_tokens = 64, unsigned threads = 2)
+      : device(device::wanted("cpu", threads)),
+        folder(std::filesystem::path(__FILE__).parent_path() / "../../vectors/lm/llama"),
+        architecture(read_architecture(folder.files())),
+        weights(find_weights(folder.files(), architecture)),
+        trained(device, lora_tensors(architecture, lora)),
+        network(device, architecture, weights, trained, Profile::i8x, lora.scale(), most_tokens),
+        samples(made_up()) {
+    for (const auto& tensor : trained.tensors()) {
+      if (tensor.role != TrainedTensor::Role::lora_a) continue;
+      std::vector<float> values(tensor.elements());
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        values[i] = 0.1F * static_cast<float>(i * 7919 % 101) / 101 - 0.05F;
+      }
+      trained.set(tensor, values);
+    }
+    s.rate = 1e-2F;
+    s.rows_per_step = 2;
+    std::vector<std::uint32_t> all(samples.size());
+    std::iota(all.begin(), all.end(), 0U);
+    training = std::make_unique<Training>(network, trained, samples, all, s, most_tokens);
+  }
+
+  Lora lora{4, 8, {}};
+  device::Device device;
+  Folder folder;
+  Architecture architecture;
+  Weights weights;
+  Trained trained;
+  Network network;
+  TokenSamples samples;
+  std::unique_ptr<Training> training;
+};
+
+TrainingSettings settings(std::uint64_t steps) {
+  TrainingSettings s;
+  s.steps = steps;
+  s.warmup = 2;
+  s.dropout = 0.1F;
+  s.decay = 0.01F;
+  return s;
+}
+
+bool same(const StepTold& a, const StepTold& b) {
+  return a.step == b.step && a.loss == b.loss && a.norm == b.norm && a.clip == b.clip &&
+         a.rate == b.rate && a.tokens == b.tokens && a.predicted == b.predicted;
+}
+
+}  // namespace
+
+TEST_CASE("a training learns, and takes as many steps as its epochs have") {
+  TrainingSettings s;
+  s.epochs = 12;
+  Fixture f(s);
+  const auto first = f.training->step();
+  StepTold last;
+  while (!f.training->done()) last = f.training->step();
+  CHECK(last.step + 1 == f.training->steps());
+  CHECK(f.training->steps() % 12 == 0);
+  CHECK(last.loss < 0.7F * first.loss);
+  CHECK(last.rate < 1e-4F);
+}
+
+TEST_CASE("a training that was interrupted anywhere ends as one that was not") {
+  Fixture whole(settings(7));
+  std::vector<StepTold> told;
+  std::vector<Bytes> states{whole.training->state()};
+  while (!whole.training->done()) {
+    told.push_back(whole.training->step());
+    states.push_back(whole.training->state());
+  }
+  for (const std::size_t stopped : {0, 1, 3, 6}) {
+    CAPTURE(stopped);
+    Fixture again(settings(7));
+    again.training->restore(states[stopped]);
+    for (std::size_t i = stopped; i < told.size(); ++i) {
+      CHECK(same(again.training->step(), told[i]));
+    }
+    CHECK(again.training->state() == states.back());
+  }
+}
+
+TEST_CASE("how many tokens fit at a time, and threads, change no bit of the state") {
+  const auto trained = [](std::uint64_t most_tokens, unsigned threads) {
+    Fixture f(settings(4), most_tokens, threads);
+    while (!f.training->done()) f.training->step();
+    return f.training->state();
+  };
+  const auto expected = trained(200, 1);
+  CHECK(trained(24, 3) == expected);
+  CHECK(trained(50, 2) == expected);
+}
+
+TEST_CASE("an evaluation changes nothing") {
+  Fixture f(settings(4));
+  f.training->step();
+  const auto before = f.training->state();
+  const std::vector<std::uint32_t> held_out{0, 5, 9};
+  const auto told = f.training->evaluate(held_out);
+  CHECK(told.finite);
+  CHECK(told.predicted > 0);
+  CHECK(told.confidence > 0);
+  CHECK(told.confidence < 1);
+  CHECK(f.training->state() == before);
+  CHECK(f.training->evaluate(held_out).loss == told.loss);
+}
+
+TEST_CASE("a step that is not finite changes nothing, and is counted as one") {
+  Fixture f(settings(4));
+  const auto& tensor = f.trained.tensors().front();
+  auto values = f.trained.get(tensor);
+  values[0] = std::numeric_limits<float>::infinity();
+  f.trained.set(tensor, values);
+  const auto b = f.trained.get(f.trained.tensors()[1]);
+  const auto told = f.training->step();
+  CHECK(told.skipped);
+  CHECK(f.training->next() == 1);
+  CHECK(f.trained.get(f.trained.tensors()[1]) == b);
+}
+
+TEST_CASE("what is no state of a training is refused") {
+  Fixture f(settings(4));
+  const auto refused = [&](Bytes state) { CHECK_THROWS_AS(f.training->restore(state), Error); };
+  const Bytes state = f.training->state();
+  refused({});
+  refused(Bytes(state.begin(), state.end() - 1));
+  Bytes other = state;
+  other[0] ^= 1;
+  refused(other);
+  other = state;
+  other[16] = 200;  // steps taken
+  refused(other);
+  f.training->restore(state);
+}
+
+TEST_CASE("schedules begin and end where they should") {
+  using Kind = Schedule::Kind;
+  for (const Kind kind : {Kind::constant, Kind::linear, Kind::cosine}) {
+    const Schedule schedule{kind, 4, 24};
+    CHECK(schedule.rate(0, 1) == 0.25F);
+    CHECK(schedule.rate(3, 1) == 1.0F);
+    CHECK(schedule.rate(4, 1) == 1.0F);
+    for (std::uint64_t step = 5; step < 24; ++step) {
+      const double past = static_cast<double>(step - 4) / 20;
+      const double right = kind == Kind::constant ? 1
+                           : kind == Kind::linear ? 1 - past
+                                                  : 0.5 * (1 + std::cos(past * 3.14159265358979));
+      CHECK(schedule.rate(step, 1) == doctest::Approx(right).epsilon(1e-5));
+    }
+  }
+  CHECK(Schedule{Kind::cosine, 0, 1}.rate(0, 2) == 2.0F);
+}
+
+}  // namespace volt::lm
