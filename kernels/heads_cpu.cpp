@@ -186,13 +186,12 @@ struct Backward {
       for (std::uint64_t row = run.begin; row < run.end; row += most) {
         over({kv_head * shape.group + head, row, std::min(row + most, run.end), p, ds, stride, q,
               dout},
-             sample, q, dout, shared);
+             sample, shared);
       }
     }
   }
 
-  void over(const Stripe& stripe, const SampleHead& sample, float* q, float* dout,
-            bool shared) const {
+  void over(const Stripe& stripe, const SampleHead& sample, bool shared) const {
     const NetworkLoops& loops = network_loops_of(context);
     const std::uint64_t queries = stripe.end - stripe.begin;
     const std::uint64_t first = stripe.begin - shape.before, col = stripe.head * shape.d;
@@ -200,8 +199,8 @@ struct Backward {
     const Packing of_dout = {*context.engine.loops, shape, job.dout, first, col, queries};
     in_pieces(context, queries, shape.tile_rows, shared,
               [&](std::uint64_t row, std::uint64_t count) {
-                of_q.down(q, row, count);
-                of_dout.down(dout, row, count);
+                of_q.down(stripe.q, row, count);
+                of_dout.down(stripe.dout, row, count);
                 loops.attend_queries(job, sample, stripe, stripe.begin + row, count);
               });
     in_pieces(context, stripe.end - sample.first, shape.tile_rows, shared,

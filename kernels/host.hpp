@@ -83,7 +83,7 @@ struct Context {
   const std::uint64_t limit;
   std::atomic<std::uint64_t> used{0};
   std::mutex busy;  ///< one call at a time; protects pool and scratch
-  Memory scratch;   ///< packed operands, a few MB whatever the shapes
+  Memory scratch;   ///< packed operands: a few MB, or what a head of a sample takes of attention
 };
 
 struct Buffer {

@@ -77,7 +77,8 @@ struct Rope {
 
 /// Causal attention (section 7). A row of q, k, v has heads of d columns side by side, q `heads` of
 /// them, k and v `kv_heads`, a divisor; q's rows are the last of k's. Row i of k belongs to the
-/// sample that begins with row first[i] of k, and sees its keys up to itself:
+/// sample that begins with row first[i] of k, and sees its keys up to itself (the rows of a sample
+/// lie one after the other):
 /// s = chain(q k) * scale; m = max(s) + 0, e = exp(s - m), l = sum(e), its lane 0 the sample's
 /// first key; out = chain over keys (e v), from +0, * (1 / l) + 0. m and l are kept, [rows, heads].
 template <class T>

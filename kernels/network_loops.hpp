@@ -27,7 +27,7 @@ struct Stripe {
   std::uint64_t head, begin, end;
   float *p, *ds;
   std::uint64_t stride;  ///< of p and ds
-  const float *q, *dout;
+  float *q, *dout;
 };
 
 struct NetworkLoops {

@@ -125,7 +125,7 @@ TEST_CASE("the elementary functions of fixed arguments have the digests that the
 
 TEST_CASE("the operations of language models have the digests that they always had") {
   // Of matrices of random numbers in [-1, 1): 40 rows of 3 heads of 48 columns, one of keys.
-  constexpr std::uint64_t rows = 40, n = 144, d = 48;
+  constexpr std::uint64_t rows = 40, cols = 144, d = 48;
   for (const Backend& backend : all_backends()) {
     if (backend.network == nullptr) continue;
     CAPTURE(std::string(backend.name));
@@ -133,21 +133,23 @@ TEST_CASE("the operations of language models have the digests that they always h
     const Network& net = *backend.network;
     Context* const c = s.context;
     std::uint32_t stream = 20;
-    const auto random = [&](std::uint64_t height, std::uint64_t cols) {
-      const Matrix matrix = dense(s.room(height * cols * 4), height, cols);
-      VOLT_OK(backend.fill_f32(c, matrix.buffer, 0, height * cols, 1, stream++, 0));
+    const auto random = [&](std::uint64_t height, std::uint64_t width) {
+      const Matrix matrix = dense(s.room(height * width * 4), height, width);
+      VOLT_OK(backend.fill_f32(c, matrix.buffer, 0, height * width, 1, stream++, 0));
       return matrix;
     };
     const auto frozen = [&](const Matrix& matrix, const std::string& digest) {
       CHECK(digest_of(s, matrix.buffer, matrix.rows * matrix.cols * 4) == digest);
     };
     const auto words = [&](auto word) {
-      std::vector<std::uint32_t> values;
-      for (std::uint32_t i = 0; i < rows; ++i) values.push_back(word(i));
-      return dense(s.put(values), rows, 1);
+      std::vector<std::uint32_t> all;
+      for (std::uint32_t i = 0; i < rows; ++i) all.push_back(word(i));
+      return dense(s.put(all), rows, 1);
     };
-    const Matrix x = random(rows, n), y = random(rows, n), z = random(rows, n), w = random(1, n);
-    const Matrix r = random(rows, 1), kept = random(rows, 2), db = random(1, n), b = random(1, n);
+    const Matrix x = random(rows, cols), y = random(rows, cols), z = random(rows, cols),
+                 w = random(1, cols);
+    const Matrix r = random(rows, 1), kept = random(rows, 2), db = random(1, cols),
+                 b = random(1, cols);
 
     VOLT_OK(net.rms_norm(c, {x, w, 1e-5f, y, r}));
     frozen(y, "9261039e8618e682bc3fec3bf5dc93cbaba181d035180c099f45607717110f76");
@@ -156,7 +158,7 @@ TEST_CASE("the operations of language models have the digests that they always h
     frozen(db, "35a438e54f1a2ed1e94e8f9ed956be07f4d79664a47bc0902d44598e7fbbebd2");
     VOLT_OK(net.layer_norm(c, {x, w, b, 1e-5f, y, kept}));
     frozen(y, "cf55b168bcc0e7978d9a4d2c82a59e7155316c82e4c05e41e5e3f700db46fa02");
-    const Matrix dw = random(1, n);
+    const Matrix dw = random(1, cols);
     VOLT_OK(net.layer_norm_backward(c, {x, w, kept, z, y, dw, db}));
     frozen(y, "8969b27c58df403ea6c621d79f1746ffda5f1338f3bfef9917c6dc10aac8ca01");
     frozen(dw, "3326bf09b2d6e4a356cda7c0138a65f1c7e347c7a7ccdb52700f4a188d887bd6");
@@ -165,24 +167,26 @@ TEST_CASE("the operations of language models have the digests that they always h
     const Matrix positions = words([](std::uint32_t i) { return 3000 * i; });
     std::vector<std::uint64_t> turns;
     for (std::uint64_t i = 0; i < d / 2; ++i) turns.push_back(0x28be60db9391054aULL >> i);
-    const Matrix q = random(rows, n);
+    const Matrix q = random(rows, cols);
     VOLT_OK(net.rope(c, {q, positions, dense(s.put(turns), 1, d / 2), false}));
     frozen(q, "4d88305fd7fd94390183a119fb88cd2505a6ce0d36d87c63248a7b0abcb9d84f");
 
     const Matrix first = words([](std::uint32_t i) { return i < 15 ? 0u : 15u; });
-    const Matrix k = random(rows, d), v = random(rows, d), m = random(rows, 3), l = random(rows, 3);
-    VOLT_OK(net.attention(c, {q, k, v, first, 3, 1, 0.3f, y, m, l}));
+    const Matrix keys = random(rows, d), values = random(rows, d), most = random(rows, 3),
+                 sums = random(rows, 3);
+    VOLT_OK(net.attention(c, {q, keys, values, first, 3, 1, 0.3f, y, most, sums}));
     frozen(y, "f49a81eda8b0421f15aae9b11c8df4440d0133f5daab5b8b60ec643adc09d596");
-    frozen(l, "f26802197662cd9361b591d124366798ef6a5ef98b685fa1eee77d3546014140");
-    const Matrix dq = random(rows, n), dk = random(rows, d), dv = random(rows, d);
-    VOLT_OK(net.attention_backward(c, {q, k, v, first, 3, 1, 0.3f, y, m, l, z, dq, dk, dv}));
+    frozen(sums, "f26802197662cd9361b591d124366798ef6a5ef98b685fa1eee77d3546014140");
+    const Matrix dq = random(rows, cols), dk = random(rows, d), dv = random(rows, d);
+    VOLT_OK(net.attention_backward(
+        c, {q, keys, values, first, 3, 1, 0.3f, y, most, sums, z, dq, dk, dv}));
     frozen(dq, "77c8e10fd98780b6c18214d8bbaa35db4462b96fccc7547c8c007baa9ab4a05d");
     frozen(dk, "35fb11dc2549c30e0e4a34915529f59e2e0314e693251e320a6bb88fd5619459");
     frozen(dv, "e2f1a180d1c2ac22fa74132e8c544031cf95f7dd8b09c222c79ee1c75dab2c84");
 
     const auto activated = [&](Activation kind, const char* value, const char* slope) {
       const ActivationOf f = {kind, 0.7f, 0.3f};
-      const Matrix out = random(rows, n), du = random(rows, n);
+      const Matrix out = random(rows, cols), du = random(rows, cols);
       VOLT_OK(net.activate(c, {f, x, z, out}));
       frozen(out, value);
       VOLT_OK(net.activate_backward(c, {f, x, z, q, out, du}));
@@ -196,7 +200,7 @@ TEST_CASE("the operations of language models have the digests that they always h
     activated(Activation::era, "c8ebfc35253278fcc364481e677483df71135890f7e80d4fb21dcae9e38a305e",
               "7fec320daef6ebab6517dc7be4670ce7bbfa27465c7461f748a4ec54bccf74ee");
 
-    const Matrix logits = random(rows, n), told = random(rows, 3);
+    const Matrix logits = random(rows, cols), told = random(rows, 3);
     VOLT_OK(net.cross_entropy(c, {logits, words([](std::uint32_t i) { return 3 * i; }), told}));
     frozen(logits, "d5b242163134925e0a31e8f34a5563641b42118eb7474b658be22f51bd262d51");
     frozen(told, "0c03d52b0acef220c4115924a9338deede64806b50eabd4881c4afeea6be568e");
@@ -207,7 +211,7 @@ TEST_CASE("the operations of language models have the digests that they always h
     frozen(z, "3afedd22a6ede9755fc7d1f1ca60f08ee793ae07d1d645664e3f35a06e61aed5");
     VOLT_OK(net.sum_rows(c, {z, b}));
     frozen(b, "29c97d3434d6a11f60fcaa12ed23456d3f8409ad5338b24aee266834c0fc1e88");
-    const Matrix table = random(7, n);
+    const Matrix table = random(7, cols);
     VOLT_OK(net.scatter_rows(c, {words([](std::uint32_t i) { return i * i % 7; }), z, table}));
     frozen(table, "dca0bec39fc85ba6183dd759ccd2cd9abc51ec32a1a3cec0e5e6d7427cfc9492");
     VOLT_OK(net.dropout(c, {x, y, 0.1f, 1, 5, 9}));
@@ -215,7 +219,7 @@ TEST_CASE("the operations of language models have the digests that they always h
     const Matrix wide = random(rows, 256);
     VOLT_OK(net.rotate(c, {x, wide, 0x1p-7f}));
     frozen(wide, "1e2a9354ceac8490a78e9469a49830a786e90068eb1d322e936b286540114c80");
-    const Matrix p = random(rows, n), mean = random(rows, n), square = random(rows, n);
+    const Matrix p = random(rows, cols), mean = random(rows, cols), square = random(rows, cols);
     VOLT_OK(net.scale(c, {square, 0.0f}));
     VOLT_OK(net.adam(c, {p, mean, square, x, 0.01f, 0.9f, 0.99f, 1e-8f, 0.1f, 0.19f, 0.02f, 0.5f}));
     frozen(p, "4bdfa8a5a2abedff7d3033b1e40d20ed70ccc6eb7ee57e90dcbc1c41ba4dc415");
