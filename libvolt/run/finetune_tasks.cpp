@@ -100,8 +100,8 @@ std::string difference(const Finetune& finetune, ByteView claimed, ByteView righ
     if (a.steps[i] == b.steps[i]) continue;
     const std::string where = "step " + std::to_string(b.steps[i].step);
     if (a.steps[i].loss == b.steps[i].loss) return where + " is not what the job gives";
-    return where + " has the loss " + std::to_string(b.steps[i].loss) + ", not " +
-           std::to_string(a.steps[i].loss);
+    return where + " has the loss " + std::to_string(a.steps[i].loss) + ", not " +
+           std::to_string(b.steps[i].loss);
   }
   return "the state after step " + std::to_string(b.steps.back().step) +
          " is not what the job gives";

@@ -5,7 +5,7 @@
 usage: transcript.py TEST-FILE|FOLDER|TOOL...
 
 Above "-- NAME --" lines, which begin the files, each line is a comment (#) or a command, in a fresh
-folder $WORK with a home of its own. Words are quoted as in sh; $NAME is replaced outside patterns.
+folder $WORK with a home of its own; $TESTS is the folder of all tests. Words are quoted as in sh; $NAME is replaced outside patterns.
 
   [!|exit N] PROGRAM WORD...  runs it: must end with 0 (with !: any but 0; with exit: N)
   [!|exit N] sh LINE          the same for a line of /bin/sh
@@ -52,7 +52,7 @@ class Transcript:
         kept = {name: value for name, value in os.environ.items()
                 if name.endswith('SAN_OPTIONS') or name == 'LD_LIBRARY_PATH'}
         self.env = {'PATH': os.pathsep.join([*tools, os.environ['PATH']]), 'LANG': 'C.UTF-8',
-                    'WORK': str(self.work), 'TMPDIR': str(self.work), 'HOME': str(home),
+                    'WORK': str(self.work), 'TESTS': str(path.resolve().parent.parent), 'TMPDIR': str(self.work), 'HOME': str(home),
                     'XDG_CONFIG_HOME': str(home / '.config'),
                     'XDG_STATE_HOME': str(home / '.local/state'),
                     'XDG_CACHE_HOME': str(home / '.cache'), **kept}

@@ -1,0 +1,242 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Forges trainings, and demands that gpu-verify refuses each for its own reason.
+
+usage: training_test.py GPU-RUN GPU-VERIFY
+
+The forger knows volt-receipt(5) and owns the prover's key: states.bin, digests, trace and signature
+are made here, with openssl, so that none of them gives a forgery away. That an honest run made so
+verifies shows that this page and volt agree.
+"""
+import base64
+import hashlib
+import json
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+gpu_run, gpu_verify = (str(Path(argument).resolve()) for argument in sys.argv[1:3])
+tests = Path(__file__).resolve().parent.parent
+STEPS, SPAN = 12, 4
+UNITS = STEPS // SPAN
+PAGE, STEP, EVAL = 4096, 48, 24
+JOB = {'lr': 1e-2, 'seed': 1, 'rank': 4, 'data': 'train.jsonl'}
+
+
+def sha256(data):
+    return hashlib.sha256(data).digest()
+
+
+def root(leaves):
+    """RFC 9162."""
+    if len(leaves) == 1:
+        return leaves[0]
+    split = 1
+    while 2 * split < len(leaves):
+        split *= 2
+    return sha256(b'\x01' + root(leaves[:split]) + root(leaves[split:]))
+
+
+def pages_root(data):
+    return root([sha256(b'\x00' + data[at:at + PAGE]) for at in range(0, len(data), PAGE)])
+
+
+def padded(size):
+    return -(-size // PAGE) * PAGE
+
+
+class States:
+    def __init__(self, data, units=UNITS):
+        self.data, self.units = bytearray(data), units
+        self.record = len(data) // (units + 1)
+        self.state = self.record - padded(SPAN * STEP + EVAL)
+
+    def trace(self):
+        part = lambda i, begin, end: bytes(self.data[i * self.record + begin:i * self.record + end])
+        states = [pages_root(part(i, 0, self.state)) for i in range(self.units + 1)]
+        told = [pages_root(part(i, self.state, self.record)) for i in range(self.units + 1)]
+        leaves = [sha256(b'\x00volt.finetune/1\n' + struct.pack('<Q', i) + states[i - 1] + states[i]
+                         + told[i]) for i in range(1, self.units + 1)]
+        return root(leaves).hex()
+
+    def copy_state(self, to, source):
+        at = lambda i: slice(i * self.record, i * self.record + self.state)
+        self.data[at(to)] = self.data[at(source)]
+
+    def flip(self, record, offset):
+        self.data[record * self.record + offset] ^= 1
+
+    def tell(self, unit, step, offset, text):
+        """Overwrites part of what a step of a unit told."""
+        at = unit * self.record + self.state + step * STEP + offset
+        self.data[at:at + len(text)] = text
+
+
+def sign(receipt, payload):
+    body = json.dumps(payload, sort_keys=True, separators=(',', ':'), ensure_ascii=False).encode()
+    kind = receipt['payloadType'].encode()
+    pae = b'DSSEv1 %d %s %d %s' % (len(kind), kind, len(body), body)
+    Path('pae').write_bytes(pae)
+    signature = subprocess.run(['openssl', 'dgst', '-sha256', '-sign',
+                                'home/.config/volt/keys/sign.pem', 'pae'],
+                               capture_output=True, check=True).stdout
+    receipt['payload'] = base64.b64encode(body).decode()
+    receipt['signatures'][0]['sig'] = base64.b64encode(signature).decode()
+
+
+def forged(name, change):
+    """A copy of the good run after change(states, files, predicate), signed anew."""
+    out = Path('forged') / name
+    shutil.copytree('good.run', out, ignore=shutil.ignore_patterns('.volt'))
+    receipt = json.loads((out / 'receipt.json').read_text())
+    payload = json.loads(base64.b64decode(receipt['payload']))
+    states = States((out / 'states.bin').read_bytes())
+    files, predicate = {}, payload['predicate']
+    change(states, files, predicate)
+    if 'states.bin' not in files:
+        files['states.bin'] = bytes(states.data)
+        predicate['trace'].setdefault('forged', None)
+    if predicate['trace'].pop('forged', 0) is None:
+        predicate['trace']['root'] = states.trace()
+    for subject in payload['subject']:
+        data = files.get(subject['name'])
+        if data is not None:
+            (out / subject['name']).write_bytes(data)
+            subject['digest']['sha256'] = hashlib.sha256(data).hexdigest()
+            for annotations in (subject, subject.get('annotations', {})):
+                if 'bytes' in annotations:
+                    annotations['bytes'] = len(data)
+    sign(receipt, payload)
+    (out / 'receipt.json').write_text(json.dumps(receipt))
+    return str(out)
+
+
+def transplanted(other):
+    """All of another run, sold as this one's."""
+    def change(states, files, predicate):
+        for name in 'states.bin', 'adapter_model.safetensors', 'adapter_config.json':
+            files[name] = Path(other, name).read_bytes()
+        predicate['trace']['root'] = States(files['states.bin']).trace()
+    return change
+
+
+def foreign_adapter(states, files, _):
+    files['adapter_model.safetensors'] = Path('seed.run/adapter_model.safetensors').read_bytes()
+
+
+def truncated(states, files, predicate):
+    short = States(states.data[:UNITS * states.record], UNITS - 1)
+    files['states.bin'] = bytes(short.data)
+    predicate['trace'] = {'root': short.trace(), 'units': UNITS - 1}
+
+
+def swapped(states, *_):
+    at = lambda i: slice(i * states.record, (i + 1) * states.record)
+    states.data[at(1)], states.data[at(2)] = states.data[at(2)], states.data[at(1)]
+
+
+def other_root(_, files, predicate):
+    files['states.bin'] = Path('good.run/states.bin').read_bytes()
+    predicate['trace']['root'] = '11' * 32
+
+
+def fewer_units(_, files, predicate):
+    files['states.bin'] = Path('good.run/states.bin').read_bytes()
+    predicate['trace']['units'] = UNITS - 1
+
+
+HALF, LOSS, RATE, TOKENS = 0.5, 24, 36, 8
+CASES = [
+    ('honest', lambda *_: None, 0, 'output holds all 3 units computed again, each bit equal'),
+    ('bit of an average', lambda s, *_: s.flip(2, s.state // 2), 11, 'is not what the job gives'),
+    ('bit of the last state', lambda s, *_: s.flip(3, 100), 11, 'is not that of the last state'),
+    ('bit of the first state', lambda s, *_: s.flip(0, 5000), 11, 'does not begin with what'),
+    ('steps that were not taken', lambda s, *_: s.copy_state(2, 1), 11, 'is not what the job gives'),
+    ('a lower loss', lambda s, *_: s.tell(2, 1, LOSS, struct.pack('<f', HALF)), 11,
+     'step 5 has the loss 0.5'),
+    ('another rate told', lambda s, *_: s.tell(1, 2, RATE, struct.pack('<f', HALF)), 11,
+     'step 2 has another learning rate than the job\'s schedule'),
+    ('fewer tokens told', lambda s, *_: s.tell(3, 0, TOKENS, struct.pack('<Q', 7)), 11,
+     'step 8 has 7 tokens, not the'),
+    ('steps renumbered', lambda s, *_: s.tell(1, 0, 0, struct.pack('<Q', 1)), 11,
+     'step 0 is told as step 1'),
+    ('units swapped', swapped, 11, 'is told as step'),
+    ('another learning rate', transplanted('lr.run'), 11, 'has another learning rate'),
+    ('another seed', transplanted('seed.run'), 11, 'tokens, not the|does not begin with'),
+    ('other data', transplanted('data.run'), 11, 'tokens, not the|is not what the job gives|has the loss'),
+    ('another rank', transplanted('rank.run'), 11, 'bytes, but the job gives'),
+    ('a foreign adapter', foreign_adapter, 11, 'the adapter is not that of the last state'),
+    ('a run cut short', truncated, 11, 'bytes, but the job gives'),
+    ('another trace', other_root, 11, 'another trace than the receipt names'),
+    ('fewer units', fewer_units, 11, 'another trace than the receipt names'),
+]
+
+
+def call(*command):
+    """With a memory of its own, for a verifier remembers what a signer gave before."""
+    state = tempfile.mkdtemp(dir='.')
+    return subprocess.run(command, capture_output=True, text=True, timeout=120,
+                          env={**os.environ, 'XDG_STATE_HOME': os.path.abspath(state)})
+
+
+def good_run(name, **changed):
+    job = {**JOB, **changed}
+    Path(name + '.toml').write_text(f'''schema = "volt.job/1"
+name = "good"
+workload = "finetune"
+[finetune]
+base = "models/tiny"
+data = "{job['data']}"
+eval = "5%"
+method = {{ lora = {{ rank = {job['rank']}, alpha = 8 }} }}
+steps = {STEPS}
+span = {SPAN}
+batch = {{ tokens = 128, context = 64 }}
+lr = {job['lr']}
+seed = {job['seed']}
+''')
+    end = call(gpu_run, '-q', '-o', name + '.run', name + '.toml')
+    if end.returncode != 0:
+        sys.exit(f'the good run {name} ends with {end.returncode}: {end.stderr}')
+
+
+def samples(count, modulus):
+    return ''.join(json.dumps({'prompt': f'{i % modulus}+{i % 7}=', 'completion': str(i % modulus + i % 7)})
+                   + '\n' for i in range(count))
+
+
+failures = 0
+with tempfile.TemporaryDirectory(prefix='volt-bad-') as work:
+    os.chdir(work)
+    for name in list(os.environ):
+        if name.startswith(('XDG_', 'VOLT_')):
+            del os.environ[name]
+    os.environ['HOME'] = work + '/home'
+    for folder in 'home', 'models', 'forged':
+        os.mkdir(folder)
+    shutil.copytree(tests / 'vectors/lm/llama', 'models/tiny',
+                    ignore=shutil.ignore_patterns('golden*'))
+    shutil.copy(tests / 'libvolt/lm/tokenizers/bytes.json', 'models/tiny/tokenizer.json')
+    Path('train.jsonl').write_text(samples(80, 11))
+    Path('other.jsonl').write_text(samples(80, 13))
+    good_run('good')
+    good_run('lr', lr=2e-2)
+    good_run('seed', seed=2)
+    good_run('rank', rank=8)
+    good_run('data', data='other.jsonl')
+    for name, change, status, words in CASES:
+        end = call(gpu_verify, forged(name.replace(' ', '-'), change), '--all', '--inputs', '.',
+                   '--inputs', 'models/tiny')
+        said = ' '.join((end.stdout + end.stderr).split())
+        if end.returncode != status or not any(word in said for word in words.split('|')):
+            failures += 1
+            print(f'FAILED  {name}: exit {end.returncode}, not {status} with "{words}": {said}')
+        else:
+            print(f'ok      {name}')
+    os.chdir('/')
+print(f'{len(CASES) - failures} passed, {failures} failed, 0 skipped')
+sys.exit(1 if failures else 0)

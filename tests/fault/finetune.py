@@ -1,0 +1,105 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Stops a training at random moments, as often as asked, and checks that it ends as one that was not.
+
+usage: finetune.py GPU-RUN GPU-VERIFY STOPS [SEED]
+
+A stop is kill -9 of the parent, of the worker or of both, or SIGTERM; each start has another number of
+threads. States, adapter and metrics must be those of an undisturbed run, and verify.
+"""
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+run, verify = (str(Path(argument).resolve()) for argument in sys.argv[1:3])
+stops = int(sys.argv[3])
+seed = int(sys.argv[4]) if len(sys.argv) > 4 else random.randrange(1 << 32)
+dice = random.Random(seed)
+tests = Path(__file__).resolve().parent.parent
+JOB = '''schema = "volt.job/1"
+workload = "finetune"
+[finetune]
+base = "models/tiny"
+data = "train.jsonl"
+eval = "5%"
+method = { lora = { rank = 4, dropout = 0.05 } }
+steps = 120
+span = 4
+batch = { tokens = 256, context = 64 }
+'''
+
+
+def children(pid):
+    try:
+        return [int(child) for child in Path(f'/proc/{pid}/task/{pid}/children').read_text().split()]
+    except OSError:
+        return []
+
+
+def stop_once(number):
+    command = [run, '-q', 'job.toml', '--threads', str(dice.randint(1, 3))]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        process.wait(dice.uniform(0, 1.0))
+    except subprocess.TimeoutExpired:
+        pass
+    if process.poll() is None:
+        how = dice.choice(['parent', 'worker', 'both', 'term'])
+        workers = children(process.pid)
+        if how in ('worker', 'both'):
+            for worker in workers:
+                os.kill(worker, signal.SIGKILL)
+        if how in ('parent', 'both'):
+            process.kill()
+        if how == 'term':
+            process.terminate()
+    said = process.communicate(timeout=60)[1]
+    if process.returncode not in (0, 1, 5, -signal.SIGKILL, 143):
+        sys.exit(f'FAILED  stop {number}: status {process.returncode}: {said}')
+    return process.returncode
+
+
+with tempfile.TemporaryDirectory(prefix='volt-tune-') as work:
+    os.chdir(work)
+    for name in list(os.environ):
+        if name.startswith(('XDG_', 'VOLT_')):
+            del os.environ[name]
+    os.environ['HOME'] = work + '/home'
+    os.mkdir('home')
+    os.mkdir('models')
+    shutil.copytree(tests / 'vectors/lm/llama', 'models/tiny',
+                    ignore=shutil.ignore_patterns('golden*'))
+    shutil.copy(tests / 'libvolt/lm/tokenizers/bytes.json', 'models/tiny/tokenizer.json')
+    Path('train.jsonl').write_text(''.join(
+        json.dumps({'prompt': f'{i}+{i % 7}=', 'completion': str(i + i % 7)}) + '\n'
+        for i in range(100)))
+    Path('job.toml').write_text(JOB)
+    begin = time.monotonic()
+    subprocess.run([run, '-q', '-o', 'whole.run', 'job.toml'], check=True)
+    print(f'seed {seed}, {time.monotonic() - begin:.2f} s undisturbed', flush=True)
+    for number in range(stops):
+        if stop_once(number) in (0, 5):  # it had time to end: from the beginning, then
+            shutil.rmtree('job.run', ignore_errors=True)
+    last = subprocess.run([run, '-q', 'job.toml'], stdout=subprocess.DEVNULL)
+    failures = []
+    if last.returncode not in (0, 5):
+        failures.append(f'the last start ends with {last.returncode}')
+    else:
+        for name in ('states.bin', 'adapter_model.safetensors', 'adapter_config.json',
+                     'metrics.jsonl'):
+            if Path('job.run', name).read_bytes() != Path('whole.run', name).read_bytes():
+                failures.append(f'{name} is not that of an undisturbed run')
+        if subprocess.run([verify, 'job.run', '--all'], stdout=subprocess.DEVNULL).returncode != 0:
+            failures.append('it does not verify')
+    for failure in failures:
+        print(f'FAILED  {failure}')
+    os.chdir('/')
+print(f'{1 if not failures else 0} passed, {len(failures)} failed, 0 skipped')
+sys.exit(1 if failures else 0)
