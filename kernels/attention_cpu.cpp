@@ -7,6 +7,7 @@
 #include "attention_cpu.hpp"
 
 #include "network_functions.hpp"
+#include "softmax_cpu.hpp"
 #include "sum_cpu.hpp"
 #include "tile_cpu.hpp"
 
@@ -51,26 +52,24 @@ struct Part {
 template <int rows, int vectors>
 VOLT_VECTOR void load_part(Floats (&sum)[rows][vectors], const Part& part) {
   for (int r = 0; r < rows; ++r) {
-    const float* const c = part.c + r * part.stride;
-    if (part.width == vectors * lanes) {
-      for (int v = 0; v < vectors; ++v) sum[r][v] = load<Floats>(c + v * lanes);
-    } else {
-      __builtin_memset(sum[r], 0, sizeof sum[r]);
-      __builtin_memcpy(sum[r], c, part.width * sizeof *c);
+    const float* c = part.c + r * part.stride;
+    float edge[vectors * lanes] = {};
+    if (part.width != vectors * lanes) {
+      __builtin_memcpy(edge, c, part.width * sizeof *c);
+      c = edge;
     }
+    for (int v = 0; v < vectors; ++v) sum[r][v] = load<Floats>(c + v * lanes);
   }
 }
 
 template <int rows, int vectors>
-VOLT_VECTOR void store_part(Floats (&sum)[rows][vectors], const Part& part) {
+VOLT_VECTOR void store_part(const Floats (&sum)[rows][vectors], const Part& part) {
   for (int r = 0; r < rows; ++r) {
     float* const c = part.c + r * part.stride;
-    for (int v = 0; v < vectors; ++v) sum[r][v] = canonical(sum[r][v]);
-    if (part.width == vectors * lanes) {
-      for (int v = 0; v < vectors; ++v) store(c + v * lanes, sum[r][v]);
-    } else {
-      __builtin_memcpy(c, sum[r], part.width * sizeof *c);
-    }
+    float edge[vectors * lanes];
+    float* const to = part.width == vectors * lanes ? c : edge;
+    for (int v = 0; v < vectors; ++v) store(to + v * lanes, canonical(sum[r][v]));
+    if (to == edge) __builtin_memcpy(c, edge, part.width * sizeof *c);
   }
 }
 
@@ -106,29 +105,54 @@ struct Queries {
   T* in(const View<T>& view) const {
     return row_of(view, at) + head * d;
   }
-  std::uint64_t tiles() const { return (seen + rows - 1 + tile_cols - 1) / tile_cols; }
 };
 
-// scores = factor * chain(a b) of rows of A with each key, in whole tiles of keys.
+/// Where scores go, and the largest of each row's, lane by lane.
+struct Scores {
+  float* to;
+  std::uint64_t stride;
+  Floats* most;
+};
+
+// to = factor * chain(a b) of rows of A with a tile of keys. Not inlined into the loop over tiles,
+// of whose numbers gcc would keep some in the registers that are wanted here.
 template <int rows>
-static void score(const float* a, std::uint64_t stride_a, const float* across, std::uint64_t d,
-                  std::uint64_t tiles, float factor, float* scores, std::uint64_t stride) {
-  for (std::uint64_t tile = 0; tile < tiles; ++tile) {
-    Floats sum[rows][2] = {};
-    Direct<float> rows_a(a, stride_a * sizeof *a);
-    steps(sum, rows_a, across, d);
-    for (int r = 0; r < rows; ++r) {
-      for (int v = 0; v < 2; ++v) {
-        store(scores + r * stride + tile * tile_cols + v * lanes, sum[r][v] * spread(factor));
-      }
+__attribute__((noinline)) static void score(const float* a, std::uint64_t stride_a,
+                                            const float* across, std::uint64_t d, float factor,
+                                            const Scores& scores) {
+  Floats sum[rows][2];
+  for (auto& row : sum) row[0] = row[1] = Floats{};
+  Direct<float> rows_a(a, stride_a * sizeof *a);
+  steps(sum, rows_a, across, d);
+  for (int r = 0; r < rows; ++r) {
+    for (int v = 0; v < 2; ++v) {
+      sum[r][v] = sum[r][v] * spread(factor);
+      store(scores.to + r * scores.stride + v * lanes, sum[r][v]);
     }
+    if (scores.most == nullptr) continue;
+    scores.most[r] = largest(sum[r][1], largest(sum[r][0], scores.most[r]));
   }
+}
+
+// The same with every key that one of the queries sees, and maybe more; `most` is of the tiles that
+// all of them see all of.
+template <class Job>
+static void score_all(const Queries<Job>& now, const float* a, std::uint64_t stride_a,
+                      const float* across, float factor, Scores scores) {
+  with_height<tile_rows>(now.rows, [&](auto height) {
+    for (std::uint64_t key = 0; key < now.seen + now.rows - 1; key += tile_cols) {
+      if (key + tile_cols > now.seen) scores.most = nullptr;
+      score<height.value>(a, stride_a, across + key * now.d, now.d, factor, scores);
+      scores.to += tile_cols;
+    }
+  });
 }
 
 // c += chain(weights down), query r over `seen` + r keys.
 template <int rows, int vectors>
-static void gather(const float* weights, std::uint64_t stride, const float* down,
-                   std::uint64_t seen, const Part& part) {
+__attribute__((noinline)) static void gather(const float* weights, std::uint64_t stride,
+                                             const float* down, std::uint64_t seen,
+                                             const Part& part) {
   Floats sum[rows][vectors];
   load_part(sum, part);
   Direct<float> a(weights, stride * sizeof *weights);
@@ -139,43 +163,52 @@ static void gather(const float* weights, std::uint64_t stride, const float* down
 
 // ---- forward
 
-// s becomes e, after it as much as fills a vector 0.
-static void soften(float* s, std::uint64_t count, float& m, float& l) {
-  constexpr float infinity = __builtin_inff();
-  float most[lanes];
-  for (float& value : most) value = -infinity;
-  const std::uint64_t whole = (count + lanes - 1) / lanes * lanes;
-  for (std::uint64_t i = count; i < whole; ++i) s[i] = -infinity;
-  for (std::uint64_t i = 0; i < whole; i += lanes) {
-    for (int j = 0; j < lanes; ++j) most[j] = largest(s[i + j], most[j]);
-  }
-  float largest_of_all = -infinity;
-  for (const float value : most) largest_of_all = largest(value, largest_of_all);
-  const float largest_score = largest_of_all + 0.0f;
-  alignas(64) float lane[sum_lanes] = {};
-  for (std::uint64_t i = 0; i < whole; i += lanes) {
-    float* const to = lane + i % sum_lanes;
-    for (int j = 0; j < lanes; ++j) {
-      s[i + j] = exp(s[i + j] - largest_score);
-      to[j] += s[i + j];
+// The largest of `count` scores, `most` being that of those before `from`. What fills the last
+// vector becomes -inf.
+static float largest_score(float* s, std::uint64_t from, std::uint64_t count, Floats most) {
+  for (std::uint64_t i = from; i < count; i += lanes) {
+    Floats part = load<Floats>(s + i);
+    const std::uint64_t left = count - i;
+    if (left < lanes) {
+      part = first_of(part, static_cast<std::int32_t>(left), -__builtin_inff());
+      store(s + i, part);
     }
+    most = largest(part, most);
   }
-  m = largest_score;
-  l = canonical(folded(lane));
+  return largest_of(most) + 0.0f;
+}
+
+// s becomes e.
+static float soften(float* s, std::uint64_t count, float m) {
+  const Floats shift = spread(m);
+  alignas(64) float lane[sum_lanes];
+  clear(lane);
+  for (std::uint64_t i = 0; i < count; i += lanes) {
+    const Floats e = exp(load<Floats>(s + i) - shift);
+    float* const to = lane + i % sum_lanes;
+    store(s + i, e);
+    store(to, load<Floats>(to) + e);
+  }
+  return canonical(folded(lane));
 }
 
 void attend(const Attention<Checked>& job, const SampleHead& sample, std::uint64_t head,
-            std::uint64_t row, std::uint64_t rows, float* scores) {
+            std::uint64_t row, std::uint64_t rows, float* scores, std::uint64_t stride) {
   const Queries now(job, sample, head, row, rows);
-  const std::uint64_t stride = now.tiles() * tile_cols;
   float* const out = now.in(job.out);
-  with_height<tile_rows>(rows, [&](auto height) {
-    score<height.value>(now.in(job.q), job.q.stride, sample.k_across, now.d, now.tiles(), job.scale,
-                        scores, stride);
-  });
+  Floats most[tile_rows];
+  for (Floats& one : most) one = spread(-__builtin_inff());
+  score_all(now, now.in(job.q), job.q.stride, sample.k_across, job.scale, {scores, stride, most});
+  // One loop after the other, so that rows overlap: each ends with what takes long.
+  float m[tile_rows], l[tile_rows];
   for (std::uint64_t r = 0; r < rows; ++r) {
-    soften(scores + r * stride, now.seen + r, row_of(job.m, now.at + r)[head],
-           row_of(job.l, now.at + r)[head]);
+    m[r] =
+        largest_score(scores + r * stride, now.seen / tile_cols * tile_cols, now.seen + r, most[r]);
+  }
+  for (std::uint64_t r = 0; r < rows; ++r) l[r] = soften(scores + r * stride, now.seen + r, m[r]);
+  for (std::uint64_t r = 0; r < rows; ++r) {
+    row_of(job.m, now.at + r)[head] = m[r];
+    row_of(job.l, now.at + r)[head] = l[r];
     __builtin_memset(out + r * job.out.stride, 0, now.d * sizeof *out);
   }
   with_height<tile_rows>(rows, [&](auto height) {
@@ -185,7 +218,7 @@ void attend(const Attention<Checked>& job, const SampleHead& sample, std::uint64
     });
   });
   for (std::uint64_t r = 0; r < rows; ++r) {
-    const float inverse = 1.0f / row_of(job.l, now.at + r)[head];
+    const float inverse = 1.0f / l[r];
     float* const to = out + r * job.out.stride;
     for (std::uint64_t j = 0; j < now.d; ++j) to[j] = canonical(fused_apart(to[j], inverse));
   }
@@ -194,13 +227,12 @@ void attend(const Attention<Checked>& job, const SampleHead& sample, std::uint64
 // ---- backward
 
 // Scores become p, and dp becomes ds.
-static void slope(float* __restrict p, float* __restrict dp, std::uint64_t count, float m,
-                  float inverse, float t, float scale) {
+static void slope(float* p, float* dp, std::uint64_t count, float m, float inverse, float t,
+                  float scale) {
   for (std::uint64_t i = 0; i < count; i += lanes) {
-    for (std::uint64_t j = i; j < i + lanes; ++j) {
-      p[j] = exp(p[j] - m) * inverse;
-      dp[j] = (p[j] * (dp[j] - t)) * scale;
-    }
+    const Floats e = exp(load<Floats>(p + i) - spread(m)) * spread(inverse);
+    store(p + i, e);
+    store(dp + i, (e * (load<Floats>(dp + i) - spread(t))) * spread(scale));
   }
 }
 
@@ -210,12 +242,9 @@ void attend_queries(const AttentionBackward<Checked>& job, const SampleHead& sam
   float* const p = stripe.p + (row - stripe.begin) * stripe.stride;
   float* const ds = stripe.ds + (row - stripe.begin) * stripe.stride;
   const float* const dout = now.in(job.dout);
-  with_height<tile_rows>(rows, [&](auto height) {
-    score<height.value>(now.in(job.q), job.q.stride, sample.k_across, now.d, now.tiles(), job.scale,
-                        p, stripe.stride);
-    score<height.value>(dout, job.dout.stride, sample.v_across, now.d, now.tiles(), 1.0f, ds,
-                        stripe.stride);
-  });
+  score_all(now, now.in(job.q), job.q.stride, sample.k_across, job.scale,
+            {p, stripe.stride, nullptr});
+  score_all(now, dout, job.dout.stride, sample.v_across, 1.0f, {ds, stripe.stride, nullptr});
   for (std::uint64_t r = 0; r < rows; ++r) {
     const float* const by = dout + r * job.dout.stride;
     const float* const out = now.in(job.out) + r * job.out.stride;
@@ -237,8 +266,9 @@ void attend_queries(const AttentionBackward<Checked>& job, const SampleHead& sam
 // c += chain(weights down) of `rows` keys over `count` queries, of which the first sees `seen` of
 // the keys and each later one a key more.
 template <int rows, int vectors>
-static void scatter(Columns weights, const float* down, std::uint64_t seen, std::uint64_t count,
-                    const Part& part) {
+__attribute__((noinline)) static void scatter(Columns weights, const float* down,
+                                              std::uint64_t seen, std::uint64_t count,
+                                              const Part& part) {
   Floats sum[rows][vectors];
   load_part(sum, part);
   for (; seen < rows && count != 0; ++seen, --count) {

@@ -10,7 +10,7 @@ namespace volt::kernels {
 inline namespace VOLT_ISA {
 
 void attend(const Attention<Checked>& job, const SampleHead& sample, std::uint64_t head,
-            std::uint64_t row, std::uint64_t rows, float* scores);
+            std::uint64_t row, std::uint64_t rows, float* scores, std::uint64_t stride);
 void attend_queries(const AttentionBackward<Checked>& job, const SampleHead& sample,
                     const Stripe& stripe, std::uint64_t row, std::uint64_t rows);
 void attend_keys(const AttentionBackward<Checked>& job, const SampleHead& sample,

@@ -69,13 +69,19 @@ VOLT_EXACT ExpArgument exp_argument(float x, float bias) {
   return {fused(n, -ln2_low, fused(n, -ln2, x)), float_bits(t)};
 }
 
+constexpr float exp_q4 = 0x1.6ac6ep-10f;
+constexpr float exp_q3 = 0x1.123de2p-7f;
+constexpr float exp_q2 = 0x1.555858p-5f;
+constexpr float exp_q1 = 0x1.55548cp-3f;
+constexpr float exp_q0 = 0x1.fffffcp-2f;
+
 /// e^r - 1 = r + r (r q(r)) for |r| <= ln 2 / 2, to 2^-28.2 of e^r.
 VOLT_EXACT float exp_rest(float r) {
-  float q = 0x1.6ac6ep-10f;
-  q = fused(q, r, 0x1.123de2p-7f);
-  q = fused(q, r, 0x1.555858p-5f);
-  q = fused(q, r, 0x1.55548cp-3f);
-  q = fused(q, r, 0x1.fffffcp-2f);
+  float q = exp_q4;
+  q = fused(q, r, exp_q3);
+  q = fused(q, r, exp_q2);
+  q = fused(q, r, exp_q1);
+  q = fused(q, r, exp_q0);
   return fused(q * r, r, r);
 }
 

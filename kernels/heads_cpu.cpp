@@ -135,13 +135,13 @@ struct Forward {
       of_k.across(k, row);
       of_v.down(v, row, count);
     });
-    const std::uint64_t tiles = ceil_div(run.queries(), tile);
+    const std::uint64_t tiles = ceil_div(run.queries(), tile), stride = shape.stride(keys);
     in_slots(context, shape.group * tiles, shared, [&](std::uint64_t i, std::uint64_t slot) {
       // The last tiles, which see most, first.
       const std::uint64_t row = run.begin + (tiles - 1 - i / shape.group) * tile;
       network_loops_of(context).attend(job, sample, kv_head * shape.group + i % shape.group, row,
                                        std::min(tile, run.end - row),
-                                       room.next + slot * tile * shape.stride(keys));
+                                       room.next + slot * tile * stride, stride);
     });
   }
 };

@@ -60,9 +60,9 @@ struct NetworkLoops {
   float (*lanes_sum)(float* lanes);
 
   /// The head's queries of at most `tile_rows` rows of k. `scores` has room for as many rows of
-  /// keys as the last of them sees, in whole tiles.
+  /// the keys that the last of them sees, in whole tiles, `stride` apart.
   void (*attend)(const Attention<Checked>&, const SampleHead&, std::uint64_t head,
-                 std::uint64_t row, std::uint64_t rows, float* scores);
+                 std::uint64_t row, std::uint64_t rows, float* scores, std::uint64_t stride);
   /// p and ds of such queries, of a stripe, and their dq.
   void (*attend_queries)(const AttentionBackward<Checked>&, const SampleHead&, const Stripe&,
                          std::uint64_t row, std::uint64_t rows);

@@ -6,6 +6,7 @@
 #include "norms_cpu.hpp"
 
 #include "network_functions.hpp"
+#include "softmax_cpu.hpp"
 #include "sum_cpu.hpp"
 
 namespace volt::kernels {
@@ -115,34 +116,42 @@ void layer_norm_weights(const LayerNormBackward<Checked>& job, const Block& bloc
 
 // ---- cross-entropy
 
-// In as many chains as hide how long a comparison takes.
 static float largest_of(const float* s, std::uint64_t count) {
-  constexpr std::uint64_t chains = 64;
-  float most[chains];
-  for (float& value : most) value = -__builtin_inff();
+  constexpr int chains = 4;  // which hide how long a comparison takes
+  Floats most[chains];
+  for (Floats& one : most) one = spread(-__builtin_inff());
   std::uint64_t i = 0;
-  for (; i + chains <= count; i += chains) {
-    for (std::uint64_t j = 0; j < chains; ++j) most[j] = largest(s[i + j], most[j]);
+  for (; i + chains * lanes <= count; i += chains * lanes) {
+    for (int j = 0; j < chains; ++j) most[j] = largest(load<Floats>(s + i + j * lanes), most[j]);
   }
-  for (std::uint64_t j = 0; i + j < count; ++j) most[j] = largest(s[i + j], most[j]);
-  for (std::uint64_t j = 1; j < chains; ++j) most[0] = largest(most[j], most[0]);
-  return most[0] + 0.0f;
+  for (int j = 1; j < chains; ++j) most[0] = largest(most[j], most[0]);
+  float m = largest_of(most[0]);
+  for (; i < count; ++i) m = largest(s[i], m);
+  return m + 0.0f;
 }
 
 // The logits become e.
-static void soften(float* __restrict s, std::uint64_t n, float m, float& l, float& entropy) {
-  alignas(64) float sum[sum_lanes] = {}, weighted_sum[sum_lanes] = {};
-  for (std::uint64_t i = 0; i < n; i += sum_lanes) {
-    const std::uint64_t count = n - i < sum_lanes ? n - i : sum_lanes;
-    for (std::uint64_t j = 0; j < count; ++j) {
-      const float apart = s[i + j] - m, e = exp(apart);
-      s[i + j] = e;
-      sum[j] = sum[j] + e;
-      weighted_sum[j] = weighted(e, apart, weighted_sum[j]);
-    }
+static void soften(float* s, std::uint64_t n, float m, float& l, float& entropy) {
+  alignas(64) float sum[sum_lanes], entropy_sum[sum_lanes];
+  clear(sum);
+  clear(entropy_sum);
+  std::uint64_t i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    float* const to = sum + i % sum_lanes;
+    float* const entropy_to = entropy_sum + i % sum_lanes;
+    const Floats apart = load<Floats>(s + i) - spread(m), e = exp(apart);
+    store(s + i, e);
+    store(to, load<Floats>(to) + e);
+    store(entropy_to, weighted(e, apart, load<Floats>(entropy_to)));
+  }
+  for (; i < n; ++i) {
+    const float apart = s[i] - m;
+    s[i] = exp(apart);
+    sum[i % sum_lanes] += s[i];
+    entropy_sum[i % sum_lanes] = weighted(s[i], apart, entropy_sum[i % sum_lanes]);
   }
   l = folded(sum);
-  entropy = folded(weighted_sum);
+  entropy = folded(entropy_sum);
 }
 
 void cross_entropy(const CrossEntropy<Checked>& job, const Block& block) {
@@ -172,14 +181,14 @@ void cross_entropy(const CrossEntropy<Checked>& job, const Block& block) {
 // ---- the sum of squares
 
 void square_lanes(const View<const float>& x, std::uint64_t lane, std::uint64_t count,
-                  float* lanes) {
+                  float* sums) {
   std::uint64_t at = 0;  // the lane of the row's first element
   for (std::uint64_t i = 0; i < x.rows; ++i) {
     const float* const row = row_of(x, i);
     const auto some = [&](std::uint64_t first, std::uint64_t end, std::uint64_t begin_lane) {
       for (std::uint64_t j = first; j < end; ++j) {
         const std::uint64_t l = begin_lane + j - first;
-        if (l >= lane && l < lane + count) lanes[l] = fused(row[j], row[j], lanes[l]);
+        if (l >= lane && l < lane + count) sums[l] = fused(row[j], row[j], sums[l]);
       }
     };
     std::uint64_t j = at == 0 ? 0 : sum_lanes - at;
@@ -187,7 +196,7 @@ void square_lanes(const View<const float>& x, std::uint64_t lane, std::uint64_t 
     some(0, j, at);
     for (; j + sum_lanes <= x.cols; j += sum_lanes) {
       for (std::uint64_t l = lane; l < lane + count; ++l) {
-        lanes[l] = fused(row[j + l], row[j + l], lanes[l]);
+        sums[l] = fused(row[j + l], row[j + l], sums[l]);
       }
     }
     some(j, x.cols, 0);
@@ -195,7 +204,7 @@ void square_lanes(const View<const float>& x, std::uint64_t lane, std::uint64_t 
   }
 }
 
-float lanes_sum(float* lanes) { return folded(lanes); }
+float lanes_sum(float* sums) { return folded(sums); }
 
 }  // namespace VOLT_ISA
 }  // namespace volt::kernels

@@ -5,8 +5,8 @@
 #include "rotations_cpu.hpp"
 
 #include "network_functions.hpp"
+#include "pack_cpu.hpp"
 #include "sum_cpu.hpp"
-#include "vector_cpu.hpp"
 
 namespace volt::kernels {
 inline namespace VOLT_ISA {
@@ -49,18 +49,17 @@ void rope(const Rope<Checked>& job, const Block& block) {
 constexpr std::uint64_t group_size = 128;
 constexpr int group_vectors = 128 / lanes;
 
-// Element i becomes that of i ^ distance plus its own, or less its own where i has the bit.
+// Where i has the bit of the distance.
 template <int distance, int... i>
-VOLT_VECTOR Floats exchanged(Floats v, Places<i...>) {
-  const Floats other = (Floats)__builtin_shufflevector(v, v, (i ^ distance)...);
-  const Words sign = {((i & distance) != 0 ? 0x80000000u : 0u)...};
-  return other + (Floats)((Words)v ^ sign);
+VOLT_VECTOR Words signs(Places<i...>) {
+  return Words{((i & distance) != 0 ? 0x80000000u : 0u)...};
 }
 
 template <int distance>
 VOLT_VECTOR void butterflies(Floats (&v)[group_vectors]) {
   if constexpr (distance < lanes) {
-    for (Floats& one : v) one = exchanged<distance>(one, FirstPlaces<lanes>::Type{});
+    const Words sign = signs<distance>(FirstPlaces<lanes>::Type{});  // a + b, and a + (-b)
+    for (Floats& one : v) one = swapped<distance>(one) + (Floats)((Words)one ^ sign);
   } else {
     for (int i = 0; i < group_vectors; ++i) {
       if ((i * lanes & distance) != 0) continue;
@@ -72,21 +71,28 @@ VOLT_VECTOR void butterflies(Floats (&v)[group_vectors]) {
   if constexpr (distance < 64) butterflies<2 * distance>(v);
 }
 
-static std::uint64_t within(std::uint64_t first, std::uint64_t cols) {
-  return cols - first < group_size ? cols - first : group_size;
+static void rotate_group(const float* x, float* y, float factor) {
+  Floats v[group_vectors];
+  for (int i = 0; i < group_vectors; ++i) v[i] = load<Floats>(x + i * lanes);
+  butterflies<1>(v);
+  for (int i = 0; i < group_vectors; ++i) {
+    store(y + i * lanes, canonical(v[i] * spread(factor)));
+  }
 }
 
 void rotate(const Rotate<Checked>& job, const Block& block) {
   for (std::uint64_t i = block.row; i < block.row + block.rows; ++i) {
     const float* const x = row_of(job.x, i);
     float* const y = row_of(job.y, i);
-    for (std::uint64_t first = 0; first < job.x.cols; first += group_size) {
-      Floats v[group_vectors] = {};
-      __builtin_memcpy(v, x + first, within(first, job.x.cols) * sizeof *x);
-      butterflies<1>(v);
-      for (Floats& one : v) one = canonical(one * spread(job.factor));
-      __builtin_memcpy(y + first, v, within(first, job.y.cols) * sizeof *y);
+    std::uint64_t first = 0;
+    for (; first + group_size <= least(job.x.cols, job.y.cols); first += group_size) {
+      rotate_group(x + first, y + first, job.factor);
     }
+    if (first >= job.x.cols) continue;
+    float edge[group_size] = {};
+    __builtin_memcpy(edge, x + first, least(group_size, job.x.cols - first) * sizeof *x);
+    rotate_group(edge, edge, job.factor);
+    __builtin_memcpy(y + first, edge, least(group_size, job.y.cols - first) * sizeof *y);
   }
 }
 

@@ -1,37 +1,59 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "ieee.hpp"
 #include "operands.hpp"
+#include "vector_cpu.hpp"
 
 /// sum128 of the contract (section 3), for what is compiled once per instruction set: its lanes are
 /// side by side, so that vectors hold them.
 namespace volt::kernels {
 inline namespace VOLT_ISA {
 
-constexpr std::uint64_t sum_lanes = 128;
+constexpr int sum_lanes = 128;
 
 template <class T>
 VOLT_EXACT T* row_of(const View<T>& view, std::uint64_t row) {
   return view.data + row * view.stride;
 }
 
-VOLT_EXACT float folded(float* lane) {
-  for (std::uint64_t distance = sum_lanes / 2; distance != 0; distance /= 2) {
-    for (std::uint64_t i = 0; i < distance; ++i) lane[i] = lane[i] + lane[i + distance];
+template <int distance>
+VOLT_VECTOR Floats folded(Floats v) {
+  if constexpr (distance == 0) {
+    return v;
+  } else {
+    return folded<distance / 2>(v + swapped<distance>(v));
   }
-  return lane[0];
+}
+
+/// The sum of all lanes.
+VOLT_VECTOR float folded(const float* lane) {
+  Floats v[sum_lanes / lanes];
+  for (int i = 0; i < sum_lanes / lanes; ++i) v[i] = load<Floats>(lane + i * lanes);
+  for (int distance = sum_lanes / lanes / 2; distance != 0; distance /= 2) {
+    for (int i = 0; i < distance; ++i) v[i] = v[i] + v[i + distance];
+  }
+  return folded<lanes / 2>(v[0])[0];
+}
+
+/// All lanes +0. Said like this, gcc does not take the instruction for long strings.
+VOLT_VECTOR void clear(float (&lane)[sum_lanes]) {
+  for (int i = 0; i < sum_lanes; i += lanes) store(lane + i, Floats{});
 }
 
 /// Of elements i < count: add(i, lane) is what the lane becomes.
 template <class Add>
-__attribute__((always_inline)) static inline float sum_of(std::uint64_t count, Add add) {
-  alignas(64) float lane[sum_lanes] = {};
+VOLT_VECTOR float sum_of(std::uint64_t count, Add add) {
+  alignas(64) float lane[sum_lanes];
+  clear(lane);
   std::uint64_t i = 0;
   for (; i + sum_lanes <= count; i += sum_lanes) {
-    for (std::uint64_t l = 0; l < sum_lanes; ++l) lane[l] = add(i + l, lane[l]);
+    for (int l = 0; l < sum_lanes; ++l) lane[l] = add(i + l, lane[l]);
   }
-  for (std::uint64_t l = 0; i + l < count; ++l) lane[l] = add(i + l, lane[l]);
+  float* to = lane;
+  for (; i + lanes <= count; i += lanes, to += lanes) {
+    for (int l = 0; l < lanes; ++l) to[l] = add(i + l, to[l]);
+  }
+  for (; i < count; ++i, ++to) *to = add(i, *to);
   return folded(lane);
 }
 

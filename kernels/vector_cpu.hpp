@@ -69,6 +69,27 @@ VOLT_VECTOR Floats canonical(Floats value) {
                   (~number & static_cast<std::int32_t>(canonical_nan_bits)));
 }
 
+template <int distance, int... i>
+VOLT_VECTOR Floats swapped(Floats v, Places<i...>) {
+  return (Floats)__builtin_shufflevector(v, v, (i ^ distance)...);
+}
+
+/// Element i is that of i ^ distance.
+template <int distance>
+VOLT_VECTOR Floats swapped(Floats v) {
+  return swapped<distance>(v, typename FirstPlaces<lanes>::Type{});
+}
+
+template <int... i>
+VOLT_VECTOR Ints counted(Places<i...>) {
+  return Ints{i...};
+}
+
+/// The first `count` elements, and `other` in the place of the rest.
+VOLT_VECTOR Floats first_of(Floats v, std::int32_t count, float other) {
+  return counted(FirstPlaces<lanes>::Type{}) < count ? v : spread(other);
+}
+
 VOLT_VECTOR Floats to_floats(Words value) { return __builtin_convertvector((Ints)value, Floats); }
 
 /// How int8 operands are packed into words, and their inner product. With VNNI four to a word, A

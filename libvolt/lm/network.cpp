@@ -75,7 +75,11 @@ struct Network::State {
         room(d, most_rows, widest()) {}
 
   std::uint64_t widest() const {
-    return std::max({a.width, a.ff_width, a.query_width() + 2 * a.kv_width(), a.vocabulary});
+    std::uint64_t rank = 0;
+    for (const auto& tensor : trained.tensors()) {
+      if (tensor.role == Role::lora_a) rank = std::max(rank, tensor.rows);
+    }
+    return std::max({a.width, a.ff_width, a.query_width() + 2 * a.kv_width(), a.vocabulary, rank});
   }
   std::uint64_t qkv_width() const { return a.query_width() + 2 * a.kv_width(); }
 

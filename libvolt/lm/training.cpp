@@ -38,8 +38,13 @@ Training::Training(Network& network, Trained& trained, const TokenSamples& sampl
       settings_(settings),
       most_tokens_(most_tokens) {
   if (train_.empty()) throw Error(Exit::usage, "there is nothing to train on");
+  constexpr std::uint64_t most_packed = 1'000'000'000;  // samples, about a minute of work
   const std::uint64_t wanted = settings_.steps;
   for (std::uint64_t epoch = 0; wanted != 0 ? steps_ < wanted : epoch < settings_.epochs; ++epoch) {
+    if ((epoch + 1) * train_.size() > most_packed) {
+      throw Error(Exit::usage, "the training has more than 1000000000 samples in all its epochs",
+                  "give it fewer epochs or steps");
+    }
     const Packing packing = packing_of(epoch);
     steps_ += ceil_div(packing.rows(), settings_.rows_per_step);
     epoch_ends_.push_back(steps_);
@@ -134,7 +139,7 @@ StepTold Training::step() {
   told.norm = trained_.gradient_norm(adam.factor);
   told.rate = adam.rate =
       Schedule{settings_.schedule, settings_.warmup, steps_}.rate(next_, settings_.rate);
-  if (settings_.clip != 0 && told.norm > settings_.clip) told.clip = settings_.clip / told.norm;
+  told.clip = clip_of(told.norm);
   adam.factor *= told.clip;
   told.skipped = !std::isfinite(told.loss) || !std::isfinite(told.norm);
   if (told.skipped) {
@@ -170,6 +175,28 @@ Bytes Training::state() const {
   std::memcpy(state.data() + counters + 8, &skipped_, 8);
   trained_.save(std::span(state).subspan(counters + 16));
   return state;
+}
+
+namespace {
+
+std::uint64_t counter(ByteView state, std::size_t index) {
+  std::uint64_t value = 0;
+  std::memcpy(&value, state.data() + state_name.size() + 8 * index, sizeof value);
+  return value;
+}
+
+}  // namespace
+
+std::uint64_t Training::steps_in(ByteView state) { return counter(state, 0); }
+std::uint64_t Training::skipped_in(ByteView state) { return counter(state, 1); }
+
+float Training::clip_of(float norm) const {
+  return settings_.clip != 0 && norm > settings_.clip ? settings_.clip / norm : 1.0F;
+}
+
+bool Training::agrees(const StepTold& told) const {
+  const bool finite = std::isfinite(told.loss) && std::isfinite(told.norm);
+  return told.skipped != finite && told.clip == clip_of(told.norm);
 }
 
 void Training::restore(ByteView state) {

@@ -67,15 +67,19 @@ class Training {
   StepTold step();
   /// What a step's telling must be but for loss, norm, clip and skipped: from the data alone.
   StepTold expected(std::uint64_t step);
+  /// Whether a step's clip and skipped are those of its loss and norm.
+  bool agrees(const StepTold& told) const;
   /// Over samples in their order, each alone. Changes nothing.
   EvalTold evaluate(std::span<const std::uint32_t> samples);
-
 
   /// What the next step depends on beside the settings: "volt.training/1\n", then in little-endian
   /// how many steps were taken and skipped, and the state of Trained.
   Bytes state() const;
   /// Throws Error (usage) unless it is the state of such a training.
   void restore(ByteView state);
+  /// How many steps a state says were taken; it is at least as long as a state.
+  static std::uint64_t steps_in(ByteView state);
+  static std::uint64_t skipped_in(ByteView state);
 
  private:
   /// One epoch's order, once it is reached.
@@ -93,6 +97,7 @@ class Training {
   };
   StepData data_of(std::uint64_t step);
   /// Calls run(batch, tokens before it) for as many samples at a time as fit.
+  float clip_of(float norm) const;
   template <class Run>
   void in_batches(std::span<const std::uint32_t> samples, Run run) const;
   void append(Batch& batch, std::uint32_t sample) const;

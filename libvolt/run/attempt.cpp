@@ -64,7 +64,13 @@ Attempt::Attempt(const JobFile& file, const Options& options,
 
 Folder Attempt::open_folder(const std::vector<std::string>& outputs) const {
   Identity identity{identity_of(job_), {}};
-  for (const auto& input : found_) identity.inputs.push_back(input.sha256);
+  for (const auto& input : found_) {
+    // Of a folder the names say what a file is for.
+    const bool below = input.name.find('/') != std::string::npos;
+    identity.inputs.push_back(
+        below ? crypto::sha256(as_bytes(schema::manifest({{input.name, input.sha256}})))
+              : input.sha256);
+  }
   return {options_.folder.empty() ? usual_folder(job_) : options_.folder, identity, outputs,
           options_.force, key_.secret_for("volt.journal/1")};
 }

@@ -18,7 +18,7 @@ inline constexpr std::array<std::pair<std::string_view, std::string_view>, 3> fi
 /// Whether a worker is handed an input: of a model's folder only what is read.
 bool worker_reads(std::string_view input);
 
-/// GPUs have no operations for language models yet: `auto` is the CPU.
+/// No GPU has run the operations of language models yet: `auto` is the CPU, and a GPU must be named.
 device::Wanted for_language_models(device::Wanted wanted);
 
 }  // namespace volt::run

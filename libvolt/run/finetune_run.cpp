@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <chrono>
+#include <cstdio>
+
 #include "libvolt/base/quantities.hpp"
 #include "libvolt/base/text.hpp"
 #include "libvolt/crypto/merkle.hpp"
@@ -51,7 +54,6 @@ class FinetuneRun {
     }
     Interrupt interrupt = attempt_.interrupt();
     if (job_.limits.time) interrupt.limit = *job_.limits.time;
-    begun_ = attempt_.elapsed_ns();
     return work(task, attempt_.sink(), interrupt, [&](const Value& message) { hear(message); });
   }
 
@@ -62,20 +64,27 @@ class FinetuneRun {
     } else if (const auto* step = fields.find("step")) {
       take(*step);
     } else if (fields.has("unit")) {
-      end_unit(message, fields);
+      end_unit(fields);
     } else {
       take_pages(fields);
     }
   }
 
   void begin(Fields begin) {
+    constexpr std::uint64_t most_steps = 10'000'000, most_state = std::uint64_t{1} << 38;
+    if (records_.steps != 0) throw Error(Exit::failure, "the worker began twice");
     records_.units = count(begin, "units");
     records_.span = count(begin, "span");
     records_.steps = count(begin, "steps");
     records_.state_bytes = count(begin, "state_bytes");
     records_.evaluates = begin.boolean("evaluates");
     const std::uint64_t bytes = count(begin, "bytes");
-    if (bytes != records_.bytes()) throw Error(Exit::failure, "the worker cannot count");
+    const bool fits = records_.steps <= most_steps && records_.state_bytes <= most_state &&
+                      records_.span != 0 && records_.span <= records_.steps &&
+                      records_.units == (records_.steps + records_.span - 1) / records_.span;
+    if (!fits || bytes != records_.bytes()) {
+      throw Error(Exit::failure, "the worker cannot count");
+    }
     if (job_.limits.disk_bytes && bytes > *job_.limits.disk_bytes) {
       throw Error(Exit::answer_is_no,
                   "the kept states take " + format_memory(bytes) + ", more than the " +
@@ -94,11 +103,14 @@ class FinetuneRun {
   void take(const Value& step) {
     if (++steps_ > records_.steps) throw Error(Exit::failure, "the worker made steps up");
     last_ = step;
-    metrics_ += doc::to_canonical_json(step) + "\n";
+    const std::string line = doc::to_canonical_json(step);
+    if (line.size() > 1024) throw Error(Exit::failure, "the worker tells too much of a step");
+    metrics_ += line + "\n";
   }
 
   /// What a person wants to see: a line a unit, which are about as many as the root of the steps.
-  void end_unit(const Value& unit, Fields& fields) {
+  void end_unit(Fields& fields) {
+    if (++units_ > records_.units) throw Error(Exit::failure, "the worker made units up");
     std::string line = "step " + std::to_string(steps_) + "/" + std::to_string(records_.steps) +
                        ": loss " + shown(last_, "loss");
     if (fields.has("eval")) {
@@ -107,8 +119,11 @@ class FinetuneRun {
       members.emplace_back("eval", fields.get("eval"));
       metrics_ += doc::to_canonical_json(members) + "\n";
     }
-    static_cast<void>(unit);
     info(line);
+    // All of it each time: seldom, then, where there are many units.
+    const auto now = std::chrono::steady_clock::now();
+    if (units_ != records_.units && now - noted_ < std::chrono::seconds(10)) return;
+    noted_ = now;
     folder_.note("metrics.jsonl", metrics_);
   }
 
@@ -137,6 +152,9 @@ class FinetuneRun {
 
   Outcome finish(const Ending& ending) {
     Fields end(ending.end, source, "end");
+    if (records_.steps == 0 || steps_ != records_.steps || units_ != records_.units) {
+      throw Error(Exit::failure, "the worker kept steps to itself");
+    }
     auto receipt = attempt_.receipt();
     receipt.profile = job_.finetune.profile + "/1";
     receipt.peak_memory_bytes = ending.peak_memory_bytes;
@@ -177,7 +195,8 @@ class FinetuneRun {
   const schema::Job& job_;
   Folder& folder_;
   workload::Records records_;
-  std::uint64_t steps_ = 0, begun_ = 0;
+  std::uint64_t steps_ = 0, units_ = 0;
+  std::chrono::steady_clock::time_point noted_;
   Value last_;
   std::string metrics_;
 };

@@ -5,11 +5,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
-#include <chrono>
 #include <cmath>
+#include <memory>
 
 #include "libvolt/base/error.hpp"
+#include "libvolt/crypto/digest.hpp"
 #include "libvolt/crypto/merkle.hpp"
 #include "libvolt/doc/fields.hpp"
 #include "libvolt/proof/challenge.hpp"
@@ -30,26 +32,46 @@ using workload::Records;
 const Source source{"task", Exit::failure};
 constexpr std::string_view base_prefix = "base/";
 
-/// The files of a request, mapped: the model's folder and the data.
+/// The files of a request: the model's folder and the data. A prover who can still write to them
+/// could show one content to the digest and another to the training; what is copied cannot change,
+/// and its digest is told. Weights are too large for that: the parent looks at their stamps.
 class Inputs {
  public:
-  explicit Inputs(const Request& request) : data_(request.file("data")) {
+  Inputs(const Request& request, bool copied) {
     for (const auto& [name, fd] : request.files) {
-      if (name.starts_with(base_prefix)) {
-        base_.emplace(name.substr(base_prefix.size()), host::Mapping(fd));
+      const bool weights = name.ends_with(".safetensors");
+      if (name != "data" && !name.starts_with(base_prefix)) continue;
+      if (copied && !weights) {
+        copies_.emplace(name, host::read_whole(fd));
+      } else {
+        mappings_.emplace(name, host::Mapping(fd));
       }
     }
   }
   lm::Files base() const {
     lm::Files files;
-    for (const auto& [name, mapping] : base_) files.emplace(name, mapping.bytes());
+    const auto add = [&](const std::string& name, ByteView bytes) {
+      if (name.starts_with(base_prefix)) files.emplace(name.substr(base_prefix.size()), bytes);
+    };
+    for (const auto& [name, mapping] : mappings_) add(name, mapping.bytes());
+    for (const auto& [name, bytes] : copies_) add(name, bytes);
     return files;
   }
-  ByteView data() const { return data_.bytes(); }
+  ByteView data() const {
+    const auto copy = copies_.find("data");
+    return copy != copies_.end() ? ByteView(copy->second) : mappings_.at("data").bytes();
+  }
+  void tell_digests(const Say& say) const {
+    for (const auto& [name, bytes] : copies_) tell_digest(name, bytes, say);
+  }
+  static void tell_digest(const std::string& name, ByteView bytes, const Say& say) {
+    say(Value::Object{
+        {"file", Value::Object{{"name", name}, {"sha256", crypto::sha256(bytes).hex()}}}});
+  }
 
  private:
-  std::map<std::string, host::Mapping> base_;
-  host::Mapping data_;
+  std::map<std::string, host::Mapping> mappings_;
+  std::map<std::string, Bytes> copies_;
 };
 
 /// JSON has no NaN.
@@ -92,26 +114,38 @@ void write_whole(int fd, ByteView bytes) {
   host::write_at(fd, 0, bytes);
 }
 
+/// Whether two numbers have the same bits, as a NaN has with itself.
+bool same(float a, float b) {
+  return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b);
+}
+
 /// What a unit's telling and its replay differ in.
 std::string difference(const Finetune& finetune, ByteView claimed, ByteView right,
                        std::uint64_t unit) {
   const auto a = finetune.told_in(claimed, unit), b = finetune.told_in(right, unit);
   for (std::size_t i = 0; i < a.steps.size(); ++i) {
-    if (a.steps[i] == b.steps[i]) continue;
-    const std::string where = "step " + std::to_string(b.steps[i].step);
-    if (a.steps[i].loss == b.steps[i].loss) return where + " is not what the job gives";
-    return where + " has the loss " + std::to_string(a.steps[i].loss) + ", not " +
-           std::to_string(b.steps[i].loss);
+    const auto &x = a.steps[i], &y = b.steps[i];
+    const std::string where = "step " + std::to_string(y.step);
+    if (!same(x.loss, y.loss)) {
+      return where + " has the loss " + std::to_string(x.loss) + ", not " + std::to_string(y.loss);
+    }
+    if (!same(x.norm, y.norm) || !same(x.clip, y.clip) || x.skipped != y.skipped) {
+      return where + " is not what the job gives";
+    }
   }
-  return "the state after step " + std::to_string(b.steps.back().step) +
-         " is not what the job gives";
+  const std::string after = std::to_string(b.steps.back().step);
+  if (a.eval && !same(a.eval->loss, b.eval->loss)) {
+    return "the held-out loss after step " + after + " is " + std::to_string(a.eval->loss) +
+           ", not " + std::to_string(b.eval->loss);
+  }
+  return "the state after step " + after + " is not what the job gives";
 }
 
 }  // namespace
 
 Value::Object do_train(const Request& request, Sink& sink, const Say& say) {
   Bench bench(request, sink);
-  const Inputs inputs(request);
+  const Inputs inputs(request, false);
   Finetune finetune(bench.job().finetune, inputs.base(), inputs.data(), bench.device(), sink);
   const Records& records = finetune.records();
   say(Value::Object{{"begin", records_value(records)}});
@@ -161,14 +195,33 @@ Value::Object do_train(const Request& request, Sink& sink, const Say& say) {
       {"trained", finetune.trained_elements()}};
 }
 
+namespace {
+
+/// What a receipt leaves out, such as a tokenizer, is a mistake of the receipt.
+std::unique_ptr<Finetune> finetune_of(Bench& bench, const Inputs& inputs, Sink& sink) {
+  try {
+    return std::make_unique<Finetune>(bench.job().finetune, inputs.base(), inputs.data(),
+                                      bench.device(), sink);
+  } catch (const Error& error) {
+    if (error.code() != Exit::not_found) throw;
+    throw Error(Exit::verification_failed, error.message(), error.hint());
+  }
+}
+
+}  // namespace
+
 Value::Object do_retrain(const Request& request, Sink& sink, const Say& say) {
   Bench bench(request, sink);
-  const Inputs inputs(request);
-  Finetune finetune(bench.job().finetune, inputs.base(), inputs.data(), bench.device(), sink);
+  const Inputs inputs(request, true);
+  inputs.tell_digests(say);
+  const auto made = finetune_of(bench, inputs, sink);
+  Finetune& finetune = *made;
   const Records& records = finetune.records();
-  const Bytes states = host::read_whole(request.file("out"));
+  // Before it is read: a forged one may be of any size.
+  const std::uint64_t size = host::stamp_of(request.file("out")).bytes;
+  const Bytes states = size == records.bytes() ? host::read_whole(request.file("out")) : Bytes();
   if (states.size() != records.bytes()) {
-    throw Error(Exit::verification_failed, "states.bin has " + std::to_string(states.size()) +
+    throw Error(Exit::verification_failed, "states.bin has " + std::to_string(size) +
                                                " bytes, but the job gives " +
                                                std::to_string(records.bytes()));
   }
@@ -180,8 +233,8 @@ Value::Object do_retrain(const Request& request, Sink& sink, const Say& say) {
   say(Value::Object{{"trace", Value::Object{{"root", root.hex()}, {"units", records.units}}}});
 
   std::string mismatch;
-  for (std::uint64_t unit = 1; unit <= records.units && mismatch.empty(); ++unit) {
-    mismatch = finetune.contradiction(record(unit), unit);
+  for (std::uint64_t unit = 0; unit <= records.units && mismatch.empty(); ++unit) {
+    mismatch = finetune.contradiction(record(unit == 0 ? 0 : unit - 1), record(unit), unit);
   }
   const Bytes beginning = finetune.begin();
   if (mismatch.empty() && !std::ranges::equal(beginning, record(0))) {

@@ -291,6 +291,7 @@ class Verification {
     try {
       const auto answer =
           work(task, sink_, interrupt_, [&](const Value& message) { compare(message); });
+      for (const auto& input : files.found) input.check_unchanged();
       if (verdict_.failed()) return;
       conclude(answer, how);
     } catch (const Error& error) {
@@ -331,6 +332,9 @@ class Verification {
         verdict_.set("files", Answer::fails,
                      "the output has other elements than the receipt names");
       }
+    } else if (fields.has("file")) {
+      Fields file = fields.table("file");
+      compare_file(file.string("name"), file.digest("sha256"));
     } else if (fields.has("trace")) {
       Fields trace = fields.table("trace");
       if (trace.digest("root") != receipt().trace_root ||
@@ -344,6 +348,21 @@ class Verification {
       verdict_.set("files", Answer::fails,
                    printable(job_.matmul.image) + " is not the picture of the output");
     }
+  }
+
+  /// A file as the worker copied it.
+  void compare_file(std::string_view name, const Digest& sha256) {
+    const schema::OutputRecord* output = nullptr;
+    for (const auto& [file, known] : finetune_outputs) {
+      if (known == name) output = receipt().output(file);
+    }
+    const auto* input = receipt().input(name);
+    if (output != nullptr ? output->sha256 == sha256
+                          : input != nullptr && input->sha256 == sha256) {
+      return;
+    }
+    verdict_.set(output != nullptr ? "files" : "inputs", Answer::fails,
+                 printable(name) + " was changed while it was examined");
   }
 
   void conclude(const run::Ending& answer, proof::Examined::How how) {

@@ -23,6 +23,7 @@ using doc::Fields;
 using doc::Source;
 using doc::Value;
 
+constexpr std::int64_t max_descriptor = 1024;  // as many as a process usually has
 constexpr std::size_t max_request_bytes = std::size_t{4} << 20;
 
 void say(const Value& message) {
@@ -55,7 +56,7 @@ Value::Object perform(const std::string& text) {
   if (files == nullptr) throw Error(Exit::failure, "the task names no files");
   Fields numbers = fields.table("files");
   for (const auto& [name, number] : *files) {
-    request.files[name] = static_cast<int>(numbers.integer(name, answer_fd + 1, 64));
+    request.files[name] = static_cast<int>(numbers.integer(name, answer_fd + 1, max_descriptor));
   }
   const auto& task = fields.string("task");
   PipeSink sink;

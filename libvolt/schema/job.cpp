@@ -77,8 +77,7 @@ Limits parse_limits(Fields fields, bool command) {
 }
 
 ProofPolicy parse_proof(Fields fields, std::span<const std::string_view> levels,
-                        const std::string& profile) {
-  ProofPolicy proof;
+                        const std::string& profile, ProofPolicy proof) {
   if (fields.has("level")) proof.level = fields.choice("level", levels);
   if (proof.level == "L4" && profile != "i8") {
     fields.fail("level", fields.get("level"), "needs the profile i8, not " + profile,
@@ -167,6 +166,12 @@ std::vector<std::pair<std::string_view, const Input*>> Job::inputs() const {
 ProofPolicy usual_policy(const Job& job) {
   ProofPolicy usual;
   if (job.is_command()) usual.level = "L0";
+  if (job.is_finetune()) {
+    // There are about as many units as the root of the steps: to catch one wrong in a hundred, each
+    // would have to be computed again.
+    usual.catch_share = 0.1;
+    usual.error = 0.01;
+  }
   return usual;
 }
 
@@ -195,11 +200,12 @@ Job parse_job(const Value& value, const Source& source, std::string_view stem) {
   } else if (job.is_finetune()) {
     job.finetune = parse_finetune(fields.table("finetune"), source);
     if (fields.has("proof"))
-      job.proof = parse_proof(fields.table("proof"), finetune_levels, job.finetune.profile);
+      job.proof =
+          parse_proof(fields.table("proof"), finetune_levels, job.finetune.profile, job.proof);
   } else {
     job.matmul = parse_matmul(fields.table("matmul"), source);
     if (fields.has("proof"))
-      job.proof = parse_proof(fields.table("proof"), matmul_levels, job.matmul.profile);
+      job.proof = parse_proof(fields.table("proof"), matmul_levels, job.matmul.profile, job.proof);
   }
   fields.refuse_others();
   return job;

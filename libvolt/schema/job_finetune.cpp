@@ -147,7 +147,8 @@ std::string name_of(const Input& input, std::string usual) {
     return file->path.empty() ? usual : file->path;
   if (const auto* run = std::get_if<RunOutput>(&input.from)) return run->file;
   const auto& url = std::get<Url>(input.from).url;
-  return url.substr(url.rfind('/') + 1);
+  const std::string path = url.substr(0, url.find_first_of("?#"));
+  return path.substr(path.rfind('/') + 1);
 }
 
 }  // namespace

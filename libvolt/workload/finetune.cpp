@@ -339,35 +339,58 @@ UnitTold Finetune::told_in(ByteView record, std::uint64_t unit) const {
   return told;
 }
 
-std::string Finetune::contradiction(ByteView record, std::uint64_t unit) {
+std::string Finetune::contradiction(ByteView before, ByteView record, std::uint64_t unit) {
+  const Records& r = parts_->records;
   const auto told = told_in(record, unit);
-  std::uint64_t step = unit == 0 ? 0 : parts_->records.first_step(unit);
+  std::uint64_t step = unit == 0 ? 0 : r.first_step(unit);
+  std::uint64_t skipped = unit == 0 ? 0 : lm::Training::skipped_in(before);
   for (const auto& claimed : told.steps) {
     const auto right = parts_->training->expected(step);
     const std::string where = "step " + std::to_string(step);
     if (claimed.step != step) return where + " is told as step " + std::to_string(claimed.step);
     if (claimed.tokens != right.tokens || claimed.predicted != right.predicted) {
-      return where + " has " + std::to_string(claimed.tokens) + " tokens, not the " +
-             std::to_string(right.tokens) + " that the job gives it";
+      return where + " has " + std::to_string(claimed.tokens) + " tokens, " +
+             std::to_string(claimed.predicted) + " to be predicted, not the " +
+             std::to_string(right.tokens) + " and " + std::to_string(right.predicted) +
+             " that the job gives it";
     }
     if (std::bit_cast<std::uint32_t>(claimed.rate) != std::bit_cast<std::uint32_t>(right.rate)) {
       return where + " has another learning rate than the job's schedule";
     }
+    if (!parts_->training->agrees(claimed)) return where + " contradicts itself";
+    skipped += claimed.skipped;
     ++step;
+  }
+  if (lm::Training::skipped_in(record) != skipped) {
+    return "the state after unit " + std::to_string(unit) + " has not the skipped steps before it";
+  }
+  if (lm::Training::steps_in(record) != step) {
+    return "the state after unit " + std::to_string(unit) + " has not the steps before it";
+  }
+  const auto empty = [&](std::uint64_t from, std::uint64_t to) {
+    return std::all_of(record.begin() + static_cast<std::ptrdiff_t>(from),
+                       record.begin() + static_cast<std::ptrdiff_t>(to),
+                       [](std::uint8_t byte) { return byte == 0; });
+  };
+  const std::uint64_t steps_end = r.state_room() + told.steps.size() * step_bytes;
+  const std::uint64_t eval = r.state_room() + r.span * step_bytes;
+  const std::uint64_t end = eval + (told.eval ? eval_bytes : 0);
+  if (!empty(r.state_bytes, r.state_room()) || !empty(steps_end, eval) ||
+      !empty(end, r.record_bytes())) {
+    return "record " + std::to_string(unit) + " holds more than a unit tells";
   }
   return {};
 }
 
 std::string Finetune::adapter_config() const {
-  return doc::to_json(lm::adapter_config(parts_->architecture, parts_->lora,
-                                         parts_->job.dropout, parts_->job.base_name())) +
+  return doc::to_json(lm::adapter_config(parts_->architecture, parts_->lora, parts_->job.dropout,
+                                         parts_->job.base_name())) +
          "\n";
 }
 
 Bytes Finetune::adapter() const { return lm::adapter_file(parts_->architecture, *parts_->trained); }
 
 std::uint64_t Finetune::trained_elements() const { return parts_->trained->elements(); }
-
 
 /// Forward once, and backward to the inputs and, of what is trained, to the weights.
 double Finetune::multiply_adds(std::uint64_t tokens) const {

@@ -71,7 +71,7 @@ class Finetune {
 
   /// What of unit's telling follows from the job alone and is not so: order, counts, schedule.
   /// Empty when all is as it should be.
-  std::string contradiction(ByteView record, std::uint64_t unit);
+  std::string contradiction(ByteView before, ByteView record, std::uint64_t unit);
 
   /// The outputs, of the present state.
   std::string adapter_config() const;

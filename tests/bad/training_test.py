@@ -64,7 +64,8 @@ class States:
         return root(leaves).hex()
 
     def copy_state(self, to, source):
-        at = lambda i: slice(i * self.record, i * self.record + self.state)
+        """All but the number of steps taken."""
+        at = lambda i: slice(i * self.record + 24, i * self.record + self.state)
         self.data[at(to)] = self.data[at(source)]
 
     def flip(self, record, offset):
@@ -161,13 +162,23 @@ CASES = [
     ('another rate told', lambda s, *_: s.tell(1, 2, RATE, struct.pack('<f', HALF)), 11,
      'step 2 has another learning rate than the job\'s schedule'),
     ('fewer tokens told', lambda s, *_: s.tell(3, 0, TOKENS, struct.pack('<Q', 7)), 11,
-     'step 8 has 7 tokens, not the'),
+     'step 8 has 7 tokens, '),
+    ('a step told as skipped', lambda s, *_: s.tell(2, 1, 40, struct.pack('<I', 1)), 11,
+     'step 5 contradicts itself'),
+    ('another clip told', lambda s, *_: s.tell(2, 1, 32, struct.pack('<f', HALF)), 11,
+     'step 5 contradicts itself'),
+    ('a lower held-out loss', lambda s, *_: s.tell(2, SPAN, 8, struct.pack('<f', HALF)), 11,
+     'the held-out loss after step 7 is 0.5'),
     ('steps renumbered', lambda s, *_: s.tell(1, 0, 0, struct.pack('<Q', 1)), 11,
      'step 0 is told as step 1'),
+    ('something in the padding', lambda s, *_: s.flip(1, s.record - 1), 11,
+     'record 1 holds more than a unit tells'),
+    ('a state of other steps', lambda s, *_: s.flip(2, 16), 11,
+     'the state after unit 2 has not the steps before it'),
     ('units swapped', swapped, 11, 'is told as step'),
     ('another learning rate', transplanted('lr.run'), 11, 'has another learning rate'),
-    ('another seed', transplanted('seed.run'), 11, 'tokens, not the|does not begin with'),
-    ('other data', transplanted('data.run'), 11, 'tokens, not the|is not what the job gives|has the loss'),
+    ('another seed', transplanted('seed.run'), 11, 'to be predicted, not the|does not begin with'),
+    ('other data', transplanted('data.run'), 11, 'to be predicted, not the|is not what the job gives|has the loss'),
     ('another rank', transplanted('rank.run'), 11, 'bytes, but the job gives'),
     ('a foreign adapter', foreign_adapter, 11, 'the adapter is not that of the last state'),
     ('a run cut short', truncated, 11, 'bytes, but the job gives'),

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Lets the second verifier examine small runs and proofs of each profile, a command, and altered
-ones.
+"""Lets the second verifier examine small runs and proofs of each profile, a command, a training,
+and altered ones.
 
 usage: independent_test.py GPU_RUN GPU_VERIFY
 """
@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import pathlib
+import shutil
 import struct
 import subprocess
 import sys
@@ -18,6 +19,9 @@ import tempfile
 sys.dont_write_bytecode = True
 from independent import (  # noqa: E402: beside this file
     Command, Run, demand, leaf, listing, npy_elements, seeded)
+from independent_training import Training  # noqa: E402
+
+TESTS = pathlib.Path(__file__).resolve().parent.parent
 
 # Name, [matmul], files (operand, dtype, rows, columns), draws, how a and b are opened.
 JOBS = [
@@ -44,6 +48,17 @@ mkdir -p out/deep; cp src/lib/a.py sum.txt; echo b > out/deep/b.txt; : > out/é;
 outputs = ["sum.txt", "out/**", "[!i]*-?"]
 optional = ["*.png"]
 inputs = { "plain.txt" = "plain.txt", src = "src", "from.txt" = "plain.txt" }
+'''
+TRAINING = '''schema = "volt.job/1"
+workload = "finetune"
+[finetune]
+base = "tiny"
+data = "train.txt"
+eval = "10%"
+method = { lora = { rank = 4, targets = ["v_proj", "q_proj", "down_proj"] } }
+steps = 11
+batch = { tokens = 128, context = 64 }
+seed = 9007199254740991
 '''
 # What a liar could sign, by a change of the receipt.
 LIES = {
@@ -85,7 +100,7 @@ def write_npy(path, dtype, rows, columns):
 def main(run, verify):
     with tempfile.TemporaryDirectory() as folder:
         env = {k: v for k, v in os.environ.items() if not k.startswith(('VOLT_', 'XDG_'))}
-        for name, *job in [*JOBS, ('command',)]:
+        for name, *job in [*JOBS, ('command',), ('training',)]:
             home = pathlib.Path(folder, name)
             home.mkdir()
 
@@ -94,6 +109,8 @@ def main(run, verify):
                                       stdout=subprocess.PIPE).stdout
             if name == 'command':
                 examine_command(home, tool, run, pathlib.Path(folder, '.config/volt/keys/sign.pem'))
+            elif name == 'training':
+                examine_training(home, tool, run)
             else:
                 examine(home, tool, run, verify, name, *job)
 
@@ -137,6 +154,31 @@ def examine_command(home, tool, run, key):
     check('command: the receipt altered', lambda: Command(home / 'job.run'), True)
     (home / 'job.run/out/deep/b.txt').write_text('c\n')
     check('command: an output altered', lambda: genuine.check_files({}), True)
+
+
+def examine_training(home, tool, run):
+    (home / 'tiny').mkdir()
+    for name in ('config.json', 'model.safetensors'):
+        shutil.copy(TESTS / 'vectors/lm/llama' / name, home / 'tiny')
+    shutil.copy(TESTS / 'libvolt/lm/tokenizers/bytes.json', home / 'tiny/tokenizer.json')
+    (home / 'train.txt').write_text('it counts: ' + ' '.join(map(str, range(400))))
+    (home / 'job.toml').write_text(TRAINING)
+    tool(run, '-q', 'job.toml')
+    given = Training(home / 'job.run')
+    check('training: files', given.check_files)
+    states, adapter = ((home / 'job.run' / name).read_bytes()
+                       for name in ('states.bin', 'adapter_model.safetensors'))
+    trace = given.receipt['trace']
+    for at in (0, 16, 4096, len(states) // 2, len(states) - 1):
+        altered = states[:at] + bytes([states[at] ^ 1]) + states[at + 1:]
+        check(f'training: byte {at} of the states altered',
+              lambda: given.check_states(altered, adapter, trace), True)
+    check('training: a record less', lambda: given.check_states(
+        states[:len(states) // (given.units + 1) * given.units], adapter, trace), True)
+    check('training: another adapter', lambda: given.check_states(
+        states, adapter[:-1] + bytes([adapter[-1] ^ 1]), trace), True)
+    given.settings['seed'] = 1
+    check('training: another seed', given.check_files, True)
 
 
 def examine(home, tool, run, verify, name, matmul, files, draws, ways):

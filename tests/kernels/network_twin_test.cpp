@@ -3,6 +3,8 @@
 // Every instruction set and thread count against the reference, bit for bit: the operations of
 // language models.
 
+#include <algorithm>
+
 #include "kernels/variants.hpp"
 #include "network_cases.hpp"
 
@@ -59,6 +61,26 @@ TEST_CASE("so it has of attention over more keys than a sum has lanes") {
       check_twins(random, operation);
     }
   }
+}
+
+TEST_CASE("so it has of logits so far apart that e is small beyond the normal floats, and 0") {
+  std::vector<float> logits(5000);
+  for (std::size_t i = 0; i < logits.size(); ++i) logits[i] = -0.03f * static_cast<float>(i);
+  std::vector<std::uint32_t> expected;
+  for (const Backend& backend : all_backends()) {
+    CAPTURE(std::string(backend.name));
+    Session s(backend);
+    Buffer* const results = s.put(logits);
+    const Matrix target = dense(s.put(std::vector<std::uint32_t>{3}), 1, 1);
+    VOLT_OK(backend.network->cross_entropy(
+        s.context, {dense(results, 1, logits.size()), target, dense(s.room(12), 1, 3)}));
+    const auto got = bits_of(s.get<float>(results, logits.size()));
+    if (expected.empty()) expected = got;
+    CHECK(got == expected);
+  }
+  CHECK(std::count_if(expected.begin(), expected.end(),
+                      [](std::uint32_t bits) { return bits != 0 && bits < 0x00800000; }) > 400);
+  CHECK(std::count(expected.begin(), expected.end(), 0u) > 1000);
 }
 
 TEST_CASE("the arguments that are only read stay as they are, and so does all around the results") {
