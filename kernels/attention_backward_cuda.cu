@@ -17,8 +17,8 @@ enum class Gradient { dq, dk, dv };
 template <Gradient gradient, int width>
 struct AttendBackward {
   using Along = Walk<gradient == Gradient::dq, 64, width>;
-  using Tiles = Along::Tiles;
-  using Scores = Along::Scores;
+  using Tiles = typename Along::Tiles;
+  using Scores = typename Along::Scores;
   static constexpr unsigned threads = Tiles::threads, resident = 2;
 
   struct Shared {

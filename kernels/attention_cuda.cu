@@ -14,8 +14,8 @@ namespace {
 template <int rows, int width>
 struct Attend {
   using Along = Walk<true, rows, width>;
-  using Tiles = Along::Tiles;
-  using Scores = Along::Scores;
+  using Tiles = typename Along::Tiles;
+  using Scores = typename Along::Scores;
   static constexpr unsigned threads = Tiles::threads, resident = 2;
   static constexpr int lanes = 128;
   static_assert(lanes == Tiles::walk);  // so that a lane has one key of each tile, always the same
@@ -42,7 +42,9 @@ struct Attend {
       walk.weigh(result, tiles, heads.keys(heads.v, walk.head, at, lines), fours);
     });
     sum_lanes(shared, walk);
+    VOLT_UNROLL
     for (int i = 0; i < Tiles::own; ++i) {
+      VOLT_UNROLL
       for (float& value : result[i]) {
         value = fused_apart(value, shared.inverse[tiles.place.row(i)]);
       }
@@ -84,6 +86,7 @@ struct Attend {
   VOLT_DEVICE void find_greatest(Shared& shared, Tiles& tiles, const Along& walk) const {
     const float least = bits_float(infinity_bits | 0x80000000u);
     float own[Tiles::own];
+    VOLT_UNROLL
     for (float& greatest : own) greatest = least;
     walk.each_tile([&](int at, int lines) {
       walk.look(at, lines);
@@ -100,6 +103,7 @@ struct Attend {
     });
     // The weights' memory is free still: for each row, what each of its threads found.
     float(&found)[Tiles::walk][rows + 4] = shared.tiles.weight;
+    VOLT_UNROLL
     for (int i = 0; i < Tiles::own; ++i) {
       found[tiles.place.part()][tiles.place.row(i)] = own[i];
     }

@@ -164,7 +164,10 @@ struct AttentionTiles {
   /// 4 apart these are all 32 banks.
   template <int lines>
   VOLT_DEVICE static void turned(float* slab, const LinesAt& from, int feature, int left) {
-    const int k = static_cast<int>(thread_index() % 8), line = static_cast<int>(thread_index() / 8);
+    // Anew: or the addresses of all copies would be kept from slab to slab, in registers that the
+    // accumulators need.
+    const std::uint32_t thread = anew(thread_index());
+    const int k = static_cast<int>(thread % 8), line = static_cast<int>(thread / 8);
     const float* source = from.data + line * from.stride + (feature + k);
     const SharedAddress to(slab + k * (lines + 4) + line);
     VOLT_UNROLL
@@ -178,9 +181,10 @@ struct AttentionTiles {
   /// Columns of lines first, first + 1, ... as they are.
   VOLT_DEVICE static void straight(Stage& to, const LinesAt& from, int first, int columns,
                                    bool fours) {
+    const auto thread = static_cast<int>(anew(thread_index()));
     VOLT_UNROLL
     for (int i = 0; i < depth * width / 4; i += threads) {
-      const int x = i + static_cast<int>(thread_index());
+      const int x = i + thread;
       const int line = x / (width / 4), column = x % (width / 4) * 4;
       if (first + line >= from.count) continue;
       const float* const source = from.data + (first + line) * from.stride + column;
