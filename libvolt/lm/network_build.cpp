@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// A network's parameters on the device, and memory for all that it keeps of a forward pass.
+
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/exact.hpp"
+#include "libvolt/lm/network_state.hpp"
+
+namespace volt::lm {
+namespace {
+
+using kernels::Backend;
+using Role = TrainedTensor::Role;
+
+std::vector<float> floats(const Weight& weight) {
+  std::vector<float> values(weight.description.elements());
+  if (weight.description.dtype == tensor::Dtype::f32) {
+    std::memcpy(values.data(), weight.bytes.data(), 4 * values.size());
+    return values;
+  }
+  const bool bf16 = weight.description.dtype == tensor::Dtype::bf16;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    std::uint16_t bits;
+    std::memcpy(&bits, weight.bytes.data() + 2 * i, sizeof bits);
+    values[i] = bf16 ? kernels::from_bf16(bits) : kernels::from_fp16(bits);
+  }
+  return values;
+}
+
+}  // namespace
+
+std::uint64_t Network::State::widest() const {
+  std::uint64_t rank = 0;
+  for (const auto& tensor : trained.tensors()) {
+    if (tensor.role == Role::lora_a) rank = std::max(rank, tensor.rows);
+  }
+  return std::max({a.width, a.ff_width, a.query_width() + 2 * a.kv_width(), a.vocabulary, rank});
+}
+
+Network::Network(device::Device& device, const Architecture& architecture, const Weights& weights,
+                 Trained& trained, Profile profile, float scale, std::uint64_t most_rows)
+    : state_(std::make_unique<State>(device, architecture, weights, trained, profile, scale,
+                                     most_rows)) {
+  state_->build();
+}
+
+Network::~Network() = default;
+
+Place Network::State::place(Slot slot) {
+  Place result;
+  if (const auto* tensor = trained.find(slot, Role::whole)) {
+    result.value = trained.value(*tensor);
+    result.gradient = trained.gradient(*tensor);
+    return result;
+  }
+  const Weight& weight = weights.at(slot);
+  const auto& shape = weight.description.shape;
+  result.own = make_tensor(device, shape.size() == 2 ? shape[0] : 1, shape.back());
+  const auto values = floats(weight);
+  device.call(&Backend::upload, result.own.buffer.get(), std::uint64_t{0}, values.data(),
+              std::uint64_t{4 * values.size()});
+  result.value = result.own.matrix;
+  return result;
+}
+
+Linear Network::State::linear(std::uint64_t layer, Part part, std::uint64_t out, std::uint64_t in,
+                              bool bias) {
+  const Slot slot{layer, part, false};
+  const auto of = [&](const Slot& wanted) {
+    const auto found = weights.find(wanted);
+    const bool needed = found != weights.end() && trained.find(wanted, Role::whole) == nullptr;
+    return needed ? floats(found->second) : std::vector<float>();
+  };
+  return {device,   {slot, out, in, bias, a.conv1d && part != Part::token_embedding, next_stream++},
+          of(slot), of({layer, part, true}),
+          trained,  profile,
+          scale,    most};
+}
+
+void Network::State::build() {
+  tokens_table = place({0, Part::token_embedding, false});
+  if (!a.rope) positions_table = place({0, Part::position_embedding, false});
+  for (std::uint64_t i = 0; i < a.layers; ++i) layers.push_back(build_layer(i));
+  final_norm = place({0, Part::final_norm, false});
+  if (a.layer_norm) final_norm_bias = place({0, Part::final_norm, true});
+  head.emplace(
+      linear(0, a.tied ? Part::token_embedding : Part::head, a.vocabulary, a.width, false));
+  if (a.rope) {
+    const auto values = lm::turns(*a.rope, a.head_width);
+    turns = device.create(8 * values.size());
+    device.call(&Backend::upload, turns.get(), std::uint64_t{0}, values.data(),
+                std::uint64_t{8 * values.size()});
+  }
+  x = keep(a.width);
+  final_kept = keep(2);
+  final_normed = keep(a.width);
+  logits = keep(a.vocabulary);
+  told = keep(3);
+  dx = keep(a.width);
+  d1 = keep(std::max({a.width, a.ff_width, qkv_width()}));
+  d2 = keep(std::max({a.width, a.ff_width, qkv_width()}));
+  dqkv = keep(std::max(qkv_width(), a.ff_width));
+  branch = keep(a.width);
+}
+
+Network::State::Layer Network::State::build_layer(std::uint64_t index) {
+  Layer layer;
+  const auto named = [&](Part part, bool bias = false) { return place({index, part, bias}); };
+  layer.attention_norm = named(Part::attention_norm);
+  layer.mlp_norm = named(Part::mlp_norm);
+  if (a.layer_norm) {
+    layer.attention_norm_bias = named(Part::attention_norm, true);
+    layer.mlp_norm_bias = named(Part::mlp_norm, true);
+  }
+  if (a.qk_norm) {
+    layer.query_norm = named(Part::query_norm);
+    layer.key_norm = named(Part::key_norm);
+  }
+  const std::uint64_t q = a.query_width(), kv = a.kv_width(), w = a.width, f = a.ff_width;
+  if (a.conv1d) {
+    layer.qkv.push_back(linear(index, Part::qkv, qkv_width(), w, a.qkv_bias));
+  } else {
+    layer.qkv.push_back(linear(index, Part::query, q, w, a.qkv_bias));
+    layer.qkv.push_back(linear(index, Part::key, kv, w, a.qkv_bias));
+    layer.qkv.push_back(linear(index, Part::value, kv, w, a.qkv_bias));
+  }
+  layer.output.emplace(linear(index, Part::output, w, q, a.output_bias));
+  if (a.gated) layer.gate.emplace(linear(index, Part::gate, f, w, a.mlp_bias));
+  layer.up.emplace(linear(index, Part::up, f, w, a.mlp_bias));
+  layer.down.emplace(linear(index, Part::down, w, f, a.mlp_bias));
+  for (Tensor* tensor : {&layer.in, &layer.normed1, &layer.mid, &layer.normed2}) *tensor = keep(w);
+  layer.kept1 = keep(2);
+  layer.kept2 = keep(2);
+  layer.qkv_raw = keep(qkv_width());
+  if (a.qk_norm) {
+    layer.qkv_turned = keep(qkv_width());
+    layer.kept_q = keep(a.heads);
+    layer.kept_k = keep(a.kv_heads);
+  }
+  layer.attended = keep(q);
+  layer.m = keep(a.heads);
+  layer.l = keep(a.heads);
+  if (a.gated) layer.gate_out = keep(f);
+  layer.up_out = keep(f);
+  layer.acted = keep(f);
+  return layer;
+}
+
+}  // namespace volt::lm
