@@ -151,7 +151,11 @@ ProofPolicy ProofPolicy::at_least(const ProofPolicy& usual) const {
 }
 
 std::vector<std::pair<std::string_view, Input*>> Job::inputs() {
-  if (is_finetune()) return {{"base", &finetune.base}, {"data", &finetune.data}};
+  if (is_finetune()) {
+    if (!finetune.model) return {{"base", &finetune.base}, {"data", &finetune.data}};
+    if (!finetune.tokenizer) return {{"data", &finetune.data}};
+    return {{"data", &finetune.data}, {"tokenizer", &*finetune.tokenizer}};
+  }
   if (!is_command()) return {{"a", &matmul.a}, {"b", &matmul.b}};
   std::vector<std::pair<std::string_view, Input*>> all;
   for (auto& input : command.inputs) all.emplace_back(input.first, &input.second);

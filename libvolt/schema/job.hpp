@@ -6,46 +6,14 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <variant>
 #include <vector>
 
-#include "libvolt/base/hex.hpp"
 #include "libvolt/doc/fields.hpp"
 #include "libvolt/doc/value.hpp"
+#include "libvolt/schema/finetune.hpp"
+#include "libvolt/schema/input.hpp"
 
 namespace volt::schema {
-
-/// Elements made by Philox from a number: nothing to send, and anybody can make them again.
-struct Seeded {
-  std::uint64_t seed = 0;
-  std::vector<std::uint64_t> shape;
-};
-
-/// A file found by its path below the job's folder; by `--input` when there is no path.
-struct File {
-  std::string path;  ///< empty: bound by the person, or known by digest alone
-};
-
-/// A file to be fetched. Without a digest it is refused, after telling which one it has now.
-struct Url {
-  std::string url;
-};
-
-/// An output of an earlier run, whose receipt is verified first.
-struct RunOutput {
-  std::string folder;
-  std::string file;
-};
-
-/// Where an operand comes from, and what it must be.
-struct Input {
-  std::variant<File, Url, RunOutput, Seeded> from;
-  std::optional<Digest> sha256;  ///< pinned by the job; of the whole file
-  std::string tensor;            ///< which one of a safetensors file
-  doc::Mark mark, end;           ///< where the job says it, for --lock
-
-  const Seeded* seeded() const { return std::get_if<Seeded>(&from); }
-};
 
 /// C = A * B.
 struct Matmul {
@@ -54,36 +22,6 @@ struct Matmul {
   std::string out = "c.npy";
   std::string image;  ///< also C as a grey picture (PGM), empty: none
   std::string profile = "f32x";
-};
-
-/// Trains a LoRA adapter of a language model. A batch is `batch_tokens / context` rows, a whole
-/// number, of at most 2^31 tokens; steps are at most 10^7.
-struct Finetune {
-  Input base;                         ///< a model's folder
-  Input data;                         ///< .jsonl or .txt
-  std::uint64_t eval_millionths = 0;  ///< samples held out of every million
-  std::uint64_t rank = 16;
-  double alpha = 32, dropout = 0;
-  /// Names of matrices ("q_proj"), sorted; empty: all of every layer.
-  std::vector<std::string> targets;
-  std::uint64_t epochs = 1;
-  std::uint64_t steps = 0;  ///< 0: as many as the epochs have
-  std::uint64_t batch_tokens = 16'384, context = 2048;
-  double rate = 2e-4;
-  std::string schedule = "cosine";  ///< or linear, constant
-  std::uint64_t warmup = 0;         ///< steps
-  double weight_decay = 0;
-  double clip = 1;              ///< the largest norm of a gradient, 0: any
-  std::string profile = "i8x";  ///< or f32x
-  std::uint64_t seed = 1;
-  bool skip_bad_lines = false;
-  bool answers_apart = false;  ///< of conversations: a sample for each answer
-  std::uint64_t span = 0;  ///< steps between states that are kept, 0: the root of all, rounded up
-
-  /// How messages call the data, "train.jsonl", and its ending says what it is.
-  std::string data_name() const;
-  /// How the adapter calls the base.
-  std::string base_name() const;
 };
 
 /// Any program. Its inputs appear in its working folder under their names, read-only.

@@ -16,22 +16,24 @@ using doc::Value;
 
 constexpr std::array<std::string_view, 2> profiles{"i8x", "f32x"};
 constexpr std::array<std::string_view, 3> schedules{"cosine", "linear", "constant"};
+constexpr std::array<std::string_view, 3> formats{"fp32", "bf16", "nf4"};
+constexpr std::array<std::string_view, 2> optimizers{"adamw", "velvet"};
 constexpr std::array<std::string_view, 2> bad_lines{"error", "skip"};
 constexpr std::array<std::string_view, 2> turns{"together", "apart"};
-constexpr std::string_view all_linear = "all-linear";
-constexpr std::size_t max_targets = 64, max_target_bytes = 255;
-constexpr std::int64_t max_steps = 10'000'000;
-/// The largest context that a model may have.
-constexpr std::int64_t max_context = 1 << 24;
 /// Of a batch; rows and tokens of a batch then fit 32 bits.
 constexpr std::int64_t max_tokens = std::int64_t{1} << 31;
 constexpr double max_percent = 50, per_percent = 1e4;
 /// 0 alone stands for no clipping: nothing that is not 0 may become 0 in fp32.
 constexpr double least_clip = 1e-6;
 
-std::uint64_t count(Fields& fields, std::string_view key, std::int64_t low, std::int64_t high) {
+}  // namespace
+
+std::uint64_t parse_count(Fields& fields, std::string_view key, std::int64_t low,
+                          std::int64_t high) {
   return static_cast<std::uint64_t>(fields.integer(key, low, high));
 }
+
+namespace {
 
 /// A folder, or a file as it is: neither made from a seed nor one tensor of a file.
 Input parse_whole(Fields& fields, const Source& source, std::string_view key, bool folder) {
@@ -70,45 +72,38 @@ std::string share_text(std::uint64_t millionths) {
   return std::string(digits, end.ptr) + "%";
 }
 
-/// Sorted, so that their order makes no other job.
-std::vector<std::string> parse_targets(Fields& lora) {
-  const Value& targets = lora.get("targets");
-  if (const auto* word = targets.get_if<std::string>()) {
-    if (*word == all_linear) return {};
-    lora.fail("targets", targets, "is \"" + printable(*word) + "\"",
-              "write \"all-linear\", or a list such as [\"q_proj\", \"v_proj\"]");
+/// The model: a base, or what a new one is made of.
+void parse_base(Fields& fields, const Source& source, Finetune& f) {
+  if (!fields.has("init") && !fields.has("model")) {
+    f.base = parse_whole(fields, source, "base", true);
+    if (fields.has("base_format")) f.base_format = fields.choice("base_format", formats);
+    return;
   }
-  std::vector<std::string> names;
-  for (const auto& item : lora.array("targets")) {
-    const auto* name = item.get_if<std::string>();
-    if (name == nullptr || name->empty() || name->size() > max_target_bytes ||
-        names.size() == max_targets) {
-      lora.fail("targets", item, "is no list of up to 64 names of matrices");
-    }
-    if (std::ranges::find(names, *name) != names.end()) {
-      lora.fail("targets", item, "names \"" + printable(*name) + "\" twice");
-    }
-    names.push_back(*name);
-  }
-  if (names.empty()) lora.fail("targets", targets, "names no matrix");
-  std::ranges::sort(names);
-  return names;
+  constexpr std::array<std::string_view, 1> inits{"random"};
+  fields.choice("init", inits);
+  if (fields.has("base"))
+    fields.fail("base", fields.get("base"), "and init = \"random\" cannot both be given");
+  f.model = parse_model(fields.table("model"));
+  if (fields.has("tokenizer")) f.tokenizer = parse_whole(fields, source, "tokenizer", false);
+  f.context = f.model->context;
 }
 
-void parse_lora(Fields lora, Finetune& finetune) {
-  if (lora.has("rank")) finetune.rank = count(lora, "rank", 1, 4096);
-  if (lora.has("alpha")) finetune.alpha = lora.number("alpha", 1e-3, 1e6);
-  if (lora.has("dropout")) finetune.dropout = lora.number("dropout", 0, 0.95);
-  if (lora.has("targets")) finetune.targets = parse_targets(lora);
-  lora.refuse_others();
+void check_method(Fields& fields, const Finetune& f) {
+  if (f.model && f.method.adapts())
+    fields.fail("method", fields.get("method"), "cannot adapt a model that knows nothing yet",
+                "write { full = {} }");
+  if (f.merged && f.method.kind != Method::Kind::lora)
+    fields.fail("merged", fields.get("merged"), "is for lora alone",
+                f.method.adapts() ? "what flylora adds depends on each token and cannot be merged"
+                                  : "a full training writes its model anyway");
 }
 
 void parse_batch(Fields batch, Finetune& finetune) {
-  if (batch.has("context")) finetune.context = count(batch, "context", 2, max_context);
+  if (batch.has("context")) finetune.context = parse_count(batch, "context", 2, max_context);
   // As many whole rows as the usual batch holds.
   finetune.batch_tokens -= finetune.batch_tokens % finetune.context;
   finetune.batch_tokens = std::max(finetune.batch_tokens, finetune.context);
-  if (batch.has("tokens")) finetune.batch_tokens = count(batch, "tokens", 2, max_tokens);
+  if (batch.has("tokens")) finetune.batch_tokens = parse_count(batch, "tokens", 2, max_tokens);
   if (finetune.batch_tokens % finetune.context != 0) {
     batch.fail("tokens", batch.get("tokens"),
                "is no multiple of the context of " + std::to_string(finetune.context));
@@ -120,13 +115,14 @@ void parse_length(Fields& fields, Finetune& f) {
   if (fields.has("epochs") && fields.has("steps")) {
     fields.fail("steps", fields.get("steps"), "and epochs cannot both be given");
   }
-  if (fields.has("epochs")) f.epochs = count(fields, "epochs", 1, 10'000);
-  if (fields.has("steps")) f.steps = count(fields, "steps", 1, max_steps);
-  if (fields.has("warmup")) f.warmup = count(fields, "warmup", 0, max_steps);
-  if (fields.has("span")) f.span = count(fields, "span", 1, max_steps);
+  if (fields.has("epochs")) f.epochs = parse_count(fields, "epochs", 1, 10'000);
+  if (fields.has("steps")) f.steps = parse_count(fields, "steps", 1, max_steps);
+  if (fields.has("warmup")) f.warmup = parse_count(fields, "warmup", 0, max_steps);
+  if (fields.has("span")) f.span = parse_count(fields, "span", 1, max_steps);
 }
 
 void parse_optimizer(Fields& fields, Finetune& f) {
+  if (fields.has("optimizer")) f.optimizer = fields.choice("optimizer", optimizers);
   if (fields.has("lr")) f.rate = fields.number("lr", 1e-12, 10);
   if (fields.has("schedule")) f.schedule = fields.choice("schedule", schedules);
   if (fields.has("weight_decay")) f.weight_decay = fields.number("weight_decay", 0, 10);
@@ -158,40 +154,40 @@ std::string Finetune::base_name() const { return name_of(base, "base"); }
 
 Finetune parse_finetune(Fields fields, const Source& source) {
   Finetune f;
-  f.base = parse_whole(fields, source, "base", true);
+  parse_base(fields, source, f);
   f.data = parse_whole(fields, source, "data", false);
   if (fields.has("eval")) f.eval_millionths = parse_share(fields, "eval");
-  if (fields.has("method")) {
-    Fields method = fields.table("method");
-    parse_lora(method.table("lora"), f);
-    method.refuse_others();
-  }
+  if (f.model) f.method.kind = Method::Kind::full;
+  if (fields.has("method")) f.method = parse_method(fields);
   parse_length(fields, f);
   if (fields.has("batch")) parse_batch(fields.table("batch"), f);
   parse_optimizer(fields, f);
+  if (fields.has("stop_when")) {
+    f.stop_when = parse_stop_rule(fields);
+    if (f.eval_millionths == 0)
+      fields.fail("stop_when", fields.get("stop_when"), "needs held-out samples",
+                  "set eval = \"2%\"");
+  }
   if (fields.has("profile")) f.profile = fields.choice("profile", profiles);
-  if (fields.has("seed")) f.seed = count(fields, "seed", 0, max_integer);
+  if (fields.has("seed")) f.seed = parse_count(fields, "seed", 0, max_integer);
   if (fields.has("on_bad_line")) {
     f.skip_bad_lines = fields.choice("on_bad_line", bad_lines) == "skip";
   }
   if (fields.has("turns")) f.answers_apart = fields.choice("turns", turns) == "apart";
+  if (fields.has("merged")) f.merged = fields.boolean("merged");
+  if (fields.has("tensorboard")) f.tensorboard = fields.boolean("tensorboard");
+  check_method(fields, f);
   fields.refuse_others();
   return f;
 }
 
 Value finetune_value(const Finetune& f) {
-  Value targets(all_linear);
-  if (!f.targets.empty()) targets = Value::Array(f.targets.begin(), f.targets.end());
-  const Value::Object lora{{"rank", f.rank},
-                           {"alpha", f.alpha},
-                           {"dropout", f.dropout},
-                           {"targets", std::move(targets)}};
   Value::Object members{
-      {"base", input_value(f.base)},
       {"data", input_value(f.data)},
       {"eval", share_text(f.eval_millionths)},
-      {"method", Value::Object{{"lora", lora}}},
+      {"method", method_value(f.method)},
       {"batch", Value::Object{{"tokens", f.batch_tokens}, {"context", f.context}}},
+      {"optimizer", f.optimizer},
       {"lr", f.rate},
       {"schedule", f.schedule},
       {"warmup", f.warmup},
@@ -200,7 +196,18 @@ Value finetune_value(const Finetune& f) {
       {"profile", f.profile},
       {"seed", f.seed},
       {"on_bad_line", f.skip_bad_lines ? "skip" : "error"},
-      {"turns", f.answers_apart ? "apart" : "together"}};
+      {"turns", f.answers_apart ? "apart" : "together"},
+      {"tensorboard", f.tensorboard}};
+  if (f.model) {
+    members.emplace_back("init", "random");
+    members.emplace_back("model", model_value(*f.model));
+    if (f.tokenizer) members.emplace_back("tokenizer", input_value(*f.tokenizer));
+  } else {
+    members.emplace_back("base", input_value(f.base));
+    members.emplace_back("base_format", f.base_format);
+  }
+  if (f.method.kind == Method::Kind::lora) members.emplace_back("merged", f.merged);
+  if (f.stop_when.any()) members.emplace_back("stop_when", stop_rule_value(f.stop_when));
   if (f.steps != 0) {
     members.emplace_back("steps", f.steps);
   } else {

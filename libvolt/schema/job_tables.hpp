@@ -9,15 +9,31 @@
 /// to_value() call them.
 namespace volt::schema {
 
+inline constexpr std::int64_t max_steps = 10'000'000;
+/// The largest context that a model may have.
+inline constexpr std::int64_t max_context = 1 << 24;
+
 /// The input that a member is; absent: one that is to be bound by the person.
 Input parse_input(doc::Fields& parent, const doc::Source& source, std::string_view key);
 doc::Value input_value(const Input& input);
+
+/// An integer that is not negative.
+std::uint64_t parse_count(doc::Fields& fields, std::string_view key, std::int64_t low,
+                          std::int64_t high);
 
 Matmul parse_matmul(doc::Fields fields, const doc::Source& source);
 doc::Value matmul_value(const Matmul& matmul);
 
 Finetune parse_finetune(doc::Fields fields, const doc::Source& source);
 doc::Value finetune_value(const Finetune& finetune);
+
+/// The finetune's `method`, `model` and `stop_when`.
+Method parse_method(doc::Fields& parent);
+doc::Value method_value(const Method& method);
+NewModel parse_model(doc::Fields fields);
+doc::Value model_value(const NewModel& model);
+StopRule parse_stop_rule(doc::Fields& parent);
+doc::Value stop_rule_value(const StopRule& rule);
 
 Command parse_command(doc::Fields fields, const doc::Source& source);
 doc::Value command_value(const Command& command);

@@ -107,10 +107,10 @@ lm::EvalTold read_eval(const std::uint8_t* from) {
 
 lm::Lora lora_of(const schema::Finetune& job, const lm::Architecture& architecture) {
   lm::Lora lora;
-  lora.rank = job.rank;
-  lora.alpha = static_cast<float>(job.alpha);
+  lora.rank = job.method.rank;
+  lora.alpha = static_cast<float>(job.method.alpha);
   const auto parameters = lm::parameters_of(architecture);
-  for (const auto& target : job.targets) {
+  for (const auto& target : job.method.targets) {
     const std::string end = "." + target + ".weight";
     const auto found =
         std::find_if(parameters.begin(), parameters.end(), [&](const lm::Parameter& parameter) {
@@ -146,7 +146,7 @@ lm::TrainingSettings settings_of(const schema::Finetune& job) {
   s.warmup = job.warmup;
   s.decay = static_cast<float>(job.weight_decay);
   s.clip = static_cast<float>(job.clip);
-  s.dropout = static_cast<float>(job.dropout);
+  s.dropout = static_cast<float>(job.method.dropout);
   s.seed = job.seed;
   return s;
 }
@@ -206,6 +206,21 @@ std::vector<Digest> trace_leaves(const Records& records, std::span<const Digest>
   return leaves;
 }
 
+/// What the job's words have and this version has not.
+void refuse_unbuilt(const schema::Finetune& job) {
+  const auto refuse = [](const std::string& what) {
+    throw Error(Exit::usage, what + " is not built yet");
+  };
+  if (job.model) refuse("init = \"random\"");
+  if (job.method.kind == schema::Method::Kind::flylora) refuse("method.flylora");
+  if (job.method.kind == schema::Method::Kind::full) refuse("method.full");
+  if (job.base_format != "fp32") refuse("base_format = \"" + job.base_format + "\"");
+  if (job.optimizer != "adamw") refuse("optimizer = \"velvet\"");
+  if (job.stop_when.any()) refuse("stop_when");
+  if (job.merged) refuse("merged = true");
+  if (job.tensorboard) refuse("tensorboard = true");
+}
+
 struct Finetune::Parts {
   Parts(const schema::Finetune& j, const lm::Files& base, ByteView data, device::Device& device,
         Sink& sink)
@@ -215,6 +230,7 @@ struct Finetune::Parts {
         lora(lora_of(job, architecture)),
         weights(lm::find_weights(base, architecture)),
         samples(static_cast<std::uint32_t>(job.context)) {
+    refuse_unbuilt(job);
     check_context(job.context, architecture);
     read(data, sink);
     for (const auto& [slot, weight] : weights) lm::refuse_non_finite(weight);
@@ -383,7 +399,7 @@ std::string Finetune::contradiction(ByteView before, ByteView record, std::uint6
 }
 
 std::string Finetune::adapter_config() const {
-  return doc::to_json(lm::adapter_config(parts_->architecture, parts_->lora, parts_->job.dropout,
+  return doc::to_json(lm::adapter_config(parts_->architecture, parts_->lora, parts_->job.method.dropout,
                                          parts_->job.base_name())) +
          "\n";
 }

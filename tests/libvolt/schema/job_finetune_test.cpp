@@ -42,11 +42,12 @@ TEST_CASE("a fine-tune that says nothing has every default, and its inputs are t
   CHECK(job.inputs()[1].first == "data");
   CHECK(std::get<File>(job.finetune.base.from).path.empty());
   CHECK(resolved(job) ==
-        R"({"finetune":{"base":{},"batch":{"context":2048,"tokens":16384},"clip":1,"data":{},)"
-        R"("epochs":1,"eval":"0%","lr":0.0002,"method":{"lora":{"alpha":32,"dropout":0,)"
-        R"("rank":16,"targets":"all-linear"}},"on_bad_line":"error","profile":"i8x",)"
-        R"("schedule":"cosine","seed":1,"turns":"together","warmup":0,"weight_decay":0},)"
-        R"("limits":{},"name":"job","proof":{"catch":0.1,"error":0.01,"level":"L2"},)"
+        R"({"finetune":{"base":{},"base_format":"fp32","batch":{"context":2048,"tokens":16384},)"
+        R"("clip":1,"data":{},"epochs":1,"eval":"0%","lr":0.0002,"merged":false,)"
+        R"("method":{"lora":{"alpha":32,"dropout":0,"rank":16,"targets":"all-linear"}},)"
+        R"("on_bad_line":"error","optimizer":"adamw","profile":"i8x","schedule":"cosine","seed":1,)"
+        R"("tensorboard":false,"turns":"together","warmup":0,"weight_decay":0},"limits":{},)"
+        R"("name":"job","proof":{"catch":0.1,"error":0.01,"level":"L2"},)"
         R"("schema":"volt.job/1","workload":"finetune"})");
 }
 
@@ -79,10 +80,10 @@ level = "all")");
   CHECK(f.data.mark.line == 5);
   CHECK(f.data.mark.column == 8);
   CHECK(f.eval_millionths == 25'000);
-  CHECK(f.rank == 8);
-  CHECK(f.alpha == 16.5);
-  CHECK(f.dropout == 0.05);
-  CHECK(f.targets == std::vector<std::string>{"q_proj", "v_proj"});
+  CHECK(f.method.rank == 8);
+  CHECK(f.method.alpha == 16.5);
+  CHECK(f.method.dropout == 0.05);
+  CHECK(f.method.targets == std::vector<std::string>{"q_proj", "v_proj"});
   CHECK(f.steps == 1000);
   CHECK(f.batch_tokens == 4096);
   CHECK(f.context == 1024);
@@ -192,11 +193,12 @@ TEST_CASE("the base is a folder and the data a file, neither of a kind that only
 TEST_CASE("a method that is none is refused with its place") {
   CHECK(complaint("method = \"lora\"") ==
         "job.toml:4:10: finetune.method is a string, not a table");
-  CHECK(complaint("method = {}") == "job.toml: finetune.method.lora is missing");
+  const std::string kinds = "write { lora = {} }, { flylora = {} } or { full = {} }]";
+  CHECK(complaint("method = {}") == "job.toml:4:10: finetune.method names no method [" + kinds);
   CHECK(complaint("method = { lroa = {} }") ==
         "job.toml:4:19: unknown key \"finetune.method.lroa\" [did you mean \"lora\"?]");
   CHECK(complaint("method = { lora = {}, full = {} }") ==
-        "job.toml:4:30: unknown key \"finetune.method.full\"");
+        "job.toml:4:10: finetune.method names several [" + kinds);
   CHECK(complaint("method.lora.rnk = 8") ==
         "job.toml:4:19: unknown key \"finetune.method.lora.rnk\" [did you mean \"rank\"?]");
   CHECK(complaint("method.lora.rank = 0") ==
@@ -226,7 +228,7 @@ TEST_CASE("targets that name nothing, no matrix, too many or one twice are refus
         "job.toml:4:34: " + targets + "names \"q_proj\" twice");
   std::string many;
   for (int i = 0; i < 64; ++i) many += "\"" + std::to_string(100 + i) + "\",";
-  CHECK(finetune("method.lora.targets = [" + many + "]").targets.size() == 64);
+  CHECK(finetune("method.lora.targets = [" + many + "]").method.targets.size() == 64);
   CHECK(complaint("method.lora.targets = [" + many + "\"x\"]") == "job.toml:4:408: " + no_list);
 }
 
@@ -301,8 +303,8 @@ TEST_CASE("a sweep varies a fine-tune's settings, each point a job of its own") 
   REQUIRE(sweep);
   CHECK(sweep->size() == 6);
   CHECK(sweep->job(1).finetune.rate == 1e-4);
-  CHECK(sweep->job(1).finetune.rank == 8);
+  CHECK(sweep->job(1).finetune.method.rank == 8);
   CHECK(sweep->job(5).finetune.rate == 2e-4);
-  CHECK(sweep->job(5).finetune.rank == 16);
+  CHECK(sweep->job(5).finetune.method.rank == 16);
   CHECK(sweep->title(5) == "005 finetune.lr=0.0002 finetune.method.lora.rank=16");
 }
