@@ -93,6 +93,17 @@ void dropout(Context& context, const Dropout<Checked>& job) { VOLT_CUT(in_blocks
 
 void rotate(Context& context, const Rotate<Checked>& job) { VOLT_CUT(in_rows, x, rotate); }
 
+void quantise_rotated(Context& context, const QuantiseRotated<Checked>& job) {
+  const std::uint64_t across = job.by_rows.cols;
+  context.pool.each(job.by_columns.rows * across, worth_it(job.x), [&](std::uint64_t i) {
+    network_loops_of(context).quantise_rotated(job, i / across * group, i % across * group);
+  });
+}
+
+void expand_nf4(Context& context, const ExpandNf4<Checked>& job) {
+  VOLT_CUT(in_rows, y, expand_nf4);
+}
+
 void adam(Context& context, const Adam<Checked>& job) { VOLT_CUT(in_blocks, p, adam); }
 
 // Threads share the lanes, each a few cache lines of every 128 elements.
@@ -126,6 +137,8 @@ constinit const NetworkEngine network_cpu = {
     scatter_rows,
     dropout,
     rotate,
+    quantise_rotated,
+    expand_nf4,
     adam,
     square_sum,
 };

@@ -219,6 +219,23 @@ TEST_CASE("the operations of language models have the digests that they always h
     const Matrix wide = random(rows, 256);
     VOLT_OK(net.rotate(c, {x, wide, 0x1p-7f}));
     frozen(wide, "1e2a9354ceac8490a78e9469a49830a786e90068eb1d322e936b286540114c80");
+    const Matrix turned = dense(s.room(128 * 256), 128, 256);
+    const Matrix by_rows = random(128, 2), by_columns = random(1, 256);
+    VOLT_OK(net.quantise_rotated(c, {x, false, turned, by_rows, by_columns}));
+    CHECK(digest_of(s, turned.buffer, 128 * 256) == "Q1");
+    frozen(by_columns, "S1");
+    VOLT_OK(net.quantise_rotated(c, {x, true, turned, by_rows, by_columns}));
+    CHECK(digest_of(s, turned.buffer, 128 * 256) == "Q2");
+    std::vector<std::uint8_t> nibbles(rows * cols / 2), codes(rows * cols / 64);
+    for (std::size_t i = 0; i < nibbles.size(); ++i) nibbles[i] = static_cast<std::uint8_t>(i);
+    for (std::size_t i = 0; i < codes.size(); ++i) codes[i] = static_cast<std::uint8_t>(3 * i);
+    VOLT_OK(net.expand_nf4(c, {y,
+                               dense(s.put(nibbles), 1, nibbles.size()),
+                               dense(s.put(codes), 1, codes.size()),
+                               {w.buffer, 0, 1, 2, 2},
+                               0.3f,
+                               200}));
+    frozen(y, "E1");
     const Matrix p = random(rows, cols), mean = random(rows, cols), square = random(rows, cols);
     VOLT_OK(net.scale(c, {square, 0.0f}));
     VOLT_OK(net.adam(c, {p, mean, square, x, 0.01f, 0.9f, 0.99f, 1e-8f, 0.1f, 0.19f, 0.02f, 0.5f}));
