@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstring>
 #include <set>
 #include <utility>
 
+#include "kernels/exact.hpp"
 #include "libvolt/base/error.hpp"
 #include "libvolt/base/text.hpp"
 #include "libvolt/doc/fields.hpp"
@@ -235,6 +237,20 @@ Weights find_weights(const Files& files, const Architecture& a) {
   if (a.tied) drop_tied_head(found, weights.at({0, Part::token_embedding, false}));
   refuse_surplus(found, a);
   return weights;
+}
+
+void read_floats(const Weight& weight, std::uint64_t first, std::span<float> to) {
+  const Dtype dtype = weight.description.dtype;
+  const auto bytes = weight.bytes.subspan(first * tensor::size_of(dtype));
+  if (dtype == Dtype::f32) {
+    std::memcpy(to.data(), bytes.data(), to.size_bytes());
+    return;
+  }
+  for (std::size_t i = 0; i < to.size(); ++i) {
+    std::uint16_t bits;
+    std::memcpy(&bits, bytes.data() + 2 * i, sizeof bits);
+    to[i] = dtype == Dtype::bf16 ? kernels::from_bf16(bits) : kernels::from_fp16(bits);
+  }
 }
 
 void refuse_non_finite(const Weight& weight) {

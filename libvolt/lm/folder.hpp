@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -52,6 +54,9 @@ Architecture read_architecture(const Files& files);
 /// missing, one too many, of another shape than config.json says, of another dtype, or in two
 /// files.
 Weights find_weights(const Files& files, const Architecture& architecture);
+
+/// Elements [first, first + to.size()), exactly.
+void read_floats(const Weight& weight, std::uint64_t first, std::span<float> to);
 
 /// Throws Error (usage) naming the first element that is NaN or infinite. Reads it all.
 void refuse_non_finite(const Weight& weight);

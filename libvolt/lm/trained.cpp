@@ -16,10 +16,6 @@ using kernels::Network;
 
 bool is_matrix(const Parameter& parameter) { return parameter.shape.size() == 2; }
 
-bool is_linear(Part part) {
-  return part != Part::token_embedding && part != Part::position_embedding && part != Part::head;
-}
-
 }  // namespace
 
 Trained::Trained(device::Device& device, std::vector<TrainedTensor> tensors)
