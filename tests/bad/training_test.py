@@ -180,7 +180,7 @@ CASES = [
     ('another seed', transplanted('seed.run'), 11, 'to be predicted, not the|does not begin with'),
     ('other data', transplanted('data.run'), 11, 'to be predicted, not the|is not what the job gives|has the loss'),
     ('another rank', transplanted('rank.run'), 11, 'bytes, but the job gives'),
-    ('a foreign adapter', foreign_adapter, 11, 'the adapter is not that of the last state'),
+    ('a foreign adapter', foreign_adapter, 11, 'adapter_model.safetensors is not what the last state gives'),
     ('a run cut short', truncated, 11, 'bytes, but the job gives'),
     ('another trace', other_root, 11, 'another trace than the receipt names'),
     ('fewer units', fewer_units, 11, 'another trace than the receipt names'),
