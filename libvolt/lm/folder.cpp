@@ -253,6 +253,12 @@ void read_floats(const Weight& weight, std::uint64_t first, std::span<float> to)
   }
 }
 
+std::vector<float> floats(const Weight& weight) {
+  std::vector<float> values(weight.description.elements());
+  read_floats(weight, 0, values);
+  return values;
+}
+
 void refuse_non_finite(const Weight& weight) {
   const auto at = tensor::first_non_finite(weight.description.dtype, weight.bytes);
   if (at)

@@ -55,7 +55,8 @@ Architecture read_architecture(const Files& files);
 /// files.
 Weights find_weights(const Files& files, const Architecture& architecture);
 
-/// Elements [first, first + to.size()), exactly.
+/// A weight's elements, widened: all of them, or [first, first + to.size()).
+std::vector<float> floats(const Weight& weight);
 void read_floats(const Weight& weight, std::uint64_t first, std::span<float> to);
 
 /// Throws Error (usage) naming the first element that is NaN or infinite. Reads it all.

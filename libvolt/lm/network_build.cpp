@@ -12,12 +12,6 @@ namespace {
 using kernels::Backend;
 using Role = TrainedTensor::Role;
 
-std::vector<float> floats(const Weight& weight) {
-  std::vector<float> values(weight.description.elements());
-  read_floats(weight, 0, values);
-  return values;
-}
-
 }  // namespace
 
 std::uint64_t Network::State::widest() const {
