@@ -28,8 +28,8 @@ struct AdamStep {
   float factor = 1;  ///< of the gradient: 1 / tokens, and what clipping leaves of it
 };
 
-/// All that is trained, in four arenas of the device: the values, their gradients, and the two
-/// averages of AdamW.
+/// All that is trained, in arenas of the device: the values, their gradients, the two averages of
+/// AdamW, and zeros.
 class Trained {
  public:
   /// `tensors` in their order, which is that of every state's digest; offsets are set here.
@@ -37,6 +37,7 @@ class Trained {
 
   const std::vector<TrainedTensor>& tensors() const { return tensors_; }
   std::uint64_t elements() const { return elements_; }
+  std::uint64_t bytes() const { return 5 * 4 * elements_; }  ///< of the device's memory
   const TrainedTensor* find(const Slot& slot, TrainedTensor::Role role) const;
 
   kernels::Matrix value(const TrainedTensor& tensor) const { return at(values_, tensor); }
