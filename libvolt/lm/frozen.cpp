@@ -21,10 +21,16 @@ using kernels::Quantised;
 constexpr std::uint64_t usual_band = std::uint64_t{1} << 24;
 
 template <class T>
+void upload(device::Device& device, const device::Buffer& to, std::uint64_t first,
+            const std::vector<T>& values) {
+  device.call(&Backend::upload, to.get(), sizeof(T) * first, values.data(),
+              std::uint64_t{sizeof(T) * values.size()});
+}
+
+template <class T>
 device::Buffer uploaded(device::Device& device, const std::vector<T>& values) {
   device::Buffer buffer = device.create(sizeof(T) * values.size());
-  device.call(&Backend::upload, buffer.get(), std::uint64_t{0}, values.data(),
-              std::uint64_t{sizeof(T) * values.size()});
+  upload(device, buffer, 0, values);
   return buffer;
 }
 
@@ -113,34 +119,29 @@ FrozenMatrix::FrozenMatrix(Bands& bands, const Weight& weight, Format format, Pr
 
 void FrozenMatrix::store(const Weight& weight) {
   device::Device& device = bands_.device;
-  const std::uint64_t width = format_ == Format::fp32 ? 4 : 2;
-  if (profile_ == Profile::i8x) {
+  const bool rotated = profile_ == Profile::i8x, rounded = format_ == Format::bf16;
+  if (rotated) {
     blocks_ = rotated_buffers(device, padded(rows_) * padded(cols_));
   } else {
-    values_ = device.create(width * rows_ * cols_);
+    values_ = device.create(bytes(rows_, cols_, format_, profile_));
   }
   std::vector<float> values;
-  std::vector<std::uint16_t> halves;
   for (std::uint64_t first = 0; first < rows_; first += Bands::rows(cols_)) {
     const std::uint64_t count = std::min(Bands::rows(cols_), rows_ - first);
-    const Matrix band = {bands_.values.get(), 0, count, cols_, cols_};
     values.resize(count * cols_);
     read_floats(weight, first * cols_, values);
-    if (format_ == Format::bf16) {
-      halves.assign(values.size(), 0);
-      std::ranges::transform(values, halves.begin(), kernels::to_bf16);
-      std::ranges::transform(halves, values.begin(), kernels::from_bf16);
-    }
-    const bool half = format_ == Format::bf16 && profile_ == Profile::f32x;
-    const auto upload = [&](const device::Buffer& to, std::uint64_t at) {
-      const void* const from = half ? static_cast<const void*>(halves.data()) : values.data();
-      device.call(&Backend::upload, to.get(), at, from, (half ? 2 : 4) * count * cols_);
-    };
-    if (profile_ == Profile::f32x) {
-      upload(values_, width * first * cols_);
+    if (rotated) {
+      if (rounded) {
+        for (float& value : values) value = kernels::from_bf16(kernels::to_bf16(value));
+      }
+      upload(device, bands_.values, 0, values);
+      quantise({bands_.values.get(), 0, count, cols_, cols_}, rotated_in(blocks_, first, count));
+    } else if (rounded) {
+      std::vector<std::uint16_t> halves;
+      for (const float value : values) halves.push_back(kernels::to_bf16(value));
+      upload(device, values_, first * cols_, halves);
     } else {
-      upload(bands_.values, 0);
-      quantise(band, rotated_in(blocks_, first, count));
+      upload(device, values_, first * cols_, values);
     }
   }
 }

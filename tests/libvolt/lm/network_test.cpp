@@ -361,6 +361,13 @@ TEST_CASE("a base in bf16 or NF4 is one whose weights were rounded before, bit f
   }
 }
 
+TEST_CASE("bf16 changes nothing where the files are bf16") {
+  Model narrow("mistral"), wide("mistral");
+  narrow.train({}, Profile::f32x, 2, Format::bf16);
+  wide.train({});
+  CHECK(narrow.told() == wide.told());
+}
+
 TEST_CASE("the device counts the bytes that are foreseen, and a base fits that would not") {
   // The least limit with which the network can be made, and used.
   const auto fits = [](Format format, Profile profile, std::uint64_t limit) {
