@@ -56,6 +56,9 @@ Weights find_weights(const Files& files, const Architecture& architecture);
 /// Throws Error (usage) naming the first element that is NaN or infinite. Reads it all.
 void refuse_non_finite(const Weight& weight);
 
+/// Its elements in fp32, which every value of the three types is exactly.
+std::vector<float> floats(const Weight& weight);
+
 /// Reads a model.safetensors.index.json: the file of each tensor. A file is a plain name that ends
 /// with ".safetensors". Throws Error (usage) naming `origin`.
 std::map<std::string, std::string> parse_index(std::string_view text, std::string_view origin);
