@@ -109,6 +109,9 @@ lm::Lora lora_of(const schema::Finetune& job, const lm::Architecture& architectu
   lm::Lora lora;
   lora.rank = job.method.rank;
   lora.alpha = static_cast<float>(job.method.alpha);
+  if (job.method.kind == schema::Method::Kind::flylora) {
+    lora.fly = lm::FlyLora{job.method.active, static_cast<float>(job.method.balance)};
+  }
   const auto parameters = lm::parameters_of(architecture);
   for (const auto& target : job.method.targets) {
     const std::string end = "." + target + ".weight";
@@ -212,7 +215,6 @@ void refuse_unbuilt(const schema::Finetune& job) {
     throw Error(Exit::usage, what + " is not built yet");
   };
   if (job.model) refuse("init = \"random\"");
-  if (job.method.kind == schema::Method::Kind::flylora) refuse("method.flylora");
   if (job.method.kind == schema::Method::Kind::full) refuse("method.full");
   if (job.base_format != "fp32") refuse("base_format = \"" + job.base_format + "\"");
   if (job.optimizer != "adamw") refuse("optimizer = \"velvet\"");
@@ -234,7 +236,7 @@ struct Finetune::Parts {
     check_context(job.context, architecture);
     read(data, sink);
     for (const auto& [slot, weight] : weights) lm::refuse_non_finite(weight);
-    trained.emplace(device, lm::lora_tensors(architecture, lora));
+    trained.emplace(device, lm::lora_tensors(architecture, lora), lora.fly);
     lm::initialise(device, architecture, job.seed, *trained);
     const std::uint64_t most = tokens_at_a_time(device);
     network.emplace(device, architecture, weights, *trained,
@@ -399,8 +401,8 @@ std::string Finetune::contradiction(ByteView before, ByteView record, std::uint6
 }
 
 std::string Finetune::adapter_config() const {
-  return doc::to_json(lm::adapter_config(parts_->architecture, parts_->lora, parts_->job.method.dropout,
-                                         parts_->job.base_name())) +
+  return doc::to_json(lm::adapter_config(parts_->architecture, parts_->lora,
+                                         parts_->job.method.dropout, parts_->job.base_name())) +
          "\n";
 }
 
@@ -416,8 +418,12 @@ double Finetune::multiply_adds(std::uint64_t tokens) const {
     if (parameter.slot.part == lm::Part::token_embedding && !parts_->architecture.tied) continue;
     frozen += static_cast<double>(parameter.shape[0]) * static_cast<double>(parameter.shape[1]);
   }
-  const auto adapters = static_cast<double>(trained_elements());
-  return static_cast<double>(tokens) * (2 * frozen + 3 * adapters);
+  double adapters = 0;
+  for (const auto& tensor : parts_->trained->tensors()) {
+    const int products = tensor.has_gradient() ? 3 : 2;  // FlyLoRA's d, which has none, is few
+    adapters += products * static_cast<double>(tensor.elements());
+  }
+  return static_cast<double>(tokens) * (2 * frozen + adapters);
 }
 
 }  // namespace volt::workload
