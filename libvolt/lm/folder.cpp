@@ -239,27 +239,27 @@ Weights find_weights(const Files& files, const Architecture& a) {
   return weights;
 }
 
-void refuse_non_finite(const Weight& weight) {
-  const auto at = tensor::first_non_finite(weight.description.dtype, weight.bytes);
-  if (at)
-    fail(printable(weight.file) + ": tensor " + in_quotes(weight.name) +
-             " is not finite at element " + std::to_string(*at),
-         "the weights were damaged, or their training diverged");
-}
-
 std::vector<float> floats(const Weight& weight) {
   std::vector<float> values(weight.description.elements());
-  if (weight.description.dtype == Dtype::f32) {
+  if (weight.description.dtype == tensor::Dtype::f32) {
     std::memcpy(values.data(), weight.bytes.data(), 4 * values.size());
     return values;
   }
-  const bool bf16 = weight.description.dtype == Dtype::bf16;
+  const bool bf16 = weight.description.dtype == tensor::Dtype::bf16;
   for (std::size_t i = 0; i < values.size(); ++i) {
     std::uint16_t bits;
     std::memcpy(&bits, weight.bytes.data() + 2 * i, sizeof bits);
     values[i] = bf16 ? kernels::from_bf16(bits) : kernels::from_fp16(bits);
   }
   return values;
+}
+
+void refuse_non_finite(const Weight& weight) {
+  const auto at = tensor::first_non_finite(weight.description.dtype, weight.bytes);
+  if (at)
+    fail(printable(weight.file) + ": tensor " + in_quotes(weight.name) +
+             " is not finite at element " + std::to_string(*at),
+         "the weights were damaged, or their training diverged");
 }
 
 }  // namespace volt::lm

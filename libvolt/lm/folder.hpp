@@ -53,11 +53,11 @@ Architecture read_architecture(const Files& files);
 /// files.
 Weights find_weights(const Files& files, const Architecture& architecture);
 
+/// A weight's elements, widened.
+std::vector<float> floats(const Weight& weight);
+
 /// Throws Error (usage) naming the first element that is NaN or infinite. Reads it all.
 void refuse_non_finite(const Weight& weight);
-
-/// Its elements in fp32, which every value of the three types is exactly.
-std::vector<float> floats(const Weight& weight);
 
 /// Reads a model.safetensors.index.json: the file of each tensor. A file is a plain name that ends
 /// with ".safetensors". Throws Error (usage) naming `origin`.
