@@ -227,6 +227,11 @@ TEST_CASE("the operations of language models have the digests that they always h
     float sum = 0;
     VOLT_OK(net.square_sum(c, x, &sum));
     CHECK(std::bit_cast<std::uint32_t>(sum) == 0x44f070f8u);
+    const Matrix largest = random(rows, cols);
+    const Matrix counts = dense(s.put(std::vector<std::uint32_t>(cols)), 1, cols);
+    VOLT_OK(net.keep_largest(c, {x, w, 36, mean, largest, counts}));
+    frozen(largest, "f6fc8b931d222c131c39ce4714650818acc575d7951fcb9a80c637ef56e5cedb");
+    frozen(counts, "b5e40364f0714a9c31b6832b38ce63a0685a8ce60c8bc5fe1386d329dc5dac3e");
   }
 }
 
