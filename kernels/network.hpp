@@ -189,7 +189,7 @@ struct Dropout {
 
 /// out = x where |y + d| is one of the `active` largest of its row, else +0; d is [1, n]. NaN is
 /// above all numbers, and of equal ones the first are the larger. counts (absent: not wanted),
-/// [1, n], say how often an element of the column was one, modulo 2^32. The work grows with n^2.
+/// [1, n], grow by the rows in which an element of the column is one. The work grows with n^2.
 template <class T>
 struct KeepLargest {
   typename T::In y, d;

@@ -104,9 +104,10 @@ class Linear {
   kernels::Matrix w_, dw_, b_, db_;  ///< gradients are empty where frozen
   kernels::Matrix lora_a_, lora_b_, dlora_a_, dlora_b_;
   Tensor h_;  ///< scale * x A^T of the last forward pass
+  // Of FlyLoRA alone:
   std::uint64_t active_ = 0;
   kernels::Matrix fly_d_, fly_counts_;
-  Tensor all_h_;  ///< of FlyLoRA: x A^T of all ranks
+  Tensor all_h_;  ///< x A^T of the last forward pass, of all ranks
   DropoutPlace dropout_;
 };
 

@@ -40,7 +40,7 @@ struct AdamStep {
 };
 
 /// All that is trained, in four arenas of the device: the values, their gradients, and the two
-/// averages of AdamW. The values go on behind it with all d of FlyLoRA, and then all A.
+/// averages of AdamW. Behind the values of what has gradients lie all d of FlyLoRA, then all A.
 class Trained {
  public:
   /// `tensors` in their order, which is that of every state's digest; offsets are set here.

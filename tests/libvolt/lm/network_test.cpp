@@ -11,6 +11,8 @@
 
 #include "kernels/network.hpp"
 #include "libvolt/base/error.hpp"
+#include "libvolt/doc/read.hpp"
+#include "libvolt/lm/adapter.hpp"
 #include "libvolt/tensor/safetensors.hpp"
 
 namespace volt::lm {
@@ -281,6 +283,37 @@ TEST_CASE("FlyLoRA has PyTorch's choice, loss, gradients and steps") {
       const auto d = trained.get(tensor), after = golden.get<float>("after." + module(tensor));
       for (std::size_t i = 0; i < d.size(); ++i) CHECK(d[i] == doctest::Approx(after[i]));
     }
+  }
+}
+
+TEST_CASE("an adapter that was written and read again has the logits that it had") {
+  for (const bool fly : {false, true}) {
+    CAPTURE(fly);
+    Model model("qwen3");
+    Lora lora{4, 8, {Part::query, Part::down}};
+    if (fly) lora.fly = FlyLora{2, 0.05F};
+    Trained trained(model.device, lora_tensors(model.architecture, lora), lora.fly);
+    initialise(model.device, model.architecture, 3, trained);
+    for (const auto& tensor : trained.tensors()) {
+      if (tensor.role == TrainedTensor::Role::lora_b) {
+        trained.set(tensor, std::vector<float>(tensor.elements(), 0.25F));
+      }
+    }
+    const auto logits = [&](Trained& adapters, float scale) {
+      return Network(model.device, model.architecture, model.weights, adapters, Profile::i8x, scale,
+                     model.batch.tokens.size())
+          .logits(model.batch);
+    };
+    const auto had = logits(trained, lora.scale());
+    const std::string config = doc::to_json(adapter_config(model.architecture, lora, 0, "base"));
+    const Bytes file = adapter_file(model.architecture, trained);
+    const auto adapter = read_adapter({{std::string(adapter_config_name), as_bytes(config)},
+                                       {std::string(adapter_model_name), file}},
+                                      model.architecture);
+    Trained again = make_trained(model.device, adapter);
+    CHECK(logits(again, adapter.scale) == had);
+    Trained none(model.device, {});
+    CHECK(logits(none, 1) != had);
   }
 }
 
