@@ -24,6 +24,7 @@ struct NetworkEngine {
   void (*scale)(Context&, const Scale<Checked>&);
   void (*scatter_rows)(Context&, const ScatterRows<Checked>&);
   void (*dropout)(Context&, const Dropout<Checked>&);
+  void (*keep_largest)(Context&, const KeepLargest<Checked>&);
   void (*rotate)(Context&, const Rotate<Checked>&);
   void (*quantise_rotated)(Context&, const QuantiseRotated<Checked>&);
   void (*expand_nf4)(Context&, const ExpandNf4<Checked>&);

@@ -246,6 +246,12 @@ TEST_CASE("the operations of language models have the digests that they always h
                                0.3f,
                                200}));
     frozen(y, "2887f526a598d94974119550723c5938b8415ddc2a9341de1c89f9f80a041212");
+
+    const Matrix largest = random(rows, cols);
+    const Matrix counts = dense(s.put(std::vector<std::uint32_t>(cols)), 1, cols);
+    VOLT_OK(net.keep_largest(c, {x, w, 36, mean, largest, counts}));
+    frozen(largest, "f6fc8b931d222c131c39ce4714650818acc575d7951fcb9a80c637ef56e5cedb");
+    frozen(counts, "b5e40364f0714a9c31b6832b38ce63a0685a8ce60c8bc5fe1386d329dc5dac3e");
   }
 }
 

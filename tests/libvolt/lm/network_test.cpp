@@ -12,6 +12,8 @@
 
 #include "kernels/network_functions.hpp"
 #include "libvolt/base/error.hpp"
+#include "libvolt/doc/read.hpp"
+#include "libvolt/lm/adapter.hpp"
 #include "libvolt/lm/nf4.hpp"
 #include "libvolt/tensor/safetensors.hpp"
 
@@ -262,6 +264,96 @@ TEST_CASE("adapters have PyTorch's loss and gradients, and ten steps its losses"
         CHECK(norms[i] == doctest::Approx(golden_norms[i]).epsilon(1e-3));
       }
     }
+  }
+}
+
+TEST_CASE("FlyLoRA has PyTorch's choice, loss, gradients and steps") {
+  const Golden golden(vectors / "flylora.safetensors");
+  Model model("llama");
+  Lora lora;
+  lora.rank = 8;
+  lora.alpha = 16;
+  lora.fly = FlyLora{3, 0.05F};
+  Trained trained(model.device, lora_tensors(model.architecture, lora), lora.fly);
+  const auto module = [&](const TrainedTensor& tensor) {
+    const std::string name = model.name_of(tensor.slot);
+    return name.substr(0, name.size() - std::string_view(".weight").size());
+  };
+  for (const auto& tensor : trained.tensors()) {
+    const char* const letter = tensor.role == TrainedTensor::Role::fly_a    ? "A."
+                               : tensor.role == TrainedTensor::Role::lora_b ? "B."
+                                                                            : "d.";
+    trained.set(tensor, golden.get<float>(letter + module(tensor)));
+  }
+  Network network(model.device, model.architecture, model.weights, trained, Profile::f32x,
+                  lora.scale(), model.batch.tokens.size());
+  const auto counts = [&](const TrainedTensor& d) {
+    std::vector<std::int32_t> values(d.cols);
+    const auto matrix = trained.counts(d);
+    model.device.call(&kernels::Backend::download,
+                      static_cast<const kernels::Buffer*>(matrix.buffer), 4 * matrix.offset,
+                      static_cast<void*>(values.data()), std::uint64_t{4 * values.size()});
+    return values;
+  };
+  const auto losses = golden.get<double>("steps");
+  for (std::size_t step = 0; step < losses.size(); ++step) {
+    trained.clear_gradients();
+    CHECK(mean_loss(network.forward(model.batch), model.batch) ==
+          doctest::Approx(losses[step]).epsilon(step == 0 ? 1e-5 : 1e-4));
+    network.backward();
+    for (const auto& tensor : trained.tensors()) {
+      CAPTURE(module(tensor));
+      if (step == 0 && tensor.role == TrainedTensor::Role::lora_b) {
+        CHECK(cosine(trained.get_gradient(tensor), golden.get<float>("grad.B." + module(tensor))) >
+              0.9999);
+      } else if (step == 0 && tensor.role == TrainedTensor::Role::fly_d) {
+        CHECK(counts(tensor) == golden.get<std::int32_t>("count." + module(tensor)));
+      }
+    }
+    AdamStep adam;
+    adam.rate = 1e-2F;
+    adam.decay = 0.01F;
+    adam.factor = per_token(model.batch);
+    trained.step(adam);
+  }
+  for (const auto& tensor : trained.tensors()) {
+    if (tensor.role == TrainedTensor::Role::fly_a) {
+      CHECK(trained.get(tensor) == golden.get<float>("A." + module(tensor)));
+    } else if (tensor.role == TrainedTensor::Role::fly_d) {
+      const auto d = trained.get(tensor), after = golden.get<float>("after." + module(tensor));
+      for (std::size_t i = 0; i < d.size(); ++i) CHECK(d[i] == doctest::Approx(after[i]));
+    }
+  }
+}
+
+TEST_CASE("an adapter that was written and read again has the logits that it had") {
+  for (const bool fly : {false, true}) {
+    CAPTURE(fly);
+    Model model("qwen3");
+    Lora lora{4, 8, {Part::query, Part::down}};
+    if (fly) lora.fly = FlyLora{2, 0.05F};
+    Trained trained(model.device, lora_tensors(model.architecture, lora), lora.fly);
+    initialise(model.device, model.architecture, 3, trained);
+    for (const auto& tensor : trained.tensors()) {
+      if (tensor.role == TrainedTensor::Role::lora_b) {
+        trained.set(tensor, std::vector<float>(tensor.elements(), 0.25F));
+      }
+    }
+    const auto logits = [&](Trained& adapters, float scale) {
+      return Network(model.device, model.architecture, model.weights, adapters, Profile::i8x, scale,
+                     model.batch.tokens.size())
+          .logits(model.batch);
+    };
+    const auto had = logits(trained, lora.scale());
+    const std::string config = doc::to_json(adapter_config(model.architecture, lora, 0, "base"));
+    const Bytes file = adapter_file(model.architecture, trained);
+    const auto adapter = read_adapter({{std::string(adapter_config_name), as_bytes(config)},
+                                       {std::string(adapter_model_name), file}},
+                                      model.architecture);
+    Trained again = make_trained(model.device, adapter);
+    CHECK(logits(again, adapter.scale) == had);
+    Trained none(model.device, {});
+    CHECK(logits(none, 1) != had);
   }
 }
 
