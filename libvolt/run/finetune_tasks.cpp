@@ -190,6 +190,14 @@ std::string difference(const Finetune& finetune, ByteView claimed, ByteView righ
   return "the state after step " + after + " is not what the job gives";
 }
 
+/// The training's rule ended it before the last unit it could have had.
+void end_early(int fd, const Records& run, const std::string& why, Sink& sink, const Say& say) {
+  set_size(fd, run);
+  say(Value::Object{{"ended", Value::Object{{"units", run.units}}}});
+  sink.send(
+      Log{Log::Level::info, "stopped early after step " + std::to_string(run.steps) + ": " + why});
+}
+
 }  // namespace
 
 Value::Object do_train(const Request& request, Sink& sink, const Say& say) {
@@ -235,13 +243,7 @@ Value::Object do_train(const Request& request, Sink& sink, const Say& say) {
     skip = 0;
     if (next != 0) say_unit(next, record);
   }
-  if (const std::uint64_t units = next - 1; units < records.units) {
-    const Records run = records.until(units);
-    set_size(out, run);
-    say(Value::Object{{"ended", Value::Object{{"units", units}}}});
-    sink.send(Log{Log::Level::info,
-                  "stopped early after step " + std::to_string(run.steps) + ": " + ended});
-  }
+  if (next <= records.units) end_early(out, records.until(next - 1), ended, sink, say);
   write_results(finetune, bench, request);
   const auto& facts = bench.device().facts();
   return {
