@@ -50,6 +50,7 @@ Training::Training(Network& network, Trained& trained, const TokenSamples& sampl
     epoch_ends_.push_back(steps_);
   }
   if (wanted != 0) steps_ = wanted;
+  if (settings_.velvet) velvet_.emplace(*settings_.velvet, settings_.warmup, steps_);
 }
 
 Packing Training::packing_of(std::uint64_t epoch) const {
@@ -107,10 +108,19 @@ Training::StepData Training::data_of(std::uint64_t step) {
   return {std::span(packing.samples).subspan(first, count), epoch_->first_token[row]};
 }
 
-StepTold Training::expected(std::uint64_t step) {
+void Training::set_pace(StepTold& told, const std::optional<Velvet>& velvet) const {
+  told.rate =
+      Schedule{settings_.schedule, settings_.warmup, steps_}.rate(told.step, settings_.rate);
+  told.beta1 = settings_.beta1;
+  if (!velvet) return;
+  told.rate = velvet->rate(told.rate);
+  told.beta1 = velvet->beta1(told.beta1);
+}
+
+StepTold Training::expected(std::uint64_t step, const std::optional<Velvet>& before) {
   StepTold told;
   told.step = step;
-  told.rate = Schedule{settings_.schedule, settings_.warmup, steps_}.rate(step, settings_.rate);
+  set_pace(told, before);
   in_batches(data_of(step).samples, [&](const Batch& batch, std::uint64_t) {
     told.tokens += batch.tokens.size();
     told.predicted += predicted(batch);
@@ -122,6 +132,7 @@ StepTold Training::step() {
   const StepData data = data_of(next_);
   StepTold told;
   told.step = next_;
+  set_pace(told, velvet_);
   std::vector<Told> of_tokens;
   trained_.clear_gradients();
   in_batches(data.samples, [&](const Batch& batch, std::uint64_t before) {
@@ -134,11 +145,10 @@ StepTold Training::step() {
   told.tokens = of_tokens.size();
   const auto count = static_cast<float>(told.predicted);
   told.loss = mean(of_tokens, &Told::loss, count);
-  AdamStep adam{0,           settings_.beta1, settings_.beta2, settings_.epsilon, settings_.decay,
-                1.0F / count};
+  told.entropy = mean(of_tokens, &Told::entropy, count);
+  AdamStep adam{told.rate,         told.beta1,      settings_.beta2,
+                settings_.epsilon, settings_.decay, 1.0F / count};
   told.norm = trained_.gradient_norm(adam.factor);
-  told.rate = adam.rate =
-      Schedule{settings_.schedule, settings_.warmup, steps_}.rate(next_, settings_.rate);
   told.clip = clip_of(told.norm);
   adam.factor *= told.clip;
   told.skipped = !std::isfinite(told.loss) || !std::isfinite(told.norm);
@@ -146,6 +156,7 @@ StepTold Training::step() {
     ++skipped_;
   } else {
     trained_.step(adam);
+    if (velvet_) velvet_->take(told.loss, told.entropy);
   }
   ++next_;
   return told;
@@ -167,14 +178,31 @@ EvalTold Training::evaluate(std::span<const std::uint32_t> samples) {
   return told;
 }
 
+std::uint64_t Training::state_bytes() const {
+  return state_name.size() + 16 + trained_.state_bytes() + (velvet_ ? sizeof(VelvetAverages) : 0);
+}
+
 Bytes Training::state() const {
   const std::size_t counters = state_name.size();
-  Bytes state(counters + 16 + trained_.state_bytes());
+  Bytes state(state_bytes());
   std::memcpy(state.data(), state_name.data(), counters);
   std::memcpy(state.data() + counters, &next_, 8);
   std::memcpy(state.data() + counters + 8, &skipped_, 8);
-  trained_.save(std::span(state).subspan(counters + 16));
+  trained_.save(std::span(state).subspan(counters + 16, trained_.state_bytes()));
+  if (velvet_) {
+    std::memcpy(state.data() + counters + 16 + trained_.state_bytes(), &velvet_->averages,
+                sizeof(VelvetAverages));
+  }
   return state;
+}
+
+std::optional<Velvet> Training::velvet_in(ByteView state) const {
+  auto velvet = velvet_;
+  if (velvet) {
+    std::memcpy(&velvet->averages, state.data() + state_bytes() - sizeof(VelvetAverages),
+                sizeof(VelvetAverages));
+  }
+  return velvet;
 }
 
 namespace {
@@ -201,7 +229,7 @@ bool Training::agrees(const StepTold& told) const {
 
 void Training::restore(ByteView state) {
   const std::size_t counters = state_name.size();
-  if (state.size() != counters + 16 + trained_.state_bytes() ||
+  if (state.size() != state_bytes() ||
       std::memcmp(state.data(), state_name.data(), counters) != 0) {
     throw Error(Exit::usage, "this is no state of such a training");
   }
@@ -214,7 +242,8 @@ void Training::restore(ByteView state) {
   }
   next_ = next;
   skipped_ = skipped;
-  trained_.restore(state.subspan(counters + 16));
+  trained_.restore(state.subspan(counters + 16, trained_.state_bytes()));
+  velvet_ = velvet_in(state);
 }
 
 }  // namespace volt::lm

@@ -66,6 +66,8 @@ class FinetuneRun {
       take(*step);
     } else if (fields.has("unit")) {
       end_unit(fields);
+    } else if (fields.has("ended")) {
+      end_early(fields.table("ended"));
     } else {
       take_pages(fields);
     }
@@ -92,8 +94,9 @@ class FinetuneRun {
                       format_memory(*job_.limits.disk_bytes) + " of [limits] disk",
                   "a larger finetune.span keeps fewer");
     }
-    info(std::to_string(records_.steps) + " steps; a state of " +
-         format_memory(records_.state_bytes) + " is kept every " + std::to_string(records_.span));
+    info((job_.finetune.stop_when.any() ? "at most " : "") + std::to_string(records_.steps) +
+         " steps; a state of " + format_memory(records_.state_bytes) + " is kept every " +
+         std::to_string(records_.span));
     folder_.begin(0, bytes);
   }
 
@@ -125,6 +128,17 @@ class FinetuneRun {
     const auto now = std::chrono::steady_clock::now();
     if (units_ != records_.units && now - noted_ < std::chrono::seconds(10)) return;
     noted_ = now;
+    folder_.note("metrics.jsonl", metrics_);
+  }
+
+  /// The job's rule has ended it before its last unit.
+  void end_early(Fields ended) {
+    if (!job_.finetune.stop_when.any() || units_ == 0 || units_ >= records_.units ||
+        count(ended, "units") != units_) {
+      throw Error(Exit::failure, "the worker ended early");
+    }
+    records_ = records_.until(units_);
+    folder_.end(records_.bytes());
     folder_.note("metrics.jsonl", metrics_);
   }
 

@@ -19,8 +19,10 @@
 namespace volt::workload {
 namespace {
 
-constexpr std::uint64_t step_bytes = 48, eval_bytes = 24;
+constexpr std::uint64_t step_bytes = 56, eval_bytes = 24;
 constexpr std::string_view leaf_name = "volt.finetune/1\n";
+
+std::uint32_t bits(float value) { return std::bit_cast<std::uint32_t>(value); }
 
 std::uint64_t padded(std::uint64_t bytes) { return tensor::page_count(bytes) * tensor::page_bytes; }
 
@@ -70,7 +72,9 @@ void write(const lm::StepTold& t, std::uint8_t* to) {
   writer.u64(t.step);
   writer.u64(t.tokens);
   writer.u64(t.predicted);
-  for (const float value : {t.loss, t.norm, t.clip, t.rate}) writer.f32(value);
+  for (const float value : {t.loss, t.entropy, t.norm, t.clip, t.rate, t.beta1}) {
+    writer.f32(value);
+  }
   writer.u32(t.skipped);
   writer.u32(0);
 }
@@ -82,9 +86,11 @@ lm::StepTold read_step(const std::uint8_t* from) {
   t.tokens = reader.u64();
   t.predicted = reader.u64();
   t.loss = reader.f32();
+  t.entropy = reader.f32();
   t.norm = reader.f32();
   t.clip = reader.f32();
   t.rate = reader.f32();
+  t.beta1 = reader.f32();
   t.skipped = reader.u32() != 0;
   return t;
 }
@@ -150,6 +156,7 @@ lm::TrainingSettings settings_of(const schema::Finetune& job) {
                                           : lm::Schedule::Kind::constant;
   s.warmup = job.warmup;
   s.decay = static_cast<float>(job.weight_decay);
+  if (job.optimizer == "velvet") s.velvet.emplace();
   s.clip = static_cast<float>(job.clip);
   s.dropout = static_cast<float>(job.method.dropout);
   s.seed = job.seed;
@@ -202,6 +209,13 @@ std::uint64_t Records::steps_of(std::uint64_t unit) const {
   return std::min(span, steps - first_step(unit));
 }
 
+Records Records::until(std::uint64_t unit) const {
+  Records ended = *this;
+  ended.units = unit;
+  ended.steps = std::min(steps, unit * span);
+  return ended;
+}
+
 RecordRoots roots_of(const Records& records, std::uint64_t index, std::span<const Digest> pages) {
   const std::uint64_t state = records.state_room() / tensor::page_bytes;
   const std::uint64_t all = records.record_bytes() / tensor::page_bytes;
@@ -232,8 +246,6 @@ void refuse_unbuilt(const schema::Finetune& job) {
   const auto refuse = [](const std::string& what) {
     throw Error(Exit::usage, what + " is not built yet");
   };
-  if (job.optimizer != "adamw") refuse("optimizer = \"velvet\"");
-  if (job.stop_when.any()) refuse("stop_when");
   if (job.tensorboard) refuse("tensorboard = true");
 }
 
@@ -422,8 +434,9 @@ std::string Finetune::contradiction(ByteView before, ByteView record, std::uint6
   const auto told = told_in(record, unit);
   std::uint64_t step = unit == 0 ? 0 : r.first_step(unit);
   std::uint64_t skipped = unit == 0 ? 0 : lm::Training::skipped_in(before);
+  auto velvet = parts_->training->velvet_in(before.first(r.state_bytes));
   for (const auto& claimed : told.steps) {
-    const auto right = parts_->training->expected(step);
+    const auto right = parts_->training->expected(step, velvet);
     const std::string where = "step " + std::to_string(step);
     if (claimed.step != step) return where + " is told as step " + std::to_string(claimed.step);
     if (claimed.tokens != right.tokens || claimed.predicted != right.predicted) {
@@ -432,11 +445,15 @@ std::string Finetune::contradiction(ByteView before, ByteView record, std::uint6
              std::to_string(right.tokens) + " and " + std::to_string(right.predicted) +
              " that the job gives it";
     }
-    if (std::bit_cast<std::uint32_t>(claimed.rate) != std::bit_cast<std::uint32_t>(right.rate)) {
-      return where + " has another learning rate than the job's schedule";
+    if (bits(claimed.rate) != bits(right.rate)) {
+      return where + " has another learning rate than the job gives it";
+    }
+    if (bits(claimed.beta1) != bits(right.beta1)) {
+      return where + " has another beta1 than the job gives it";
     }
     if (!parts_->training->agrees(claimed)) return where + " contradicts itself";
     skipped += claimed.skipped;
+    if (velvet && !claimed.skipped) velvet->take(claimed.loss, claimed.entropy);
     ++step;
   }
   if (lm::Training::skipped_in(record) != skipped) {
@@ -444,6 +461,10 @@ std::string Finetune::contradiction(ByteView before, ByteView record, std::uint6
   }
   if (lm::Training::steps_in(record) != step) {
     return "the state after unit " + std::to_string(unit) + " has not the steps before it";
+  }
+  if (velvet &&
+      !(velvet->averages == parts_->training->velvet_in(record.first(r.state_bytes))->averages)) {
+    return "the state after unit " + std::to_string(unit) + " has not the averages of its steps";
   }
   const auto empty = [&](std::uint64_t from, std::uint64_t to) {
     return std::all_of(record.begin() + static_cast<std::ptrdiff_t>(from),

@@ -26,7 +26,8 @@ struct UnitTold {
   std::optional<lm::EvalTold> eval;
 };
 
-/// Where things are in states.bin: units() + 1 records of one size (volt-receipt(5)).
+/// Where things are in states.bin: units + 1 records of one size (volt-receipt(5)). A training that
+/// its rule may end early has these at most; what until() gives of them once it has ended.
 struct Records {
   std::uint64_t units = 0, span = 0, steps = 0;
   std::uint64_t state_bytes = 0;
@@ -38,6 +39,7 @@ struct Records {
   std::uint64_t bytes() const { return (units + 1) * record_bytes(); }
   std::uint64_t first_step(std::uint64_t unit) const { return (unit - 1) * span; }
   std::uint64_t steps_of(std::uint64_t unit) const;
+  Records until(std::uint64_t unit) const;  ///< of a training that ends after `unit`
 };
 
 /// Of a record's pages, and of a file's.
@@ -59,7 +61,7 @@ class Finetune {
            device::Device& device, Sink& sink);
   ~Finetune();
 
-  const Records& records() const;
+  const Records& records() const;  ///< at most
 
   /// Record 0, and then each: units must be run in their order, or after go_on_from().
   Bytes begin();
@@ -69,8 +71,8 @@ class Finetune {
   void go_on_from(ByteView record);
   UnitTold told_in(ByteView record, std::uint64_t unit) const;
 
-  /// What of unit's telling follows from the job alone and is not so: order, counts, schedule.
-  /// Empty when all is as it should be.
+  /// What of unit's telling follows from the job and from earlier tellings and is not so: order,
+  /// counts, learning rate, beta1. Empty when all is as it should be.
   std::string contradiction(ByteView before, ByteView record, std::uint64_t unit);
 
   /// Puts the bytes of an output beside the states, by its name, of the present state.

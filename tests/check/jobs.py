@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Runs every example job as it stands, and verifies all that it made. Trainings take minutes: they
-are only checked, and the README's is run by readme.py.
+are only examined, and the README's is run by readme.py.
 
 usage: jobs.py ROOT TOOL...
 """

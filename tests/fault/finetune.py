@@ -5,7 +5,8 @@
 usage: finetune.py GPU-RUN GPU-VERIFY STOPS [SEED]
 
 A stop is kill -9 of the parent, of the worker or of both, or SIGTERM; each start has another number of
-threads. States, adapter and metrics must be those of an undisturbed run, and verify.
+threads. It ends early by its rule, after step 100 of 120. States, adapter and metrics must be those
+of an undisturbed run, and verify.
 """
 import json
 import os
@@ -30,8 +31,10 @@ base = "models/tiny"
 data = "train.jsonl"
 eval = "5%"
 method = { lora = { rank = 4, dropout = 0.05 } }
+optimizer = "velvet"
 steps = 120
 span = 4
+stop_when = { patience = 24, min_delta = 1000 }
 batch = { tokens = 256, context = 64 }
 '''
 
@@ -85,6 +88,9 @@ with tempfile.TemporaryDirectory(prefix='volt-tune-') as work:
     Path('job.toml').write_text(JOB)
     begin = time.monotonic()
     subprocess.run([run, '-q', '-o', 'whole.run', 'job.toml'], check=True)
+    if b'"step":99' not in Path('whole.run/metrics.jsonl').read_bytes() or (
+            b'"step":101' in Path('whole.run/metrics.jsonl').read_bytes()):
+        sys.exit('FAILED  the rule did not end the undisturbed run after step 100')
     print(f'seed {seed}, {time.monotonic() - begin:.2f} s undisturbed', flush=True)
     for number in range(stops):
         if stop_once(number) in (0, 5):  # it had time to end: from the beginning, then
