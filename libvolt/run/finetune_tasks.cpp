@@ -2,11 +2,13 @@
 
 // What a worker does for a finetune: train, and train again what a verifier drew.
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <chrono>
 #include <cmath>
 #include <memory>
 
@@ -101,6 +103,13 @@ Value records_value(const Records& r) {
                        {"evaluates", r.evaluates}};
 }
 
+/// The most memory that this process had so far.
+std::uint64_t most_memory() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
+}
+
 Bytes read_record(int fd, const Records& records, std::uint64_t index) {
   Bytes record(records.record_bytes());
   if (host::read_at(fd, index * record.size(), record.data(), record.size()) != record.size()) {
@@ -176,9 +185,13 @@ Value::Object do_train(const Request& request, Sink& sink, const Say& say) {
   if (next != 0) finetune.go_on_from(read_record(out, records, next - 1));
   PageTeller teller(bench, say);
   for (; next <= records.units; ++next) {
+    auto began = std::chrono::steady_clock::now();
     const Bytes record = next == 0 ? finetune.begin() : finetune.run(next, [&](const auto& step) {
-      say(Value::Object{{"step", step_value(step)}});
-      sink.send(Progress{"training", step.step + 1, records.steps, "steps"});
+      const std::chrono::nanoseconds took = std::chrono::steady_clock::now() - began;
+      say(Value::Object{{"step", step_value(step)},
+                        {"took_ns", std::int64_t{std::max<std::int64_t>(took.count(), 1)}},
+                        {"memory_bytes", most_memory()}});
+      began = std::chrono::steady_clock::now();
     });
     host::write_at(out, next * record.size(), record);
     teller.add(ByteView(record).subspan(skip), true);

@@ -218,7 +218,6 @@ void refuse_unbuilt(const schema::Finetune& job) {
   if (job.optimizer != "adamw") refuse("optimizer = \"velvet\"");
   if (job.stop_when.any()) refuse("stop_when");
   if (job.merged) refuse("merged = true");
-  if (job.tensorboard) refuse("tensorboard = true");
 }
 
 struct Finetune::Parts {
@@ -399,8 +398,8 @@ std::string Finetune::contradiction(ByteView before, ByteView record, std::uint6
 }
 
 std::string Finetune::adapter_config() const {
-  return doc::to_json(lm::adapter_config(parts_->architecture, parts_->lora, parts_->job.method.dropout,
-                                         parts_->job.base_name())) +
+  return doc::to_json(lm::adapter_config(parts_->architecture, parts_->lora,
+                                         parts_->job.method.dropout, parts_->job.base_name())) +
          "\n";
 }
 

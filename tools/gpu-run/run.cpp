@@ -140,6 +140,7 @@ Exit tell(cli::Session& session, const run::JobFile& file, const run::Outcome& o
                                {"trace_root", receipt.trace_root.hex()},
                                {"units", receipt.units},
                                {"elapsed_ns", receipt.elapsed_ns}});
+  result.insert(result.end(), outcome.facts.begin(), outcome.facts.end());
   session.result(std::move(result));
   return Exit::ok;
 }
