@@ -11,8 +11,8 @@ namespace volt::run {
 namespace {
 
 // The plot in the picture, in pixels.
-constexpr double left = 72, right = 624, top = 40, bottom = 348;
-constexpr std::size_t columns = 552;  // pixels of its width
+constexpr double left = 72, right = 612, top = 40, bottom = 348;
+constexpr std::size_t columns = 540;  // pixels of its width
 constexpr double no_number = std::numeric_limits<double>::quiet_NaN();
 
 constexpr std::string_view head =
@@ -28,7 +28,8 @@ path { fill: none; stroke-width: 1.5; stroke-linejoin: round; stroke-linecap: ro
 .train { stroke: var(--train) }
 .mean { stroke: var(--mean); stroke-width: 2 }
 .eval { stroke: var(--eval) }
-circle { fill: var(--eval) }
+circle.train { fill: var(--train) }
+circle.eval { fill: var(--eval) }
 </style>
 <rect width="640" height="400"/>
 )";
@@ -54,7 +55,9 @@ struct Ticks {
     step = power;
     for (const double times : {1.0, 2.0, 5.0, 10.0}) {
       step = power * times;
-      if (step >= least) break;
+      if (step < least) continue;
+      if (times == 10 && digits > 0) --digits;
+      break;
     }
   }
   double first(double low) const { return std::ceil(low / step - 1e-9) * step; }
@@ -97,7 +100,7 @@ class Line {
       return;
     }
     const std::string place = fixed(x, 1) + " " + fixed(y, 1);
-    path_ += drawing_ ? "L" + place : "M" + place + "h0";
+    path_ += drawing_ ? "L" + place : "M" + place + "h.1";
     drawing_ = true;
   }
   std::string element(std::string_view kind) const {
@@ -110,6 +113,11 @@ class Line {
   bool drawing_ = false;
 };
 
+std::string dot(std::string_view kind, double x, double y) {
+  return "<circle class=\"" + std::string(kind) + "\" cx=\"" + fixed(x, 1) + "\" cy=\"" +
+         fixed(y, 1) + "\" r=\"2.5\"/>\n";
+}
+
 /// Of many values the least and the greatest of each column, in their order.
 std::string train_line(const std::vector<float>& values, const Frame& frame) {
   Line line;
@@ -117,6 +125,9 @@ std::string train_line(const std::vector<float>& values, const Frame& frame) {
     line.add(frame.x(static_cast<double>(i)),
              std::isfinite(values[i]) ? frame.y(values[i]) : no_number);
   };
+  if (values.size() == 1 && std::isfinite(values[0])) {
+    return dot("train", frame.x(0), frame.y(values[0]));
+  }
   if (values.size() <= 2 * columns) {
     for (std::size_t i = 0; i < values.size(); ++i) add(i);
     return line.element("train");
@@ -169,7 +180,7 @@ std::string eval_line(const std::vector<Losses::Eval>& evals, const Frame& frame
     const double y = std::isfinite(evals[i].loss) ? frame.y(evals[i].loss) : no_number;
     line.add(x, y);
     if (std::isnan(y) || evals.size() > columns / 8) continue;
-    dots += "<circle cx=\"" + fixed(x, 1) + "\" cy=\"" + fixed(y, 1) + "\" r=\"3\"/>\n";
+    dots += dot("eval", x, y);
   }
   return line.element("eval") + dots;
 }

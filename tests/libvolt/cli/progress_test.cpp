@@ -42,7 +42,8 @@ TEST_CASE("progress fits the terminal and cannot control it") {
         "a\\x1b[2J\\x0a: 1 of 2 rows (50 %)");
 }
 
-TEST_CASE("what stands beside the work is in place of share and rate, and goes before the time left") {
+TEST_CASE(
+    "what stands beside the work is in place of share and rate, and goes before the time left") {
   const Progress training{"training", 120, 400, "steps", "loss 1.2345, 3105 tokens/s, 2.10 GB"};
   const auto text = [&](std::size_t width) { return progress_text(training, 0, 40s, width); };
   CHECK(text(80) ==
