@@ -107,9 +107,11 @@ std::string finetune_contradiction(const schema::Receipt& receipt, const schema:
   }
   for (const auto& record : receipt.inputs) {
     if (record.tensor || !record.sha256) return "input " + record.name + " is no file";
-    if (record.name != "data" && !record.name.starts_with("base/")) {
-      return "it has not the job's inputs";
-    }
+    const bool named = std::ranges::any_of(job.inputs(), [&](const auto& input) {
+      return job.needs_folder(input.first) ? record.name.starts_with(std::string(input.first) + "/")
+                                           : record.name == input.first;
+    });
+    if (!named) return "it has not the job's inputs";
   }
   for (const auto& [name, input] : job.inputs()) {
     if (auto why = command_input_contradiction(receipt, std::string(name), *input); !why.empty()) {
@@ -117,11 +119,9 @@ std::string finetune_contradiction(const schema::Receipt& receipt, const schema:
     }
   }
   if (receipt.input("data") == nullptr) return "input data is missing";
-  constexpr std::array<std::string_view, 3> names{"states.bin", "adapter_config.json",
-                                                  "adapter_model.safetensors"};
-  const bool same = std::ranges::equal(receipt.outputs, names, [](const auto& output, auto name) {
-    return output.name == name && !output.tensor;
-  });
+  const bool same = std::ranges::equal(
+      receipt.outputs, job.finetune.outputs(),
+      [](const auto& output, const auto& name) { return output.name == name && !output.tensor; });
   if (!same) return "it has not the job's outputs";
   if (receipt.units == 0) return "it counts no units";
   return {};

@@ -154,11 +154,7 @@ std::string Attempt::run_json(std::string_view ended, int status, Exit exit,
 }
 
 std::vector<std::string> output_names(const schema::Job& job) {
-  if (job.is_finetune()) {
-    std::vector<std::string> names;
-    for (const auto& output : finetune_outputs) names.emplace_back(output.first);
-    return names;
-  }
+  if (job.is_finetune()) return job.finetune.outputs();
   std::vector<std::string> names{job.matmul.out};
   if (!job.matmul.image.empty()) names.push_back(job.matmul.image);
   return names;

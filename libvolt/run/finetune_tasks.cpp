@@ -32,17 +32,17 @@ using workload::Finetune;
 using workload::Records;
 
 const Source source{"task", Exit::failure};
-constexpr std::string_view base_prefix = "base/";
 
-/// The files of a request: the model's folder and the data. A prover who can still write to them
-/// could show one content to the digest and another to the training; what is copied cannot change,
-/// and its digest is told. Weights are too large for that: the parent looks at their stamps.
+/// The files of a request: the model's folder, or a tokenizer's, and the data. A prover who can
+/// still write to them could show one content to the digest and another to the training; what is
+/// copied cannot change, and its digest is told. Weights are too large for that: the parent looks
+/// at their stamps.
 class Inputs {
  public:
   Inputs(const Request& request, bool copied) {
     for (const auto& [name, fd] : request.files) {
       const bool weights = name.ends_with(".safetensors");
-      if (name != "data" && !name.starts_with(base_prefix)) continue;
+      if (name != "data" && !name.starts_with("base/") && !name.starts_with("tokenizer/")) continue;
       if (copied && !weights) {
         copies_.emplace(name, host::read_whole(fd));
       } else {
@@ -50,10 +50,12 @@ class Inputs {
       }
     }
   }
-  lm::Files base() const {
+  lm::Files folder() const {
     lm::Files files;
     const auto add = [&](const std::string& name, ByteView bytes) {
-      if (name.starts_with(base_prefix)) files.emplace(name.substr(base_prefix.size()), bytes);
+      if (const auto slash = name.find('/'); slash != std::string::npos) {
+        files.emplace(name.substr(slash + 1), bytes);
+      }
     };
     for (const auto& [name, mapping] : mappings_) add(name, mapping.bytes());
     for (const auto& [name, bytes] : copies_) add(name, bytes);
@@ -118,9 +120,40 @@ Bytes read_record(int fd, const Records& records, std::uint64_t index) {
   return record;
 }
 
-void write_whole(int fd, ByteView bytes) {
-  if (::ftruncate(fd, 0) != 0) throw_system(errno, "cannot write the adapter");
-  host::write_at(fd, 0, bytes);
+/// The outputs beside the states.
+std::vector<std::string> results_of(const schema::Finetune& job) {
+  auto names = job.outputs();
+  names.erase(names.begin());
+  return names;
+}
+
+void write_results(const Finetune& finetune, const Bench& bench, const Request& request) {
+  for (const auto& name : results_of(bench.job().finetune)) {
+    const int fd = request.file(name);
+    if (::ftruncate(fd, 0) != 0) throw_system(errno, "cannot write " + name);
+    std::uint64_t at = 0;
+    finetune.put_output(name, [&](ByteView bytes) {
+      host::write_at(fd, at, bytes);
+      at += bytes.size();
+    });
+  }
+}
+
+/// The first output that is not what the present state gives.
+std::string foreign_result(const Finetune& finetune, const Bench& bench, const Request& request) {
+  for (const auto& name : results_of(bench.job().finetune)) {
+    const int fd = request.file(name);
+    std::uint64_t at = 0;
+    bool same = true;
+    finetune.put_output(name, [&](ByteView bytes) {
+      Bytes claimed(same ? bytes.size() : 0);
+      same = same && host::read_at(fd, at, claimed.data(), claimed.size()) == claimed.size() &&
+             std::ranges::equal(claimed, bytes);
+      at += bytes.size();
+    });
+    if (!same || host::stamp_of(fd).bytes != at) return name;
+  }
+  return {};
 }
 
 /// Whether two numbers have the same bits, as a NaN has with itself.
@@ -155,7 +188,7 @@ std::string difference(const Finetune& finetune, ByteView claimed, ByteView righ
 Value::Object do_train(const Request& request, Sink& sink, const Say& say) {
   Bench bench(request, sink);
   const Inputs inputs(request, false);
-  Finetune finetune(bench.job().finetune, inputs.base(), inputs.data(), bench.device(), sink);
+  Finetune finetune(bench.job().finetune, inputs.folder(), inputs.data(), bench.device(), sink);
   const Records& records = finetune.records();
   say(Value::Object{{"begin", records_value(records)}});
 
@@ -198,8 +231,7 @@ Value::Object do_train(const Request& request, Sink& sink, const Say& say) {
     skip = 0;
     if (next != 0) say_unit(next, record);
   }
-  write_whole(request.file("config"), as_bytes(finetune.adapter_config()));
-  write_whole(request.file("adapter"), finetune.adapter());
+  write_results(finetune, bench, request);
   const auto& facts = bench.device().facts();
   return {
       {"device",
@@ -213,7 +245,7 @@ namespace {
 /// What a receipt leaves out, such as a tokenizer, is a mistake of the receipt.
 std::unique_ptr<Finetune> finetune_of(Bench& bench, const Inputs& inputs, Sink& sink) {
   try {
-    return std::make_unique<Finetune>(bench.job().finetune, inputs.base(), inputs.data(),
+    return std::make_unique<Finetune>(bench.job().finetune, inputs.folder(), inputs.data(),
                                       bench.device(), sink);
   } catch (const Error& error) {
     if (error.code() != Exit::not_found) throw;
@@ -254,10 +286,7 @@ Value::Object do_retrain(const Request& request, Sink& sink, const Say& say) {
     mismatch = "the training does not begin with what the job's seed gives";
   }
   finetune.go_on_from(record(records.units));
-  const Bytes config = host::read_whole(request.file("config"));
-  const Bytes adapter = host::read_whole(request.file("adapter"));
-  say(Value::Object{
-      {"adapter", as_text(config) == finetune.adapter_config() && adapter == finetune.adapter()}});
+  say(Value::Object{{"foreign", foreign_result(finetune, bench, request)}});
 
   Fields fields(request.value, source);
   const Digest seed = fields.digest("seed");

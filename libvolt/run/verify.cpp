@@ -284,9 +284,8 @@ class Verification {
       }
     }
     for (std::size_t i = 0; i < outputs_.size(); ++i) {
-      const char* const name = i == 0 ? "out" : "image";
-      task.files.push_back({job_.is_finetune() ? std::string(finetune_outputs[i].second) : name,
-                            outputs_[i].second.get()});
+      const std::string other = job_.is_finetune() ? outputs_[i].first : "image";
+      task.files.push_back({i == 0 ? "out" : other, outputs_[i].second.get()});
     }
     try {
       const auto answer =
@@ -342,27 +341,22 @@ class Verification {
         verdict_.set("files", Answer::fails,
                      "the states have another trace than the receipt names");
       }
-    } else if (fields.has("adapter") && !fields.boolean("adapter")) {
-      verdict_.set("files", Answer::fails, "the adapter is not that of the last state");
+    } else if (fields.has("foreign")) {
+      if (const auto& name = fields.string("foreign"); !name.empty()) {
+        verdict_.set("files", Answer::fails, printable(name) + " is not what the last state gives");
+      }
     } else if (fields.has("image") && !fields.boolean("image")) {
       verdict_.set("files", Answer::fails,
                    printable(job_.matmul.image) + " is not the picture of the output");
     }
   }
 
-  /// A file as the worker copied it.
+  /// An input as the worker copied it.
   void compare_file(std::string_view name, const Digest& sha256) {
-    const schema::OutputRecord* output = nullptr;
-    for (const auto& [file, known] : finetune_outputs) {
-      if (known == name) output = receipt().output(file);
-    }
     const auto* input = receipt().input(name);
-    if (output != nullptr ? output->sha256 == sha256
-                          : input != nullptr && input->sha256 == sha256) {
-      return;
-    }
-    verdict_.set(output != nullptr ? "files" : "inputs", Answer::fails,
-                 printable(name) + " was changed while it was examined");
+    if (input != nullptr && input->sha256 == sha256) return;
+    verdict_.set("inputs", Answer::fails,
+                 "input " + printable(name) + " was changed while it was examined");
   }
 
   void conclude(const run::Ending& answer, proof::Examined::How how) {

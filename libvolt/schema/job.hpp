@@ -79,7 +79,7 @@ struct Job {
   bool is_finetune() const { return workload == "finetune"; }
   /// Whether an input may be, or must be, a folder.
   bool takes_folder(std::string_view input) const { return is_command() || needs_folder(input); }
-  bool needs_folder(std::string_view input) const { return is_finetune() && input == "base"; }
+  bool needs_folder(std::string_view input) const { return is_finetune() && input != "data"; }
   /// The inputs by name, in a fixed order.
   std::vector<std::pair<std::string_view, const Input*>> inputs() const;
   std::vector<std::pair<std::string_view, Input*>> inputs();

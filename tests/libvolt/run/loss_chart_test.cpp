@@ -49,14 +49,14 @@ TEST_CASE("a falling loss is drawn between round ticks, held-out points as dots"
   CHECK(path_of(svg, "train") == "M72.0 51.4h.1L207.0 146.5L342.0 241.5L477.0 336.6");
   CHECK(path_of(svg, "eval") == "M342.0 98.9h.1L612.0 289.1");
   CHECK(count(svg, "<circle class=\"eval\"") == 2);
-  for (const auto* tick : {"1.0", "1.5", "2.0", "2.5", "3.0", "3.5", "4.0"}) {
-    CAPTURE(tick);
-    CHECK(has_tick(svg, tick));
+  for (const std::string both : {"1", "2", "3", "4"}) {
+    CAPTURE(both);
+    CHECK(count(svg, ">" + both + "</text>") == 2);
   }
-  for (const auto* tick :
-       {"0", "1", "2", "3", "4", "steps taken", "training", "held out", "loss (nats per token)"}) {
-    CAPTURE(tick);
-    CHECK(has_tick(svg, tick));
+  for (const std::string words :
+       {"0", "steps taken", "training", "held out", "loss (nats per token)"}) {
+    CAPTURE(words);
+    CHECK(has_tick(svg, words));
   }
   CHECK(svg.find("mean of") == std::string::npos);
   CHECK(svg.find("script") == std::string::npos);
@@ -68,7 +68,8 @@ TEST_CASE("the bytes are a function of the losses") {
   for (int i = 0; i < 200; ++i) losses.train.push_back(3 / (1 + 0.1F * static_cast<float>(i)));
   losses.eval = {{100, 0.4F}, {200, 0.3F}};
   // Frozen: another digest is another picture, which one has to look at.
-  CHECK(crypto::sha256(as_bytes(loss_chart(losses))).hex() == "FROZEN");
+  CHECK(crypto::sha256(as_bytes(loss_chart(losses))).hex() ==
+        "bc21f12288232d6caefc22ffc4e57fed0be0b228bfeb3f54645e3337650eb7e3");
 }
 
 TEST_CASE("one step is a dot") {
@@ -93,7 +94,7 @@ TEST_CASE("what is not finite is a gap, and harms nothing else") {
   CHECK(count(svg, "<circle") == 1);
   const std::string nothing = loss_chart({{gap, gap}, {{2, gap}}});
   CHECK(path_of(nothing, "train") == "M72 22h24");
-  CHECK(has_tick(nothing, "0.5"));
+  CHECK(has_tick(nothing, "0.4"));
   const float infinity = std::numeric_limits<float>::infinity();
   for (const auto* text : {&svg, &nothing}) CHECK(text->find("nan") == std::string::npos);
   CHECK(loss_chart({{infinity, 1}, {}}).find("inf") == std::string::npos);
@@ -116,7 +117,7 @@ TEST_CASE("from sixty steps on a mean is drawn, of those that are finite") {
   std::string svg = loss_chart(losses);
   CHECK(has_tick(svg, "mean of 3 steps"));
   // All means of three are 2, two thirds of the way up.
-  CHECK(path_of(svg, "mean").starts_with("M86.4 147.0h.1L93.6 147.0"));
+  CHECK(path_of(svg, "mean").starts_with("M86.4 146.5h.1L93.6 146.5"));
   losses.train.resize(59);
   CHECK(path_of(loss_chart(losses), "mean").empty());
   for (int i = 0; i < 100; ++i) losses.train.push_back(gap);
