@@ -63,7 +63,7 @@ class FinetuneRun {
     Fields fields(message, source);
     if (fields.has("begin")) {
       begin(fields.table("begin"));
-    } else if (!report_) {
+    } else if (records_.steps == 0) {
       throw Error(Exit::failure, "the worker did not begin");
     } else if (fields.has("step")) {
       take(fields);
@@ -98,7 +98,6 @@ class FinetuneRun {
     info(std::to_string(records_.steps) + " steps; a state of " +
          format_memory(records_.state_bytes) + " is kept every " + std::to_string(records_.span));
     folder_.begin(0, bytes);
-    report_.emplace(attempt_, records_.steps);
   }
 
   static std::uint64_t count(Fields& fields, std::string_view key) {
@@ -112,13 +111,19 @@ class FinetuneRun {
       measured = {std::chrono::nanoseconds(fields.integer("took_ns", 1, INT64_MAX)),
                   count(fields, "memory_bytes")};
     }
-    report_->step(fields.get("step"), measured);
+    report().step(fields.get("step"), measured);
   }
 
   void end_unit(Fields& fields) {
     if (++units_ > records_.units) throw Error(Exit::failure, "the worker made units up");
-    if (fields.has("eval")) report_->eval(fields.get("eval"));
-    report_->unit();
+    if (fields.has("eval")) report().eval(fields.get("eval"));
+    report().unit();
+  }
+
+  /// Not before there is something to report: a run that is refused leaves nothing.
+  TrainingReport& report() {
+    if (!report_) report_.emplace(attempt_, records_.steps);
+    return *report_;
   }
 
   void take_pages(Fields& fields) {
@@ -182,7 +187,7 @@ class FinetuneRun {
   Folder& folder_;
   workload::Records records_;
   std::uint64_t steps_ = 0, units_ = 0;
-  std::optional<TrainingReport> report_;  ///< once it began
+  std::optional<TrainingReport> report_;
 };
 
 }  // namespace

@@ -146,8 +146,7 @@ void TrainingReport::finish(std::uint64_t peak_memory_bytes) {
                      shown(losses_.train.front()) + " at first, " + shown(losses_.train.back()) +
                      " at last";
   if (best_) {
-    text +=
-        "; eval " + shown(best_->loss) + " at best, after step " + std::to_string(best_->step);
+    text += "; eval " + shown(best_->loss) + " at best, after step " + std::to_string(best_->step);
   }
   info(text);
   const double rate = tokens_per_s();
