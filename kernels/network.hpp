@@ -31,16 +31,18 @@ struct Checked {
 
 constexpr std::uint32_t no_target = 0xffffffffu;
 
-/// y = (x * r) * w by rows with r = rsqrt(sum(x^2) / n + epsilon), which is kept. w is [1, n].
+/// y = (x * r) * w by heads with r = rsqrt(sum(x^2) / n + epsilon), which is kept. w is [1, n], and
+/// a row of x has any number of heads of n columns: one, as a rule.
 template <class T>
 struct RmsNorm {
   typename T::In x, w;
   float epsilon;
-  typename T::Out y, r;  ///< r is [rows, 1]
+  typename T::Out y, r;  ///< r is [rows, heads]
 };
 
 /// dx += fmaf(-x, c, g * r) with g = dy * w, c = ((r * r) * r) * (sum(g x) / n);
-/// dw (absent: not wanted) is a chain over the rows, fmaf(dy, x * r, dw).
+/// dw (absent: not wanted) is a chain over the rows, and in each over its heads,
+/// fmaf(dy, x * r, dw).
 template <class T>
 struct RmsNormBackward {
   typename T::In x, w, r, dy;

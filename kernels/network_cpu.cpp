@@ -55,7 +55,7 @@ void rms_norm(Context& context, const RmsNorm<Checked>& job) { VOLT_CUT(in_rows,
 
 void rms_norm_backward(Context& context, const RmsNormBackward<Checked>& job) {
   VOLT_CUT(in_rows, x, rms_norm_backward);
-  if (job.dw.data != nullptr) VOLT_CUT(in_columns, x, rms_norm_weights);
+  if (job.dw.data != nullptr) VOLT_CUT(in_columns, w, rms_norm_weights);
 }
 
 void layer_norm(Context& context, const LayerNorm<Checked>& job) {

@@ -8,6 +8,12 @@
 namespace volt::kernels {
 inline namespace VOLT_ISA {
 
+/// Head `i` of a matrix whose rows have `heads` of them, counted row by row.
+template <class T>
+VOLT_EXACT T* head_of(const View<T>& view, std::uint64_t i, std::uint64_t heads) {
+  return view.data + i / heads * view.stride + i % heads * (view.cols / heads);
+}
+
 /// Of the contract: NaN never wins. Which of equal zeros does depends on the order, hence max + 0.
 VOLT_EXACT float largest(float s, float m) { return s > m ? s : m; }
 

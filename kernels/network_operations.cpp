@@ -50,11 +50,18 @@ void apart(Check& check, const char* what, const Result& result, const Inputs&..
   (check.apart(what, result, "an operand", inputs), ...);
 }
 
+// How many heads of w's columns there are side by side in x.
+std::uint64_t heads_of(Check& check, const Matrix& x, const Matrix& w) {
+  if (w.cols != 0 && x.cols % w.cols == 0) return x.cols / w.cols;
+  check.invalid("x.cols is %" PRIu64 ", not whole heads of %" PRIu64, x.cols, w.cols);
+  return 1;
+}
+
 Status rms_norm(Context* context, const RmsNorm<Given>& args) {
   Check check;
-  VOLT_SHAPED(w, 1, args.x.cols);
+  VOLT_SHAPED(w, 1, args.w.cols);
   VOLT_SHAPED(y, args.x.rows, args.x.cols);
-  VOLT_SHAPED(r, args.x.rows, 1);
+  VOLT_SHAPED(r, args.x.rows, heads_of(check, args.x, args.w));
   const RmsNorm<Checked> job = {VOLT_IN(x), VOLT_IN(w), args.epsilon, VOLT_OUT(y), VOLT_OUT(r)};
   apart(check, "y", job.y, job.x, job.w, job.r);
   apart(check, "r", job.r, job.x, job.w);
@@ -63,11 +70,11 @@ Status rms_norm(Context* context, const RmsNorm<Given>& args) {
 
 Status rms_norm_backward(Context* context, const RmsNormBackward<Given>& args) {
   Check check;
-  VOLT_SHAPED(w, 1, args.x.cols);
-  VOLT_SHAPED(r, args.x.rows, 1);
+  VOLT_SHAPED(w, 1, args.w.cols);
+  VOLT_SHAPED(r, args.x.rows, heads_of(check, args.x, args.w));
   VOLT_SHAPED(dy, args.x.rows, args.x.cols);
   VOLT_SHAPED(dx, args.x.rows, args.x.cols);
-  if (!absent(args.dw)) VOLT_SHAPED(dw, 1, args.x.cols);
+  if (!absent(args.dw)) VOLT_SHAPED(dw, 1, args.w.cols);
   const RmsNormBackward<Checked> job = {VOLT_IN(x),  VOLT_IN(w),   VOLT_IN(r),
                                         VOLT_IN(dy), VOLT_OUT(dx), VOLT_OUT(dw)};
   apart(check, "dx", job.dx, job.x, job.w, job.r, job.dy, job.dw);

@@ -31,24 +31,25 @@ T* row(const View<T>& view, std::uint64_t i) {
 float mean_of(float total, std::uint64_t count) { return total / static_cast<float>(count); }
 
 void rms_norm(Context&, const RmsNorm<Checked>& job) {
-  const std::uint64_t n = job.x.cols;
-  for (std::uint64_t i = 0; i < job.x.rows; ++i) {
-    const float* const x = row(job.x, i);
+  const std::uint64_t n = job.w.cols;
+  for (std::uint64_t i = 0; i < job.x.rows * job.r.cols; ++i) {
+    const float* const x = head_of(job.x, i, job.r.cols);
+    float* const y = head_of(job.y, i, job.r.cols);
     const float squares = sum(n, [&](auto j, float acc) { return fused(x[j], x[j], acc); });
     const float r = rsqrt(mean_of(squares, n) + job.epsilon);
-    *row(job.r, i) = r;
-    for (std::uint64_t j = 0; j < n; ++j) row(job.y, i)[j] = canonical((x[j] * r) * job.w.data[j]);
+    *head_of(job.r, i, job.r.cols) = r;
+    for (std::uint64_t j = 0; j < n; ++j) y[j] = canonical((x[j] * r) * job.w.data[j]);
   }
 }
 
 void rms_norm_backward(Context&, const RmsNormBackward<Checked>& job) {
-  const std::uint64_t n = job.x.cols;
+  const std::uint64_t n = job.w.cols;
   const float* const w = job.w.data;
-  for (std::uint64_t i = 0; i < job.x.rows; ++i) {
-    const float* const x = row(job.x, i);
-    const float* const dy = row(job.dy, i);
-    float* const dx = row(job.dx, i);
-    const float r = *row(job.r, i);
+  for (std::uint64_t i = 0; i < job.x.rows * job.r.cols; ++i) {
+    const float* const x = head_of(job.x, i, job.r.cols);
+    const float* const dy = head_of(job.dy, i, job.r.cols);
+    float* const dx = head_of(job.dx, i, job.r.cols);
+    const float r = *head_of(job.r, i, job.r.cols);
     const float dot = sum(n, [&](auto j, float acc) { return fused(dy[j] * w[j], x[j], acc); });
     const float c = ((r * r) * r) * mean_of(dot, n);
     for (std::uint64_t j = 0; j < n; ++j) {

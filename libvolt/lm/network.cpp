@@ -103,23 +103,14 @@ void Network::State::turn(const Matrix& qkv, bool backward) {
 // A head is a strided matrix of its own.
 void Network::State::norm_heads(const Place& w, const Matrix& from, const Matrix& to,
                                 const Tensor& kept) {
-  const std::uint64_t d = a.head_width;
-  for (std::uint64_t h = 0; h < from.cols / d; ++h) {
-    device.call(&kernels::Network::rms_norm,
-                kernels::RmsNorm<Given>{columns(from, h * d, d), w.value, a.norm_epsilon,
-                                        columns(to, h * d, d), columns(now(kept), h, 1)});
-  }
+  device.call(&kernels::Network::rms_norm,
+              kernels::RmsNorm<Given>{from, w.value, a.norm_epsilon, to, now(kept)});
 }
 
 void Network::State::norm_heads_backward(const Place& w, const Matrix& from, const Tensor& kept,
                                          const Matrix& dy, const Matrix& to) {
-  const std::uint64_t d = a.head_width;
-  for (std::uint64_t h = 0; h < from.cols / d; ++h) {
-    device.call(
-        &kernels::Network::rms_norm_backward,
-        kernels::RmsNormBackward<Given>{columns(from, h * d, d), w.value, columns(now(kept), h, 1),
-                                        columns(dy, h * d, d), columns(to, h * d, d), w.gradient});
-  }
+  device.call(&kernels::Network::rms_norm_backward,
+              kernels::RmsNormBackward<Given>{from, w.value, now(kept), dy, to, w.gradient});
 }
 
 /// What forward and backward have in common.

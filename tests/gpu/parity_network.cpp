@@ -137,11 +137,11 @@ void compare_attention(Comparison& comparison, Random& random, const Heads& s, b
 
 void compare_norms(Comparison& comparison, Random& random, std::uint64_t rows, std::uint64_t n,
                    bool wild) {
-  const std::uint64_t steps = 4 * rows * n;
+  const std::uint64_t heads = 1 + rows % 3, steps = 4 * rows * n;
   Case(random, wild, "rms_norm")
-      .floats(rows, n, 2)
+      .floats(rows, heads * n, 2)
       .floats(1, n)
-      .floats(rows, 1)
+      .floats(rows, heads)
       .compare(
           comparison, steps, VOLT_CALL {
             return net.rms_norm(c, {m[0], m[2], 1e-5f, m[1], m[3]});
@@ -156,7 +156,7 @@ void compare_norms(Comparison& comparison, Random& random, std::uint64_t rows, s
           });
   for (const bool weights : {true, false}) {
     Case rms(random, wild, "rms_norm_backward"), layer(random, wild, "layer_norm_backward");
-    rms.floats(rows, n, 3).floats(1, n).floats(rows, 1);
+    rms.floats(rows, heads * n, 3).floats(1, n).floats(rows, heads);
     layer.floats(rows, n, 3).floats(1, n).floats(rows, 2);
     weights ? rms.floats(1, n) : rms.absent();
     weights ? layer.floats(1, n, 2) : layer.absent().absent();

@@ -147,12 +147,13 @@ namespace {
 
 void add_norms(std::vector<Operation>& all, Random& random, Oddity oddity, std::uint64_t rows,
                std::uint64_t n) {
+  const std::uint64_t heads = 1 + rows % 3, wide = heads * n;
   const auto begin = [&](const char* name) { return Builder(random, oddity, name); };
   all.push_back(begin("rms_norm")
-                    .in("x", rows, n)
+                    .in("x", rows, wide)
                     .in("w", 1, n)
-                    .out("y", rows, n)
-                    .out("r", rows, 1)
+                    .out("y", rows, wide)
+                    .out("r", rows, heads)
                     .calls(VOLT_CALL {
                       return net.rms_norm(c, {m[0], m[1], 1e-5f, m[2], m[3]});
                     }));
@@ -167,7 +168,8 @@ void add_norms(std::vector<Operation>& all, Random& random, Oddity oddity, std::
                     }));
   for (const bool weights : {true, false}) {
     Builder rms = begin("rms_norm_backward"), layer = begin("layer_norm_backward");
-    rms.in("x", rows, n).in("w", 1, n).in("r", rows, 1).in("dy", rows, n).out("dx", rows, n);
+    rms.in("x", rows, wide).in("w", 1, n).in("r", rows, heads).in("dy", rows, wide);
+    rms.out("dx", rows, wide);
     layer.in("x", rows, n).in("w", 1, n).in("kept", rows, 2).in("dy", rows, n).out("dx", rows, n);
     weights ? rms.out("dw", 1, n) : rms.absent("dw");
     weights ? layer.out("dw", 1, n).out("db", 1, n) : layer.absent("dw").absent("db");
