@@ -64,22 +64,31 @@ std::uint64_t tokens_at_a_time(const Room& room, const lm::NetworkMemory& memory
   return std::clamp(room.rows(memory) / (room.on_host ? 2 : 1), least, most);
 }
 
-/// Changes of the job with which it would fit, the one that costs least first.
-std::string remedy_of(const Planned& p, const Room& room, const lm::NetworkMemory& memory,
-                      std::uint64_t least) {
-  const auto fits = [&](const lm::NetworkMemory& other) { return room.rows(other) >= least; };
-  if (profile_of(p.job) == lm::Profile::f32x &&
-      fits(lm::network_memory(p.architecture, p.tensors, lm::Profile::i8x))) {
+/// Of each sample its end, of each token its id and whether it is trained; and a state is there as
+/// it is saved, in its record, and where its pages are hashed.
+std::uint64_t host_bytes(const Plan& plan, std::span<const lm::TrainedTensor> tensors) {
+  Records records = plan.records;
+  records.state_bytes = state_bytes(tensors);
+  return 8 * plan.samples + 5 * plan.tokens + records.state_bytes + 2 * records.record_bytes();
+}
+
+/// A change of the job with which it would fit, the one that costs least.
+std::string remedy_of(const Plan& plan, const Planned& p, Room room, std::uint64_t least) {
+  const auto fits = [&](std::span<const lm::TrainedTensor> tensors, lm::Profile profile) {
+    room.host_bytes = host_bytes(plan, tensors);
+    return room.rows(lm::network_memory(p.architecture, tensors, profile)) >= least;
+  };
+  const lm::Profile profile = profile_of(p.job);
+  const std::uint64_t rows = std::bit_floor(room.rows(plan.memory));
+  if (profile == lm::Profile::f32x && fits(p.tensors, lm::Profile::i8x)) {
     return "profile = \"i8x\" would fit";
   }
-  if (const auto rows = std::bit_floor(room.rows(memory)); rows >= least_context) {
+  if (rows >= least_context) {
     return "batch = { context = " + std::to_string(rows) + " } would fit";
   }
-  if (!p.job.model && !p.job.method.adapts()) {
-    const auto adapters = lm::lora_tensors(p.architecture, {});
-    if (fits(lm::network_memory(p.architecture, adapters, profile_of(p.job)))) {
-      return "method = { lora = {} } would fit";
-    }
+  if (!p.job.model && !p.job.method.adapts() &&
+      fits(lm::lora_tensors(p.architecture, {}), profile)) {
+    return "method = { lora = {} } would fit";
   }
   return "give it more with [limits] memory, or use a device with more";
 }
@@ -110,10 +119,7 @@ std::uint64_t output_bytes(const Plan& plan, const Planned& p) {
 
 void count_memory(Plan& plan, const Planned& p) {
   plan.memory = lm::network_memory(p.architecture, p.tensors, profile_of(p.job));
-  // Of each sample its end, of each token its id and whether it is trained; and a state is there
-  // as it is saved, in its record, and where its pages are hashed.
-  plan.host_bytes = 8 * plan.samples + 5 * plan.tokens + plan.records.state_bytes +
-                    2 * plan.records.record_bytes();
+  plan.host_bytes = host_bytes(plan, p.tensors);
   plan.memory_limit = p.memory_limit;
   const Room room{p.memory_limit, plan.host_bytes, p.on_host};
   const std::uint64_t least = longest(p.samples);
@@ -123,7 +129,7 @@ void count_memory(Plan& plan, const Planned& p) {
   plan.too_large = "the training needs " + format_memory(plan.memory_bytes()) + " of memory with " +
                    std::to_string(least) + " tokens at a time, and " +
                    format_memory(plan.memory_limit) + " is what it may have";
-  plan.remedy = remedy_of(p, room, plan.memory, least);
+  plan.remedy = remedy_of(plan, p, room, least);
 }
 
 }  // namespace

@@ -115,34 +115,68 @@ TEST_CASE("a training that has just the memory that its plan says can be done in
   CHECK(a.run(1, [](const auto&) {}) == b.run(1, [](const auto&) {}));
 }
 
-TEST_CASE("what does not fit is refused before work, with what would") {
+TEST_CASE("what does not fit is refused before work") {
   const Plan plan = Small().plan();
-  const std::uint64_t least = plan.memory.fixed() + plan.host_bytes + 35 * plan.memory.per_row();
+  constexpr std::uint64_t longest = 36;  // 34 bytes, BOS and EOS
+  const std::uint64_t least =
+      plan.memory.fixed() + plan.host_bytes + longest * plan.memory.per_row();
   CHECK(Small(least).plan().too_large.empty());
-  CHECK(Small(least).plan().tokens_at_a_time == 35);
+  CHECK(Small(least).plan().tokens_at_a_time == longest);
   Small less(least - 1);
-  CHECK(message_of([&] { less.made().build(); }) ==
-        less.plan().too_large + " [batch = { context = 32 } would fit]");
-  CHECK(less.plan().too_large.starts_with("the training needs "));
-  CHECK(less.plan().too_large.find(" of memory with 35 tokens at a time, and ") !=
+  Finetune finetune = less.made();
+  CHECK(message_of([&] { finetune.build(); }) ==
+        finetune.plan().too_large + " [batch = { context = 32 } would fit]");
+  CHECK(finetune.plan().too_large.starts_with("the training needs "));
+  CHECK(finetune.plan().too_large.find(" of memory with 36 tokens at a time, and ") !=
         std::string::npos);
-
-  Small chains(least);
-  chains.job.profile = "f32x";
-  CHECK(chains.plan().remedy == "profile = \"i8x\" would fit");
-
-  Small full(least);
-  full.job.method.kind = schema::Method::Kind::full;
-  CHECK(full.plan().remedy == "method = { lora = {} } would fit");
-
-  CHECK(Small(plan.memory.fixed()).plan().remedy ==
-        "give it more with [limits] memory, or use a device with more");
   try {
-    refuse_unfit(less.plan());
+    refuse_unfit(finetune.plan());
     FAIL("nothing thrown");
   } catch (const Error& error) {
     CHECK(error.code() == Exit::no_device);
   }
+}
+
+TEST_CASE("what would fit is said") {
+  schema::Finetune job;
+  job.context = 512;
+  job.batch_tokens = 512;
+  job.profile = "f32x";
+  lm::Architecture architecture = lm::read_architecture(Small().files);
+  architecture.width = 1024;
+  architecture.ff_width = 2816;
+  architecture.layers = 4;
+  lm::TokenSamples samples(512);
+  samples.add({std::vector<lm::TokenId>(512, 1), std::vector<std::uint8_t>(512, 1)},
+              lm::Sample::Kind::text);
+  const std::vector<std::uint32_t> train{0};
+  const auto plan_within = [&](std::uint64_t memory_limit) {
+    const auto tensors =
+        job.method.adapts() ? lm::lora_tensors(architecture, {}) : lm::all_tensors(architecture);
+    const lm::Weights none;
+    const lm::TrainingSettings settings;
+    return plan_of(
+        {job, architecture, tensors, none, samples, train, {}, settings, memory_limit, true});
+  };
+  const Plan chains = plan_within(plenty);
+  CHECK(chains.too_large.empty());
+  const std::uint64_t fixed = chains.memory.fixed() + chains.host_bytes;
+  const std::uint64_t least = fixed + 512 * chains.memory.per_row();
+  CHECK(plan_within(least - 1).remedy == "profile = \"i8x\" would fit");
+  job.profile = "i8x";
+  const Plan groups = plan_within(least - 1);
+  CHECK(groups.too_large.empty());
+  const std::uint64_t smaller = groups.memory.fixed() + groups.host_bytes;
+  CHECK(plan_within(smaller + 200 * groups.memory.per_row()).remedy ==
+        "batch = { context = 128 } would fit");
+  CHECK(plan_within(smaller + 31 * groups.memory.per_row()).remedy ==
+        "give it more with [limits] memory, or use a device with more");
+  job.method.kind = schema::Method::Kind::full;
+  CHECK(plan_within(least).remedy == "method = { lora = {} } would fit");
+  CHECK(plan_within(1).remedy == "give it more with [limits] memory, or use a device with more");
+  // What is told fits, indeed.
+  job.method.kind = schema::Method::Kind::lora;
+  CHECK(plan_within(least).too_large.empty());
 }
 
 TEST_CASE("work is counted once forward, and backward once more for what is trained") {
