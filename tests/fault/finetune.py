@@ -5,8 +5,8 @@
 usage: finetune.py GPU-RUN GPU-VERIFY STOPS [SEED]
 
 A stop is kill -9 of the parent, of the worker or of both, or SIGTERM; each start has another number of
-threads. It ends early by its rule, after step 100 of 120. States, adapter and metrics must be those
-of an undisturbed run, and verify.
+threads. It ends early by its rule, after step 100 of 120. States, adapter, metrics and chart must be
+those of an undisturbed run, and verify; TensorBoard's file must be, but for its times.
 """
 import json
 import os
@@ -36,7 +36,19 @@ steps = 120
 span = 4
 stop_when = { patience = 24, min_delta = 1000 }
 batch = { tokens = 256, context = 64 }
+tensorboard = true
 '''
+
+
+def events(path):
+    """The records of an event file without their times and checksums."""
+    data, records = Path(path, 'events.out.tfevents.volt').read_bytes(), []
+    while data:
+        size = int.from_bytes(data[:8], 'little')
+        assert len(data) >= size + 16, 'the event file is torn'
+        records.append(data[21:12 + size])
+        data = data[size + 16:]
+    return records
 
 
 def children(pid):
@@ -101,9 +113,11 @@ with tempfile.TemporaryDirectory(prefix='volt-tune-') as work:
         failures.append(f'the last start ends with {last.returncode}')
     else:
         for name in ('states.bin', 'adapter_model.safetensors', 'adapter_config.json',
-                     'metrics.jsonl'):
+                     'metrics.jsonl', 'loss.svg'):
             if Path('job.run', name).read_bytes() != Path('whole.run', name).read_bytes():
                 failures.append(f'{name} is not that of an undisturbed run')
+        if events('job.run') != events('whole.run'):
+            failures.append('the event file is not that of an undisturbed run')
         if subprocess.run([verify, 'job.run', '--all'], stdout=subprocess.DEVNULL).returncode != 0:
             failures.append('it does not verify')
     for failure in failures:
