@@ -43,6 +43,7 @@ struct Network::State {
         profile(p),
         scale(s),
         most(most_rows),
+        remembered(most_rows),
         room(d, most_rows, widest()) {}
 
   std::uint64_t widest() const;  ///< columns of what Room has room for
@@ -87,6 +88,7 @@ struct Network::State {
   const Profile profile;
   const float scale;
   const std::uint64_t most;
+  std::uint64_t remembered;  ///< tokens that a cache has room for
   Room room;
 
   Place tokens_table, positions_table, final_norm, final_norm_bias;

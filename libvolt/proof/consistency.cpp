@@ -2,7 +2,6 @@
 #include "libvolt/proof/consistency.hpp"
 
 #include <algorithm>
-#include <array>
 #include <map>
 #include <vector>
 
@@ -100,25 +99,32 @@ std::string command_input_contradiction(const schema::Receipt& receipt, const st
   return files.empty() && !input.sha256 ? "input " + name + " is missing" : "";
 }
 
-std::string finetune_contradiction(const schema::Receipt& receipt, const schema::Job& job) {
-  if (receipt.profile != job.finetune.profile + "/1") {
-    return "the profile is " + printable(receipt.profile) + ", but the job says " +
-           job.finetune.profile;
+/// Of a workload with a language model.
+std::string model_contradiction(const schema::Receipt& receipt, const schema::Job& job) {
+  if (receipt.profile != job.profile() + "/1") {
+    return "the profile is " + printable(receipt.profile) + ", but the job says " + job.profile();
   }
   for (const auto& record : receipt.inputs) {
     if (record.tensor || !record.sha256) return "input " + record.name + " is no file";
-    if (record.name != "data" && !record.name.starts_with("base/")) {
-      return "it has not the job's inputs";
-    }
+    const auto inputs = job.inputs();
+    const bool named = std::ranges::any_of(inputs, [&](const auto& input) {
+      const std::string name(input.first);
+      return job.needs_folder(name) ? record.name.starts_with(name + "/") : record.name == name;
+    });
+    if (!named) return "it has not the job's inputs";
   }
   for (const auto& [name, input] : job.inputs()) {
     if (auto why = command_input_contradiction(receipt, std::string(name), *input); !why.empty()) {
       return why;
     }
+    if (!job.needs_folder(name) && receipt.input(name) == nullptr) {
+      return "input " + std::string(name) + " is missing";
+    }
   }
-  if (receipt.input("data") == nullptr) return "input data is missing";
-  constexpr std::array<std::string_view, 3> names{"states.bin", "adapter_config.json",
-                                                  "adapter_model.safetensors"};
+  const std::vector<std::string_view> names =
+      job.is_generate() ? std::vector<std::string_view>{"tokens.bin", "generated.jsonl"}
+                        : std::vector<std::string_view>{"states.bin", "adapter_config.json",
+                                                        "adapter_model.safetensors"};
   const bool same = std::ranges::equal(receipt.outputs, names, [](const auto& output, auto name) {
     return output.name == name && !output.tensor;
   });
@@ -173,7 +179,7 @@ std::string contradiction(const schema::Receipt& receipt, const schema::Job& job
   }
   if (receipt.attempt == 0) return "attempts count from 1";
   try {
-    if (job.is_finetune()) return finetune_contradiction(receipt, job);
+    if (job.has_model()) return model_contradiction(receipt, job);
     return job.is_command() ? command_contradiction(receipt, job)
                             : matmul_contradiction(receipt, job);
   } catch (const Error& error) {

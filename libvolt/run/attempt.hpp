@@ -76,11 +76,14 @@ class Attempt {
   LogSink log_;
 };
 
-/// What a matmul or a finetune makes, in the order of its receipt.
+/// What any workload but a command makes, in the order of its receipt, and what the worker calls
+/// it.
+std::vector<std::pair<std::string, std::string>> handed_outputs(const schema::Job& job);
 std::vector<std::string> output_names(const schema::Job& job);
 
 Outcome run_matmul(Attempt& attempt);
 Outcome run_finetune(Attempt& attempt);
+Outcome run_generate(Attempt& attempt);
 Outcome run_command(Attempt& attempt);
 
 }  // namespace volt::run

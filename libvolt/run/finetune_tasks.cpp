@@ -11,10 +11,10 @@
 #include <memory>
 
 #include "libvolt/base/error.hpp"
-#include "libvolt/crypto/digest.hpp"
 #include "libvolt/crypto/merkle.hpp"
 #include "libvolt/doc/fields.hpp"
 #include "libvolt/proof/challenge.hpp"
+#include "libvolt/run/model_inputs.hpp"
 #include "libvolt/run/operands.hpp"
 #include "libvolt/run/page_teller.hpp"
 #include "libvolt/run/tasks.hpp"
@@ -30,49 +30,6 @@ using workload::Finetune;
 using workload::Records;
 
 const Source source{"task", Exit::failure};
-constexpr std::string_view base_prefix = "base/";
-
-/// The files of a request: the model's folder and the data. A prover who can still write to them
-/// could show one content to the digest and another to the training; what is copied cannot change,
-/// and its digest is told. Weights are too large for that: the parent looks at their stamps.
-class Inputs {
- public:
-  Inputs(const Request& request, bool copied) {
-    for (const auto& [name, fd] : request.files) {
-      const bool weights = name.ends_with(".safetensors");
-      if (name != "data" && !name.starts_with(base_prefix)) continue;
-      if (copied && !weights) {
-        copies_.emplace(name, host::read_whole(fd));
-      } else {
-        mappings_.emplace(name, host::Mapping(fd));
-      }
-    }
-  }
-  lm::Files base() const {
-    lm::Files files;
-    const auto add = [&](const std::string& name, ByteView bytes) {
-      if (name.starts_with(base_prefix)) files.emplace(name.substr(base_prefix.size()), bytes);
-    };
-    for (const auto& [name, mapping] : mappings_) add(name, mapping.bytes());
-    for (const auto& [name, bytes] : copies_) add(name, bytes);
-    return files;
-  }
-  ByteView data() const {
-    const auto copy = copies_.find("data");
-    return copy != copies_.end() ? ByteView(copy->second) : mappings_.at("data").bytes();
-  }
-  void tell_digests(const Say& say) const {
-    for (const auto& [name, bytes] : copies_) tell_digest(name, bytes, say);
-  }
-  static void tell_digest(const std::string& name, ByteView bytes, const Say& say) {
-    say(Value::Object{
-        {"file", Value::Object{{"name", name}, {"sha256", crypto::sha256(bytes).hex()}}}});
-  }
-
- private:
-  std::map<std::string, host::Mapping> mappings_;
-  std::map<std::string, Bytes> copies_;
-};
 
 /// JSON has no NaN.
 Value number(float value) { return std::isfinite(value) ? Value(double{value}) : Value(nullptr); }
@@ -145,8 +102,9 @@ std::string difference(const Finetune& finetune, ByteView claimed, ByteView righ
 
 Value::Object do_train(const Request& request, Sink& sink, const Say& say) {
   Bench bench(request, sink);
-  const Inputs inputs(request, false);
-  Finetune finetune(bench.job().finetune, inputs.base(), inputs.data(), bench.device(), sink);
+  const ModelInputs inputs(request, bench.job(), false);
+  Finetune finetune(bench.job().finetune, inputs.folder("base"), inputs.file("data"),
+                    bench.device(), sink);
   const Records& records = finetune.records();
   say(Value::Object{{"begin", records_value(records)}});
 
@@ -198,10 +156,10 @@ Value::Object do_train(const Request& request, Sink& sink, const Say& say) {
 namespace {
 
 /// What a receipt leaves out, such as a tokenizer, is a mistake of the receipt.
-std::unique_ptr<Finetune> finetune_of(Bench& bench, const Inputs& inputs, Sink& sink) {
+std::unique_ptr<Finetune> finetune_of(Bench& bench, const ModelInputs& inputs, Sink& sink) {
   try {
-    return std::make_unique<Finetune>(bench.job().finetune, inputs.base(), inputs.data(),
-                                      bench.device(), sink);
+    return std::make_unique<Finetune>(bench.job().finetune, inputs.folder("base"),
+                                      inputs.file("data"), bench.device(), sink);
   } catch (const Error& error) {
     if (error.code() != Exit::not_found) throw;
     throw Error(Exit::verification_failed, error.message(), error.hint());
@@ -212,7 +170,7 @@ std::unique_ptr<Finetune> finetune_of(Bench& bench, const Inputs& inputs, Sink& 
 
 Value::Object do_retrain(const Request& request, Sink& sink, const Say& say) {
   Bench bench(request, sink);
-  const Inputs inputs(request, true);
+  const ModelInputs inputs(request, bench.job(), true);
   inputs.tell_digests(say);
   const auto made = finetune_of(bench, inputs, sink);
   Finetune& finetune = *made;

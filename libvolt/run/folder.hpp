@@ -52,10 +52,13 @@ class Folder {
   /// The unfinished output, open for reading and writing.
   host::Fd work_file(const std::string& name) const;
 
-  /// The main output's place in its file; must equal what the journal says of an earlier start.
+  /// The main output's place in its file, and its length or more; must equal what the journal says
+  /// of an earlier start.
   void begin(std::uint64_t offset, std::uint64_t bytes);
   /// Journals the leaf digests of the next pages.
   void add_pages(const std::vector<Digest>& leaves, std::uint64_t elapsed_ns);
+  /// Journals that these are all, where the output may be shorter than begin() said.
+  void end_pages();
   /// Leaf digests so far: of earlier starts, as far as the file still has those pages, and of this.
   const std::vector<Digest>& leaves() const { return leaves_; }
 
@@ -89,6 +92,7 @@ class Folder {
   std::string started_;
   std::optional<std::pair<std::uint64_t, std::uint64_t>> extent_;  ///< offset, bytes
   std::vector<Digest> leaves_;
+  bool all_pages_ = false;  ///< no leaf follows
 };
 
 /// How many of `leaves`, from the first on, are the digests of the pages of bytes [offset, offset +

@@ -27,6 +27,7 @@ Outcome run_job(const JobFile& file, const Options& options, crypto::KeyStore& k
     if (file.job.is_command()) return run_command(attempt);
     if (options.begun) options.begun(attempt.folder().path());
     if (file.job.is_finetune()) return run_finetune(attempt);
+    if (file.job.is_generate()) return run_generate(attempt);
     return run_matmul(attempt);
   } catch (const Error& error) {
     const End end = end_of(error, file.job, options);

@@ -30,5 +30,7 @@ doc::Value::Object do_prove(const Request& request, Sink& sink, const Say& say);
 doc::Value::Object do_openings(const Request& request, Sink& sink, const Say& say);
 doc::Value::Object do_train(const Request& request, Sink& sink, const Say& say);
 doc::Value::Object do_retrain(const Request& request, Sink& sink, const Say& say);
+doc::Value::Object do_generate(const Request& request, Sink& sink, const Say& say);
+doc::Value::Object do_regenerate(const Request& request, Sink& sink, const Say& say);
 
 }  // namespace volt::run

@@ -55,7 +55,7 @@ TEST_CASE("a file's name tells its format") {
   CHECK(data_format("a/train.jsonl") == DataFormat::json_lines);
   CHECK(data_format("b.txt") == DataFormat::plain_text);
   CHECK(message_of([] { data_format("c.csv"); }) ==
-        "c.csv: training data is a .jsonl or a .txt file [one JSON object a line, or plain text]");
+        "c.csv: data is a .jsonl or a .txt file [one JSON object a line, or plain text]");
 }
 
 TEST_CASE("texts are trained as a whole; of prompts and completions, the latter") {
@@ -114,7 +114,7 @@ TEST_CASE("a bad line is named by its number") {
   CHECK(refusal("{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}]}", with(chatml)) ==
         "train.jsonl:1: no message has the role \"assistant\": there is nothing to train on");
   CHECK(refusal("{\"tools\": [1], \"messages\": [{\"role\": \"user\", \"content\": \"a\"}]}") ==
-        "train.jsonl:1: \"tools\" are not trained on yet [leave them out, or write them into the "
+        "train.jsonl:1: \"tools\" are not understood yet [leave them out, or write them into the "
         "messages]");
   CHECK(refusal(two_turns) ==
         "train.jsonl:1: a conversation, but the model has no chat template [add chat_template to "
