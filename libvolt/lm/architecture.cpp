@@ -24,7 +24,7 @@ using Words = std::initializer_list<std::string_view>;
 
 constexpr std::int64_t max_layers = 1024, max_heads = 4096, max_head_width = 4096;
 constexpr std::int64_t max_width = 65536, max_ff_width = 1 << 20;
-constexpr std::int64_t max_vocabulary = 1 << 24, max_context = 1 << 24;
+constexpr std::int64_t max_context = 1 << 24;
 // The widest matrix then has 2^41 elements, and a model 2^53: nothing that is computed of them
 // leaves 64 bits.
 constexpr std::uint64_t max_query_width = std::uint64_t{1} << 20;

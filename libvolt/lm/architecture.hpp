@@ -53,6 +53,8 @@ struct Architecture {
   bool operator==(const Architecture&) const = default;
 };
 
+inline constexpr std::int64_t max_vocabulary = 1 << 24;
+
 /// Reads a config.json. What is not understood and could change the numbers is refused by name, as
 /// are sizes beyond any model (1024 layers, width 65,536, vocabulary and context 2^24); other keys
 /// are of no concern here. Defaults are those of transformers, but sizes must be there, and ids

@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstring>
 #include <set>
 #include <utility>
 
+#include "kernels/exact.hpp"
 #include "libvolt/base/error.hpp"
 #include "libvolt/base/text.hpp"
 #include "libvolt/doc/fields.hpp"
@@ -235,6 +237,21 @@ Weights find_weights(const Files& files, const Architecture& a) {
   if (a.tied) drop_tied_head(found, weights.at({0, Part::token_embedding, false}));
   refuse_surplus(found, a);
   return weights;
+}
+
+std::vector<float> floats(const Weight& weight) {
+  std::vector<float> values(weight.description.elements());
+  if (weight.description.dtype == tensor::Dtype::f32) {
+    std::memcpy(values.data(), weight.bytes.data(), 4 * values.size());
+    return values;
+  }
+  const bool bf16 = weight.description.dtype == tensor::Dtype::bf16;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    std::uint16_t bits;
+    std::memcpy(&bits, weight.bytes.data() + 2 * i, sizeof bits);
+    values[i] = bf16 ? kernels::from_bf16(bits) : kernels::from_fp16(bits);
+  }
+  return values;
 }
 
 void refuse_non_finite(const Weight& weight) {

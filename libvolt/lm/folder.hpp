@@ -53,6 +53,9 @@ Architecture read_architecture(const Files& files);
 /// files.
 Weights find_weights(const Files& files, const Architecture& architecture);
 
+/// A weight's elements, widened.
+std::vector<float> floats(const Weight& weight);
+
 /// Throws Error (usage) naming the first element that is NaN or infinite. Reads it all.
 void refuse_non_finite(const Weight& weight);
 

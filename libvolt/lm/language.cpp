@@ -51,6 +51,19 @@ const std::string* template_in(const Value& config) {
 
 }  // namespace
 
+std::string tokenizer_config(const Files& files) {
+  const auto config = files.find(std::string(tokenizer_config_file));
+  const std::string text(config == files.end() ? "{}\n" : as_text(config->second));
+  const auto chat = files.find(std::string(chat_template_file));
+  if (chat == files.end()) return text;
+  Value value = doc::parse_json(text, tokenizer_config_file, config_limits);
+  auto* members = value.get_if<Value::Object>();
+  if (members == nullptr) return text;
+  std::erase_if(*members, [](const auto& member) { return member.first == "chat_template"; });
+  members->emplace_back("chat_template", as_text(chat->second));
+  return doc::to_json(value) + "\n";
+}
+
 Language::Language(const Files& files, const Architecture& architecture)
     : tokenizer_(read_tokenizer(files)) {
   if (tokenizer_.vocabulary_size() > architecture.vocabulary) {

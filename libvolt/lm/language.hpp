@@ -38,6 +38,10 @@ class Language {
   std::vector<TokenId> eos_;
 };
 
+/// The tokenizer_config.json of a folder, with the chat template that lies beside it put in:
+/// every version of transformers finds it there.
+std::string tokenizer_config(const Files& files);
+
 /// Files of a model's folder beside its weights that Language reads.
 inline constexpr std::string_view tokenizer_file = "tokenizer.json",
                                   tokenizer_config_file = "tokenizer_config.json",

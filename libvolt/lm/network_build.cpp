@@ -3,9 +3,7 @@
 // A network's parameters on the device, and memory for all that it keeps of a forward pass.
 
 #include <algorithm>
-#include <cstring>
 
-#include "kernels/exact.hpp"
 #include "libvolt/lm/network_state.hpp"
 
 namespace volt::lm {
@@ -13,21 +11,6 @@ namespace {
 
 using kernels::Backend;
 using Role = TrainedTensor::Role;
-
-std::vector<float> floats(const Weight& weight) {
-  std::vector<float> values(weight.description.elements());
-  if (weight.description.dtype == tensor::Dtype::f32) {
-    std::memcpy(values.data(), weight.bytes.data(), 4 * values.size());
-    return values;
-  }
-  const bool bf16 = weight.description.dtype == tensor::Dtype::bf16;
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    std::uint16_t bits;
-    std::memcpy(&bits, weight.bytes.data() + 2 * i, sizeof bits);
-    values[i] = bf16 ? kernels::from_bf16(bits) : kernels::from_fp16(bits);
-  }
-  return values;
-}
 
 }  // namespace
 

@@ -91,31 +91,4 @@ Packing pack(const TokenSamples& samples, std::span<const std::uint32_t> order) 
   return packing;
 }
 
-PackedRow packed_row(const TokenSamples& samples, const Packing& packing, std::uint64_t row) {
-  PackedRow packed;
-  packed.tokens.reserve(packing.context);
-  packed.predicts.reserve(packing.context);
-  for (const std::uint32_t sample : packing.row(row)) {
-    const auto tokens = samples.tokens(sample);
-    const auto trained = samples.trained(sample);
-    packed.begins.push_back(static_cast<std::uint32_t>(packed.tokens.size()));
-    packed.tokens.insert(packed.tokens.end(), tokens.begin(), tokens.end());
-    packed.predicts.insert(packed.predicts.end(), trained.begin() + 1, trained.end());
-    packed.predicts.push_back(0);
-  }
-  packed.begins.push_back(static_cast<std::uint32_t>(packed.tokens.size()));
-  packed.tokens.resize(packing.context, 0);
-  packed.predicts.resize(packing.context, 0);
-  return packed;
-}
-
-std::uint64_t rows_of_batch(std::uint64_t batch_tokens, std::uint32_t context) {
-  if (batch_tokens == 0 || batch_tokens % context != 0)
-    throw Error(Exit::usage,
-                "a batch of " + std::to_string(batch_tokens) +
-                    " tokens is not a whole number of rows of " + std::to_string(context),
-                "make batch.tokens a multiple of batch.context");
-  return batch_tokens / context;
-}
-
 }  // namespace volt::lm

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <span>
-#include <string_view>
 #include <vector>
 
 #include "libvolt/lm/token_samples.hpp"
@@ -11,8 +10,6 @@
 /// "pack/1": which samples are trained on, in which order, and where they lie in the rows of a
 /// batch. Every function is pure; the same arguments give the same result for ever.
 namespace volt::lm {
-
-inline constexpr std::string_view packing_name = "pack/1";
 
 /// A permutation of 0 .. count-1, by Fisher and Yates: for i from count-1 down to 1, i changes
 /// places with floor(word * (i + 1) / 2^32), where `word` is word i%4 of block
@@ -48,19 +45,5 @@ struct Packing {
 /// which they were opened. Next fit, which keeps one row open, wastes a fifth of the rows where
 /// this wastes a hundredth.
 Packing pack(const TokenSamples& samples, std::span<const std::uint32_t> order);
-
-/// One row as the model sees it.
-struct PackedRow {
-  std::vector<TokenId> tokens;         ///< `context`; 0 behind the last sample
-  std::vector<std::uint8_t> predicts;  ///< whether the loss at a position, which is that of the
-                                       ///< token behind it, counts: never across two samples
-  std::vector<std::uint32_t> begins;   ///< of the samples; at the end, where the last one ends.
-                                       ///< Positions and attention start anew at each
-};
-PackedRow packed_row(const TokenSamples& samples, const Packing& packing, std::uint64_t row);
-
-/// Rows of a global batch of `batch_tokens`; the last batch of an epoch may have fewer. Throws
-/// Error (usage) unless the batch is a whole number of rows.
-std::uint64_t rows_of_batch(std::uint64_t batch_tokens, std::uint32_t context);
 
 }  // namespace volt::lm

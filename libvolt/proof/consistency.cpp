@@ -15,17 +15,6 @@
 namespace volt::proof {
 namespace {
 
-/// The job's own outputs, in the order in which receipts name them.
-std::vector<std::string> output_names(const schema::Job& job) {
-  std::vector<std::string> names{job.matmul.out};
-  if (!job.matmul.image.empty()) names.push_back(job.matmul.image);
-  return names;
-}
-
-}  // namespace
-
-namespace {
-
 /// What must hold of every file that a job names, whatever the workload.
 std::string input_contradiction(const schema::InputRecord& record, const schema::Input& input) {
   if (input.sha256 && record.sha256 != input.sha256) {
@@ -42,7 +31,7 @@ std::string matmul_contradiction(const schema::Receipt& receipt, const schema::J
     return "the profile is " + printable(receipt.profile) + ", but the job says " +
            job.matmul.profile;
   }
-  const auto names = output_names(job);
+  const auto names = job.outputs();
   if (receipt.outputs.size() != names.size()) return "it has not the job's outputs";
   for (std::size_t i = 0; i < names.size(); ++i) {
     if (receipt.outputs[i].name != names[i]) return "it has not the job's outputs";
@@ -106,10 +95,9 @@ std::string model_contradiction(const schema::Receipt& receipt, const schema::Jo
   }
   for (const auto& record : receipt.inputs) {
     if (record.tensor || !record.sha256) return "input " + record.name + " is no file";
-    const auto inputs = job.inputs();
-    const bool named = std::ranges::any_of(inputs, [&](const auto& input) {
-      const std::string name(input.first);
-      return job.needs_folder(name) ? record.name.starts_with(name + "/") : record.name == name;
+    const bool named = std::ranges::any_of(job.inputs(), [&](const auto& input) {
+      return job.needs_folder(input.first) ? record.name.starts_with(std::string(input.first) + "/")
+                                           : record.name == input.first;
     });
     if (!named) return "it has not the job's inputs";
   }
@@ -121,13 +109,9 @@ std::string model_contradiction(const schema::Receipt& receipt, const schema::Jo
       return "input " + std::string(name) + " is missing";
     }
   }
-  const std::vector<std::string_view> names =
-      job.is_generate() ? std::vector<std::string_view>{"tokens.bin", "generated.jsonl"}
-                        : std::vector<std::string_view>{"states.bin", "adapter_config.json",
-                                                        "adapter_model.safetensors"};
-  const bool same = std::ranges::equal(receipt.outputs, names, [](const auto& output, auto name) {
-    return output.name == name && !output.tensor;
-  });
+  const bool same = std::ranges::equal(
+      receipt.outputs, job.outputs(),
+      [](const auto& output, const auto& name) { return output.name == name && !output.tensor; });
   if (!same) return "it has not the job's outputs";
   if (receipt.units == 0) return "it counts no units";
   return {};

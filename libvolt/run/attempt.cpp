@@ -153,18 +153,4 @@ std::string Attempt::run_json(std::string_view ended, int status, Exit exit,
   return doc::to_json(members) + "\n";
 }
 
-std::vector<std::pair<std::string, std::string>> handed_outputs(const schema::Job& job) {
-  if (job.is_finetune()) return {finetune_outputs.begin(), finetune_outputs.end()};
-  if (job.is_generate()) return {{"tokens.bin", "out"}, {"generated.jsonl", "texts"}};
-  std::vector<std::pair<std::string, std::string>> outputs{{job.matmul.out, "out"}};
-  if (!job.matmul.image.empty()) outputs.emplace_back(job.matmul.image, "image");
-  return outputs;
-}
-
-std::vector<std::string> output_names(const schema::Job& job) {
-  std::vector<std::string> names;
-  for (const auto& output : handed_outputs(job)) names.push_back(output.first);
-  return names;
-}
-
 }  // namespace volt::run

@@ -76,11 +76,6 @@ class Attempt {
   LogSink log_;
 };
 
-/// What any workload but a command makes, in the order of its receipt, and what the worker calls
-/// it.
-std::vector<std::pair<std::string, std::string>> handed_outputs(const schema::Job& job);
-std::vector<std::string> output_names(const schema::Job& job);
-
 Outcome run_matmul(Attempt& attempt);
 Outcome run_finetune(Attempt& attempt);
 Outcome run_generate(Attempt& attempt);

@@ -48,9 +48,10 @@ class FinetuneRun {
       if (worker_reads(input.name)) task.files.push_back({input.name, input.fd.get()});
     }
     std::vector<host::Fd> files;
-    for (const auto& [output, name] : finetune_outputs) {
-      files.push_back(folder_.work_file(std::string(output)));
-      task.files.push_back({std::string(name), files.back().get()});
+    for (const auto& name : job_.finetune.outputs()) {
+      const bool states = files.empty();
+      files.push_back(folder_.work_file(name));
+      task.files.push_back({states ? "out" : name, files.back().get()});
     }
     Interrupt interrupt = attempt_.interrupt();
     if (job_.limits.time) interrupt.limit = *job_.limits.time;
@@ -159,10 +160,9 @@ class FinetuneRun {
     receipt.profile = job_.finetune.profile + "/1";
     receipt.peak_memory_bytes = ending.peak_memory_bytes;
     for (const auto& input : attempt_.found()) receipt.inputs.push_back(Attempt::record(input));
-    for (const auto& [output, unused] : finetune_outputs) {
-      const std::string name(output);
+    for (const auto& name : job_.finetune.outputs()) {
       const host::Fd fd = folder_.work_file(name);
-      if (name == finetune_outputs.front().first) check_states(fd.get());
+      if (receipt.outputs.empty()) check_states(fd.get());
       const auto digest =
           inputs::digest_of(fd.get(), name, attempt_.sink(), attempt_.interrupt().stop);
       receipt.outputs.push_back({name, digest, host::stamp_of(fd.get()).bytes, {}});
@@ -209,9 +209,9 @@ device::Wanted for_language_models(device::Wanted wanted) {
 }
 
 bool worker_reads(std::string_view input) {
-  constexpr std::string_view base = "base/";
-  if (!input.starts_with(base)) return true;
-  const auto name = input.substr(base.size());
+  const auto slash = input.find('/');
+  if (slash == std::string_view::npos) return true;
+  const auto name = input.substr(slash + 1);
   return name == "config.json" || name == lm::tokenizer_file || name == lm::tokenizer_config_file ||
          name == lm::chat_template_file || name == "model.safetensors.index.json" ||
          (name.ends_with(".safetensors") && name.find('/') == std::string_view::npos);

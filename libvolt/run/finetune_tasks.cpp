@@ -31,6 +31,11 @@ using workload::Records;
 
 const Source source{"task", Exit::failure};
 
+/// Of the base, or the tokenizer of a model that has none.
+lm::Files folder_of(const Bench& bench, const ModelInputs& inputs) {
+  return inputs.folder(bench.job().finetune.model ? "tokenizer" : "base");
+}
+
 /// JSON has no NaN.
 Value number(float value) { return std::isfinite(value) ? Value(double{value}) : Value(nullptr); }
 
@@ -66,9 +71,40 @@ Bytes read_record(int fd, const Records& records, std::uint64_t index) {
   return record;
 }
 
-void write_whole(int fd, ByteView bytes) {
-  if (::ftruncate(fd, 0) != 0) throw_system(errno, "cannot write the adapter");
-  host::write_at(fd, 0, bytes);
+/// The outputs beside the states.
+std::vector<std::string> results_of(const schema::Finetune& job) {
+  auto names = job.outputs();
+  names.erase(names.begin());
+  return names;
+}
+
+void write_results(const Finetune& finetune, const Bench& bench, const Request& request) {
+  for (const auto& name : results_of(bench.job().finetune)) {
+    const int fd = request.file(name);
+    if (::ftruncate(fd, 0) != 0) throw_system(errno, "cannot write " + name);
+    std::uint64_t at = 0;
+    finetune.put_output(name, [&](ByteView bytes) {
+      host::write_at(fd, at, bytes);
+      at += bytes.size();
+    });
+  }
+}
+
+/// The first output that is not what the present state gives.
+std::string foreign_result(const Finetune& finetune, const Bench& bench, const Request& request) {
+  for (const auto& name : results_of(bench.job().finetune)) {
+    const int fd = request.file(name);
+    std::uint64_t at = 0;
+    bool same = true;
+    finetune.put_output(name, [&](ByteView bytes) {
+      Bytes claimed(same ? bytes.size() : 0);
+      same = same && host::read_at(fd, at, claimed.data(), claimed.size()) == claimed.size() &&
+             std::ranges::equal(claimed, bytes);
+      at += bytes.size();
+    });
+    if (!same || host::stamp_of(fd).bytes != at) return name;
+  }
+  return {};
 }
 
 /// Whether two numbers have the same bits, as a NaN has with itself.
@@ -103,7 +139,7 @@ std::string difference(const Finetune& finetune, ByteView claimed, ByteView righ
 Value::Object do_train(const Request& request, Sink& sink, const Say& say) {
   Bench bench(request, sink);
   const ModelInputs inputs(request, bench.job(), false);
-  Finetune finetune(bench.job().finetune, inputs.folder("base"), inputs.file("data"),
+  Finetune finetune(bench.job().finetune, folder_of(bench, inputs), inputs.file("data"),
                     bench.device(), sink);
   const Records& records = finetune.records();
   say(Value::Object{{"begin", records_value(records)}});
@@ -143,8 +179,7 @@ Value::Object do_train(const Request& request, Sink& sink, const Say& say) {
     skip = 0;
     if (next != 0) say_unit(next, record);
   }
-  write_whole(request.file("config"), as_bytes(finetune.adapter_config()));
-  write_whole(request.file("adapter"), finetune.adapter());
+  write_results(finetune, bench, request);
   const auto& facts = bench.device().facts();
   return {
       {"device",
@@ -158,7 +193,7 @@ namespace {
 /// What a receipt leaves out, such as a tokenizer, is a mistake of the receipt.
 std::unique_ptr<Finetune> finetune_of(Bench& bench, const ModelInputs& inputs, Sink& sink) {
   try {
-    return std::make_unique<Finetune>(bench.job().finetune, inputs.folder("base"),
+    return std::make_unique<Finetune>(bench.job().finetune, folder_of(bench, inputs),
                                       inputs.file("data"), bench.device(), sink);
   } catch (const Error& error) {
     if (error.code() != Exit::not_found) throw;
@@ -199,10 +234,7 @@ Value::Object do_retrain(const Request& request, Sink& sink, const Say& say) {
     mismatch = "the training does not begin with what the job's seed gives";
   }
   finetune.go_on_from(record(records.units));
-  const Bytes config = host::read_whole(request.file("config"));
-  const Bytes adapter = host::read_whole(request.file("adapter"));
-  say(Value::Object{
-      {"adapter", as_text(config) == finetune.adapter_config() && adapter == finetune.adapter()}});
+  say(Value::Object{{"foreign", foreign_result(finetune, bench, request)}});
 
   Fields fields(request.value, source);
   const Digest seed = fields.digest("seed");

@@ -330,6 +330,7 @@ void Folder::start_journal() {
 
 host::Fd Folder::work_file(const std::string& name) const {
   const auto path = hidden("work") / name;
+  if (path.parent_path() != hidden("work")) host::make_folder(path.parent_path());
   host::Fd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666));
   if (!fd) throw_system(errno, "cannot create " + shown(path));
   return fd;

@@ -43,9 +43,9 @@ class GenerateRun {
       if (worker_reads(input.name)) task.files.push_back({input.name, input.fd.get()});
     }
     std::vector<host::Fd> files;
-    for (const auto& [output, name] : handed_outputs(job_)) {
+    for (const auto& output : job_.outputs()) {
       files.push_back(folder_.work_file(output));
-      task.files.push_back({name, files.back().get()});
+      task.files.push_back({files.size() == 1 ? "out" : output, files.back().get()});
     }
     Interrupt interrupt = attempt_.interrupt();
     if (job_.limits.time) interrupt.limit = *job_.limits.time;
@@ -82,8 +82,8 @@ class GenerateRun {
   void tell(Fields text) {
     if (++told_ > texts_) throw Error(Exit::failure, "the worker made texts up");
     std::string shown = text.string("place") + ": " +
-                        std::to_string(text.integer("tokens", 1, INT64_MAX)) + " tokens, ended by " +
-                        ending(text.string("ended")) + ":";
+                        std::to_string(text.integer("tokens", 1, INT64_MAX)) +
+                        " tokens, ended by " + ending(text.string("ended")) + ":";
     for (const auto line : split(text.string("completion"), '\n')) {
       shown += "\n  " + std::string(line);
     }
@@ -117,7 +117,7 @@ class GenerateRun {
     receipt.profile = job_.profile() + "/1";
     receipt.peak_memory_bytes = ending.peak_memory_bytes;
     for (const auto& input : attempt_.found()) receipt.inputs.push_back(Attempt::record(input));
-    for (const auto& [name, unused] : handed_outputs(job_)) {
+    for (const auto& name : job_.outputs()) {
       const host::Fd fd = folder_.work_file(name);
       if (receipt.outputs.empty()) check_tokens(fd.get());
       const auto digest =

@@ -95,7 +95,7 @@ Value::Object do_generate(const Request& request, Sink& sink, const Say& say) {
     teller.add(page, true);
     if (generation.ended() != text) say(Value::Object{{"text", text_value(generation.told(text))}});
   }
-  write_texts(generation, request.file("texts"));
+  write_texts(generation, request.file("generated.jsonl"));
   std::vector<std::uint64_t> all(generation.units());
   std::iota(all.begin(), all.end(), 0U);
   const auto& facts = bench.device().facts();
@@ -169,7 +169,7 @@ Value::Object do_regenerate(const Request& request, Sink& sink, const Say& say) 
             {"mismatch", mismatch},
             {"cost", Value::Object{{"multiply_adds", 0.0}, {"of", 0.0}}}};
   }
-  const Bytes texts = host::read_whole(request.file("texts"));
+  const Bytes texts = host::read_whole(request.file("generated.jsonl"));
   if (auto why = difference(generation, as_text(texts)); !why.empty()) {
     say(Value::Object{{"wrong", std::move(why)}});
   }

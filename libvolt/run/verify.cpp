@@ -10,7 +10,6 @@
 #include "libvolt/proof/challenge.hpp"
 #include "libvolt/proof/conclusion.hpp"
 #include "libvolt/proof/consistency.hpp"
-#include "libvolt/run/attempt.hpp"
 #include "libvolt/run/finetune_files.hpp"
 #include "libvolt/run/job_file.hpp"
 #include "libvolt/run/operands.hpp"
@@ -286,9 +285,9 @@ class Verification {
         task.files.push_back({input.name, input.fd.get()});
       }
     }
-    const auto handed = handed_outputs(job_);
     for (std::size_t i = 0; i < outputs_.size(); ++i) {
-      task.files.push_back({handed[i].second, outputs_[i].second.get()});
+      const std::string other = job_.has_model() ? outputs_[i].first : "image";
+      task.files.push_back({i == 0 ? "out" : other, outputs_[i].second.get()});
     }
     try {
       const auto answer =
@@ -346,27 +345,22 @@ class Verification {
       }
     } else if (fields.has("wrong")) {
       verdict_.set("files", Answer::fails, printable(fields.string("wrong")));
-    } else if (fields.has("adapter") && !fields.boolean("adapter")) {
-      verdict_.set("files", Answer::fails, "the adapter is not that of the last state");
+    } else if (fields.has("foreign")) {
+      if (const auto& name = fields.string("foreign"); !name.empty()) {
+        verdict_.set("files", Answer::fails, printable(name) + " is not what the last state gives");
+      }
     } else if (fields.has("image") && !fields.boolean("image")) {
       verdict_.set("files", Answer::fails,
                    printable(job_.matmul.image) + " is not the picture of the output");
     }
   }
 
-  /// A file as the worker copied it.
+  /// An input as the worker copied it.
   void compare_file(std::string_view name, const Digest& sha256) {
-    const schema::OutputRecord* output = nullptr;
-    for (const auto& [file, known] : handed_outputs(job_)) {
-      if (known == name) output = receipt().output(file);
-    }
     const auto* input = receipt().input(name);
-    if (output != nullptr ? output->sha256 == sha256
-                          : input != nullptr && input->sha256 == sha256) {
-      return;
-    }
-    verdict_.set(output != nullptr ? "files" : "inputs", Answer::fails,
-                 printable(name) + " was changed while it was examined");
+    if (input != nullptr && input->sha256 == sha256) return;
+    verdict_.set("inputs", Answer::fails,
+                 "input " + printable(name) + " was changed while it was examined");
   }
 
   void conclude(const run::Ending& answer, proof::Examined::How how) {

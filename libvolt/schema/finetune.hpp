@@ -72,8 +72,9 @@ struct Finetune {
   bool merged = false;       ///< whether base and adapter are also written as one model
   bool tensorboard = false;  ///< whether TensorBoard's event file is written too
 
-  /// Whether a whole model is an output: one that was trained, or a merged one.
-  bool makes_model() const { return !method.adapts() || merged; }
+  /// The names of what is made, in the order of a receipt: states.bin, then an adapter, a whole
+  /// model, or both.
+  std::vector<std::string> outputs() const;
   /// How messages call the data, "train.jsonl", and its ending says what it is.
   std::string data_name() const;
   /// How the adapter calls the base.

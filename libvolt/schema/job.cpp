@@ -191,6 +191,14 @@ ProofPolicy ProofPolicy::at_least(const ProofPolicy& usual) const {
 
 const std::string& Job::profile() const { return workload_of(*this).profile(*this); }
 
+std::vector<std::string> Job::outputs() const {
+  if (is_finetune()) return finetune.outputs();
+  if (is_generate()) return {"tokens.bin", "generated.jsonl"};
+  if (is_command()) return {};
+  if (matmul.image.empty()) return {matmul.out};
+  return {matmul.out, matmul.image};
+}
+
 std::vector<std::pair<std::string_view, Input*>> Job::inputs() {
   if (is_finetune()) {
     if (!finetune.model) return {{"base", &finetune.base}, {"data", &finetune.data}};

@@ -88,8 +88,10 @@ struct Job {
   /// Whether an input may be, or must be, a folder.
   bool takes_folder(std::string_view input) const { return is_command() || needs_folder(input); }
   bool needs_folder(std::string_view input) const {
-    return has_model() && (input == "base" || input == "adapter");
+    return has_model() && input != "data" && input != "prompts";
   }
+  /// What it makes, in the order of its receipt; of a command nobody knows before.
+  std::vector<std::string> outputs() const;
   /// The inputs by name, in a fixed order.
   std::vector<std::pair<std::string_view, const Input*>> inputs() const;
   std::vector<std::pair<std::string_view, Input*>> inputs();

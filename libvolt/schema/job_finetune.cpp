@@ -147,6 +147,18 @@ std::string name_of(const Input& input, std::string usual) {
 std::string Finetune::data_name() const { return name_of(data, "data.jsonl"); }
 std::string Finetune::base_name() const { return name_of(base, "base"); }
 
+std::vector<std::string> Finetune::outputs() const {
+  std::vector<std::string> names{"states.bin"};
+  if (method.adapts()) {
+    names.insert(names.end(), {"adapter_config.json", "adapter_model.safetensors"});
+  }
+  if (!method.adapts() || merged) {
+    names.insert(names.end(), {"model/config.json", "model/model.safetensors",
+                               "model/tokenizer.json", "model/tokenizer_config.json"});
+  }
+  return names;
+}
+
 Finetune parse_finetune(Fields fields, const Source& source) {
   Finetune f;
   parse_base(fields, source, f);

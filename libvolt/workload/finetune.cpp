@@ -12,6 +12,8 @@
 #include "libvolt/crypto/merkle.hpp"
 #include "libvolt/doc/read.hpp"
 #include "libvolt/lm/adapter.hpp"
+#include "libvolt/lm/language.hpp"
+#include "libvolt/lm/new_model.hpp"
 #include "libvolt/tensor/tensor.hpp"
 
 namespace volt::workload {
@@ -211,32 +213,58 @@ void refuse_unbuilt(const schema::Finetune& job) {
   const auto refuse = [](const std::string& what) {
     throw Error(Exit::usage, what + " is not built yet");
   };
-  if (job.model) refuse("init = \"random\"");
   if (job.method.kind == schema::Method::Kind::flylora) refuse("method.flylora");
-  if (job.method.kind == schema::Method::Kind::full) refuse("method.full");
   if (job.base_format != "fp32") refuse("base_format = \"" + job.base_format + "\"");
   if (job.optimizer != "adamw") refuse("optimizer = \"velvet\"");
   if (job.stop_when.any()) refuse("stop_when");
-  if (job.merged) refuse("merged = true");
   if (job.tensorboard) refuse("tensorboard = true");
 }
 
+/// As Llama's are but for the size: RMSNorm's epsilon and RoPE's theta of Llama 2.
+lm::Architecture architecture_of(const schema::NewModel& model) {
+  lm::Architecture a;
+  a.layers = model.layers;
+  a.width = model.width;
+  a.heads = model.heads;
+  a.kv_heads = model.kv_heads;
+  a.head_width = model.width / model.heads;
+  a.ff_width = model.ff_width;
+  a.context = model.context;
+  a.norm_epsilon = 1e-5F;
+  a.activation = model.activation == "silu"   ? lm::Activation::silu
+                 : model.activation == "gelu" ? lm::Activation::gelu_tanh
+                                              : lm::Activation::era;
+  if (a.activation == lm::Activation::era) {
+    a.era_temperature = static_cast<float>(model.temperature);
+    a.era_lambda = static_cast<float>(model.lambda);
+  }
+  a.rope.emplace();
+  a.tied = true;
+  return a;
+}
+
 struct Finetune::Parts {
-  Parts(const schema::Finetune& j, const lm::Files& base, ByteView data, device::Device& device,
+  Parts(const schema::Finetune& j, const lm::Files& folder, ByteView data, device::Device& d,
         Sink& sink)
       : job(j),
-        architecture(lm::read_architecture(base)),
-        language(base, architecture),
-        lora(lora_of(job, architecture)),
-        weights(lm::find_weights(base, architecture)),
+        device(d),
+        made(job.model
+                 ? std::optional<lm::NewModel>(std::in_place, architecture_of(*job.model), folder)
+                 : std::nullopt),
+        files(made ? made->files() : folder),
+        architecture(lm::read_architecture(files)),
+        language(files, architecture),
+        lora(job.method.adapts() ? lora_of(job, architecture) : lm::Lora{}),
+        weights(made ? lm::Weights() : lm::find_weights(files, architecture)),
         samples(static_cast<std::uint32_t>(job.context)) {
     refuse_unbuilt(job);
     check_context(job.context, architecture);
     read(data, sink);
     for (const auto& [slot, weight] : weights) lm::refuse_non_finite(weight);
-    trained.emplace(device, lm::lora_tensors(architecture, lora));
-    lm::initialise(device, architecture, job.seed, *trained);
-    const std::uint64_t most = tokens_at_a_time(device);
+    trained.emplace(device, job.method.adapts() ? lm::lora_tensors(architecture, lora)
+                                                : lm::all_tensors(architecture));
+    start();
+    const std::uint64_t most = tokens_at_a_time();
     network.emplace(device, architecture, weights, *trained,
                     job.profile == "i8x" ? lm::Profile::i8x : lm::Profile::f32x, lora.scale(),
                     most);
@@ -249,6 +277,15 @@ struct Finetune::Parts {
     records.units = (records.steps + records.span - 1) / records.span;
     records.state_bytes = training->state().size();
     records.evaluates = !eval.empty();
+  }
+
+  /// From random numbers, or where the base is.
+  void start() {
+    lm::initialise(device, architecture, job.seed, *trained);
+    for (const auto& tensor : trained->tensors()) {
+      const bool of_base = !made && tensor.role == lm::TrainedTensor::Role::whole;
+      if (of_base) trained->set(tensor, lm::floats(weights.at(tensor.slot)));
+    }
   }
 
   void read(ByteView data, Sink& sink) {
@@ -287,7 +324,7 @@ struct Finetune::Parts {
     }
   }
 
-  std::uint64_t tokens_at_a_time(device::Device& device) const {
+  std::uint64_t tokens_at_a_time() const {
     const std::uint64_t budget = device.host_memory_limit() / 2;
     const std::uint64_t fit = budget / bytes_per_token(architecture);
     return std::clamp(fit, job.context,
@@ -309,6 +346,9 @@ struct Finetune::Parts {
   }
 
   const schema::Finetune job;
+  device::Device& device;
+  const std::optional<lm::NewModel> made;
+  const lm::Files files;
   const lm::Architecture architecture;
   const lm::Language language;
   const lm::Lora lora;
@@ -321,9 +361,9 @@ struct Finetune::Parts {
   Records records;
 };
 
-Finetune::Finetune(const schema::Finetune& job, const lm::Files& base, ByteView data,
+Finetune::Finetune(const schema::Finetune& job, const lm::Files& folder, ByteView data,
                    device::Device& device, Sink& sink)
-    : parts_(std::make_unique<Parts>(job, base, data, device, sink)) {}
+    : parts_(std::make_unique<Parts>(job, folder, data, device, sink)) {}
 Finetune::~Finetune() = default;
 
 const Records& Finetune::records() const { return parts_->records; }
@@ -398,13 +438,25 @@ std::string Finetune::contradiction(ByteView before, ByteView record, std::uint6
   return {};
 }
 
-std::string Finetune::adapter_config() const {
-  return doc::to_json(lm::adapter_config(parts_->architecture, parts_->lora, parts_->job.method.dropout,
-                                         parts_->job.base_name())) +
-         "\n";
+void Finetune::put_output(std::string_view output, const lm::Put& put) const {
+  const Parts& p = *parts_;
+  const auto text = [&](const std::string& all) { put(as_bytes(all)); };
+  if (output == "adapter_config.json") {
+    text(doc::to_json(
+             lm::adapter_config(p.architecture, p.lora, p.job.method.dropout, p.job.base_name())) +
+         "\n");
+  } else if (output == "adapter_model.safetensors") {
+    put(lm::adapter_file(p.architecture, *p.trained));
+  } else if (output == "model/model.safetensors" && p.job.method.adapts()) {
+    lm::write_merged(p.device, p.architecture, p.weights, *p.trained, p.lora.scale(), put);
+  } else if (output == "model/model.safetensors") {
+    lm::write_trained(p.architecture, *p.trained, put);
+  } else if (output == "model/tokenizer_config.json") {
+    text(lm::tokenizer_config(p.files));
+  } else {
+    put(p.files.at(std::string(output.substr(output.rfind('/') + 1))));
+  }
 }
-
-Bytes Finetune::adapter() const { return lm::adapter_file(parts_->architecture, *parts_->trained); }
 
 std::uint64_t Finetune::trained_elements() const { return parts_->trained->elements(); }
 

@@ -11,15 +11,14 @@
 
 #include "libvolt/base/event.hpp"
 #include "libvolt/base/hex.hpp"
-#include "libvolt/lm/language.hpp"
+#include "libvolt/lm/folder.hpp"
+#include "libvolt/lm/model_file.hpp"
 #include "libvolt/lm/training.hpp"
 #include "libvolt/schema/job.hpp"
 
 /// The finetune workload. Its units are spans of steps, each a pure function of the job, its inputs
 /// and the state before it. Runner and verifier call the same code.
 namespace volt::workload {
-
-inline constexpr std::string_view finetune_version = "finetune/1";
 
 /// What a unit told: its steps, and the held-out samples after the last of them.
 struct UnitTold {
@@ -53,9 +52,10 @@ std::vector<Digest> trace_leaves(const Records& records, std::span<const Digest>
 /// A training made of what a job names.
 class Finetune {
  public:
-  /// `base` are the files of the model's folder and `data` the training data, which must outlive
-  /// it. Tells the sink what was read. Throws Error (usage, not_found, no_device).
-  Finetune(const schema::Finetune& job, const lm::Files& base, ByteView data,
+  /// `folder` are the files of the model's folder, or of the new model's tokenizer, and `data` the
+  /// training data, which must outlive it. Tells the sink what was read. Throws Error (usage,
+  /// not_found, no_device).
+  Finetune(const schema::Finetune& job, const lm::Files& folder, ByteView data,
            device::Device& device, Sink& sink);
   ~Finetune();
 
@@ -73,9 +73,8 @@ class Finetune {
   /// Empty when all is as it should be.
   std::string contradiction(ByteView before, ByteView record, std::uint64_t unit);
 
-  /// The outputs, of the present state.
-  std::string adapter_config() const;
-  Bytes adapter() const;
+  /// Puts the bytes of an output beside the states, by its name, of the present state.
+  void put_output(std::string_view output, const lm::Put& put) const;
 
   std::uint64_t trained_elements() const;
   double multiply_adds(std::uint64_t tokens) const;

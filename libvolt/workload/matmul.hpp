@@ -17,8 +17,6 @@
 /// same code.
 namespace volt::workload {
 
-inline constexpr std::string_view matmul_version = "matmul/1";
-
 /// The product's extents, and how its operands are stored.
 struct Geometry {
   std::uint64_t m = 0, n = 0, k = 0;

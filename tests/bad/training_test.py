@@ -154,7 +154,7 @@ HALF, LOSS, RATE, TOKENS = 0.5, 24, 36, 8
 CASES = [
     ('honest', lambda *_: None, 0, 'output holds all 3 units computed again, each bit equal'),
     ('bit of an average', lambda s, *_: s.flip(2, s.state // 2), 11, 'is not what the job gives'),
-    ('bit of the last state', lambda s, *_: s.flip(3, 100), 11, 'is not that of the last state'),
+    ('bit of the last state', lambda s, *_: s.flip(3, 100), 11, 'is not what the last state gives'),
     ('bit of the first state', lambda s, *_: s.flip(0, 5000), 11, 'does not begin with what'),
     ('steps that were not taken', lambda s, *_: s.copy_state(2, 1), 11, 'is not what the job gives'),
     ('a lower loss', lambda s, *_: s.tell(2, 1, LOSS, struct.pack('<f', HALF)), 11,
@@ -180,7 +180,7 @@ CASES = [
     ('another seed', transplanted('seed.run'), 11, 'to be predicted, not the|does not begin with'),
     ('other data', transplanted('data.run'), 11, 'to be predicted, not the|is not what the job gives|has the loss'),
     ('another rank', transplanted('rank.run'), 11, 'bytes, but the job gives'),
-    ('a foreign adapter', foreign_adapter, 11, 'the adapter is not that of the last state'),
+    ('a foreign adapter', foreign_adapter, 11, 'adapter_model.safetensors is not what the last state gives'),
     ('a run cut short', truncated, 11, 'bytes, but the job gives'),
     ('another trace', other_root, 11, 'another trace than the receipt names'),
     ('fewer units', fewer_units, 11, 'another trace than the receipt names'),

@@ -35,10 +35,12 @@ void read(std::string_view file, lm::DataFormat format, bool apart) {
   while (const auto* sample = reader.next())
     samples.add(lm::tokenise(*sample, encoder), sample->kind);
   const auto packing = lm::pack(samples, lm::shuffled(samples.size(), 1, 0));
-  std::uint64_t predicted = 0;
-  for (std::uint64_t row = 0; row < packing.rows(); ++row)
-    for (const auto one : lm::packed_row(samples, packing, row).predicts) predicted += one;
-  if (predicted != samples.counts().predicted || packing.tokens != samples.counts().tokens)
+  std::uint64_t tokens = 0, packed = 0;
+  for (std::uint64_t row = 0; row < packing.rows(); ++row) {
+    packed += packing.row(row).size();
+    for (const auto sample : packing.row(row)) tokens += samples.length(sample);
+  }
+  if (packed != samples.size() || tokens != samples.counts().tokens || packing.tokens != tokens)
     std::abort();
 }
 
