@@ -135,6 +135,46 @@ void dropout(const Dropout<Checked>& job, const Block& block) {
   });
 }
 
+// ---- the largest of a row: as many columns at a time as vectors hold
+
+constexpr std::uint64_t batch_columns = 128;
+
+// larger[i] says how many of the row are larger than column `first` + i.
+static inline void count_larger(const float* y, const float* d, std::uint64_t n,
+                                std::uint64_t first, std::uint64_t count,
+                                std::uint32_t (&larger)[batch_columns]) {
+  std::uint32_t size[batch_columns] = {};
+  for (std::uint64_t i = 0; i < count; ++i) size[i] = size_of(y[first + i], d[first + i]);
+  for (std::uint32_t& value : larger) value = 0;
+  for (std::uint64_t j = 0; j < n; ++j) {
+    const std::uint32_t other = size_of(y[j], d[j]);
+    const std::uint64_t past = j < first ? 0 : j - first + 1;  // from there on, j comes first
+    const auto behind = static_cast<std::uint32_t>(past < batch_columns ? past : batch_columns);
+    for (std::uint32_t i = 0; i < batch_columns; ++i) {
+      larger[i] += (other > size[i]) | ((other == size[i]) & (i >= behind));
+    }
+  }
+}
+
+void keep_largest(const KeepLargest<Checked>& job, const Block& block) {
+  on_rows(block, [&](std::uint64_t row) {
+    for (std::uint64_t done = 0; done < block.cols; done += batch_columns) {
+      const std::uint64_t first = block.col + done, left = block.cols - done;
+      const std::uint64_t count = left < batch_columns ? left : batch_columns;
+      std::uint32_t larger[batch_columns];
+      count_larger(row_of(job.y, row), job.d.data, job.y.cols, first, count, larger);
+      const float* const x = row_of(job.x, row) + first;
+      float* const out = row_of(job.out, row) + first;
+      std::uint32_t* const counts = job.counts.data == nullptr ? nullptr : job.counts.data + first;
+      for (std::uint64_t i = 0; i < count; ++i) {
+        const bool kept = larger[i] < job.active;
+        out[i] = kept ? canonical(x[i]) : 0.0f;
+        if (counts != nullptr) counts[i] += kept;
+      }
+    }
+  });
+}
+
 void adam(const Adam<Checked>& job, const Block& block) {
   const AdamFactors factors = factors_of(job);
   on_rows(block, [&](std::uint64_t i) {

@@ -70,6 +70,7 @@ const NetworkEngine& cuda_network() {
       perform<Scale<Checked>, cuda_scale>,
       perform<ScatterRows<Checked>, cuda_scatter_rows>,
       perform<Dropout<Checked>, cuda_dropout>,
+      perform<KeepLargest<Checked>, cuda_keep_largest>,
       perform<Rotate<Checked>, cuda_rotate>,
       perform<Adam<Checked>, cuda_adam>,
       square_sum,

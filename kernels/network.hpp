@@ -19,13 +19,15 @@ namespace volt::kernels {
 struct Given {
   using In = Matrix;
   using Out = Matrix;
-  using Words = Matrix;  ///< uint32
-  using Turns = Matrix;  ///< uint64, in units of 2^-64 turn
+  using Words = Matrix;   ///< uint32
+  using Counts = Matrix;  ///< uint32, added to
+  using Turns = Matrix;   ///< uint64, in units of 2^-64 turn
 };
 struct Checked {
   using In = View<const float>;
   using Out = View<float>;
   using Words = View<const std::uint32_t>;
+  using Counts = View<std::uint32_t>;
   using Turns = View<const std::uint64_t>;
 };
 
@@ -185,6 +187,18 @@ struct Dropout {
   std::uint32_t stream;
 };
 
+/// out = x where |y + d| is one of the `active` largest of its row, else +0; d is [1, n]. NaN is
+/// above all numbers, and of equal ones the first are the larger. counts (absent: not wanted),
+/// [1, n], say how often an element of the column was one, modulo 2^32. The work grows with n^2.
+template <class T>
+struct KeepLargest {
+  typename T::In y, d;
+  std::uint64_t active;  ///< 1 to n
+  typename T::In x;
+  typename T::Out out;
+  typename T::Counts counts;
+};
+
 /// The unnormalised Walsh-Hadamard butterflies of each group of 128 columns, stages of distance 1,
 /// 2, 4, ... 64, each (a + b, a - b), then * factor. Columns that x has not are 0, those that y has
 /// not are left out; both have as many groups.
@@ -221,6 +235,7 @@ struct Network {
   Status (*scale)(Context*, const Scale<Given>&);
   Status (*scatter_rows)(Context*, const ScatterRows<Given>&);
   Status (*dropout)(Context*, const Dropout<Given>&);
+  Status (*keep_largest)(Context*, const KeepLargest<Given>&);
   Status (*rotate)(Context*, const Rotate<Given>&);
   Status (*adam)(Context*, const Adam<Given>&);
   /// The sum of the squares of a matrix's elements, row after row. Waits for what was asked before.

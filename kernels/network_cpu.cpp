@@ -91,6 +91,12 @@ void scatter_rows(Context& context, const ScatterRows<Checked>& job) {
 
 void dropout(Context& context, const Dropout<Checked>& job) { VOLT_CUT(in_blocks, x, dropout); }
 
+// Columns whose counts are wanted belong to one thread each.
+void keep_largest(Context& context, const KeepLargest<Checked>& job) {
+  if (job.counts.data != nullptr) return VOLT_CUT(in_columns, y, keep_largest);
+  VOLT_CUT(in_blocks, y, keep_largest);
+}
+
 void rotate(Context& context, const Rotate<Checked>& job) { VOLT_CUT(in_rows, x, rotate); }
 
 void adam(Context& context, const Adam<Checked>& job) { VOLT_CUT(in_blocks, p, adam); }
@@ -125,6 +131,7 @@ constinit const NetworkEngine network_cpu = {
     scale,
     scatter_rows,
     dropout,
+    keep_largest,
     rotate,
     adam,
     square_sum,

@@ -72,6 +72,15 @@ VOLT_EXACT bool keeps(std::uint32_t word, float p) {
   return static_cast<float>(word >> 8) * 0x1p-24f >= p;
 }
 
+/// What keep_largest orders by: the magnitude as an unsigned integer, of NaN the largest.
+VOLT_EXACT std::uint32_t size_of(float y, float d) { return magnitude_bits(canonical(y + d)); }
+
+/// Whether it puts column i, of size `own`, behind column j.
+VOLT_EXACT bool is_behind(std::uint32_t own, std::uint64_t i, std::uint32_t other,
+                          std::uint64_t j) {
+  return other > own || (other == own && j < i);
+}
+
 struct AdamFactors {
   float minus_rate, minus_decay, beta1, rest1, beta2, rest2, epsilon, correction1, correction2,
       factor;

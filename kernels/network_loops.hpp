@@ -52,6 +52,7 @@ struct NetworkLoops {
   void (*add)(const Add<Checked>&, const Block&);
   void (*scale)(const Scale<Checked>&, const Block&);
   void (*dropout)(const Dropout<Checked>&, const Block&);
+  void (*keep_largest)(const KeepLargest<Checked>&, const Block&);
   void (*adam)(const Adam<Checked>&, const Block&);
 
   /// Lanes [lane, lane + count) of square_sum's 128, of all of x.

@@ -28,6 +28,7 @@ const NetworkLoops network_loops = {
     add,
     scale,
     dropout,
+    keep_largest,
     adam,
     square_lanes,
     lanes_sum,

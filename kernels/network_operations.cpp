@@ -276,6 +276,24 @@ Status dropout(Context* context, const Dropout<Given>& args) {
   return perform(context, check, &NetworkEngine::dropout, job, empty(args.x));
 }
 
+Status keep_largest(Context* context, const KeepLargest<Given>& args) {
+  Check check;
+  VOLT_SHAPED(d, 1, args.y.cols);
+  VOLT_SHAPED(x, args.y.rows, args.y.cols);
+  VOLT_SHAPED(out, args.y.rows, args.y.cols);
+  if (!absent(args.counts)) VOLT_SHAPED(counts, 1, args.y.cols);
+  if (args.active < 1 || args.active > args.y.cols) {
+    check.invalid("active is %" PRIu64 ", not one of %" PRIu64 " columns", args.active,
+                  args.y.cols);
+  }
+  const KeepLargest<Checked> job = {
+      VOLT_IN(y), VOLT_IN(d),    args.active,
+      VOLT_IN(x), VOLT_OUT(out), check.view<std::uint32_t>("counts", args.counts)};
+  apart(check, "out", job.out, job.y, job.d, job.x, job.counts);
+  apart(check, "counts", job.counts, job.y, job.d, job.x);
+  return perform(context, check, &NetworkEngine::keep_largest, job, empty(args.y));
+}
+
 Status rotate(Context* context, const Rotate<Given>& args) {
   Check check;
   check.equal("y.rows", args.y.rows, "x.rows", args.x.rows);
@@ -328,6 +346,7 @@ constinit const Network network_operations = {
     scale,
     scatter_rows,
     dropout,
+    keep_largest,
     rotate,
     adam,
     square_sum,

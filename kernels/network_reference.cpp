@@ -297,6 +297,23 @@ void dropout(Context&, const Dropout<Checked>& job) {
   }
 }
 
+void keep_largest(Context&, const KeepLargest<Checked>& job) {
+  const std::uint64_t n = job.y.cols;
+  const float* const d = job.d.data;
+  for (std::uint64_t i = 0; i < job.y.rows; ++i) {
+    const float* const y = row(job.y, i);
+    for (std::uint64_t j = 0; j < n; ++j) {
+      std::uint64_t larger = 0;
+      for (std::uint64_t k = 0; k < n; ++k) {
+        larger += is_behind(size_of(y[j], d[j]), j, size_of(y[k], d[k]), k);
+      }
+      const bool kept = larger < job.active;
+      row(job.out, i)[j] = kept ? canonical(row(job.x, i)[j]) : 0.0f;
+      if (job.counts.data != nullptr) job.counts.data[j] += kept;
+    }
+  }
+}
+
 void rotate(Context&, const Rotate<Checked>& job) {
   for (std::uint64_t i = 0; i < job.x.rows; ++i) {
     for (std::uint64_t first = 0; first < std::max(job.x.cols, job.y.cols); first += group) {
@@ -357,6 +374,7 @@ constinit const NetworkEngine network_reference = {
     scale,
     scatter_rows,
     dropout,
+    keep_largest,
     rotate,
     adam,
     square_sum,

@@ -102,14 +102,22 @@ Linear::Linear(device::Device& device, const Base& base, std::span<const float> 
       b_ = bias_.matrix;
     }
   }
-  const auto* a = trained.find(base.slot, Role::lora_a);
   const auto* b = trained.find(base.slot, Role::lora_b);
-  if (a == nullptr || b == nullptr) return;
-  lora_a_ = trained.value(*a);
-  dlora_a_ = trained.gradient(*a);
+  if (b == nullptr) return;
   lora_b_ = trained.value(*b);
   dlora_b_ = trained.gradient(*b);
-  h_ = make_tensor(device, most_rows, lora_a_.rows);
+  h_ = make_tensor(device, most_rows, lora_b_.cols);
+  if (const auto* a = trained.find(base.slot, Role::lora_a)) {
+    lora_a_ = trained.value(*a);
+    dlora_a_ = trained.gradient(*a);
+    return;
+  }
+  const TrainedTensor& d = *trained.find(base.slot, Role::fly_d);
+  lora_a_ = trained.value(*trained.find(base.slot, Role::fly_a));
+  fly_d_ = trained.value(d);
+  fly_counts_ = trained.counts(d);
+  active_ = trained.fly()->active;
+  all_h_ = make_tensor(device, most_rows, lora_b_.cols);
 }
 
 void Linear::store_rotated(device::Device& device, std::span<const float> weight) {
@@ -148,6 +156,12 @@ Matrix Linear::dropped(Room& room, const Matrix& x, int place) {
   return kept;
 }
 
+void Linear::route(Room& room, const Matrix& of, const Matrix& out, const Matrix& counts) {
+  room.device().call(&Network::keep_largest,
+                     kernels::KeepLargest<Given>{first_rows(all_h_.matrix, of.rows), fly_d_,
+                                                 active_, of, out, counts});
+}
+
 void Linear::forward(Room& room, const Matrix& x, const Matrix& y, const DropoutPlace& dropout) {
   device::Device& device = room.device();
   dropout_ = dropout;
@@ -164,8 +178,10 @@ void Linear::forward(Room& room, const Matrix& x, const Matrix& y, const Dropout
   }
   if (lora_a_.buffer != nullptr) {
     const Matrix h = first_rows(h_.matrix, rows);
-    room.zero(h);
-    device.call(&Backend::matmul_f32x, Form::abt, dropped(room, x, 2), lora_a_, h);
+    const Matrix all = active_ != 0 ? first_rows(all_h_.matrix, rows) : h;
+    room.zero(all);
+    device.call(&Backend::matmul_f32x, Form::abt, dropped(room, x, 2), lora_a_, all);
+    if (active_ != 0) route(room, all, h, fly_counts_);
     device.call(&Network::scale, kernels::Scale<Given>{h, scale_});
     device.call(&Backend::matmul_f32x, Form::abt, h, lora_b_, y);
   }
@@ -194,11 +210,18 @@ void Linear::backward(Room& room, const Matrix& x, const Matrix& dy, const Matri
   if (db_.buffer != nullptr) device.call(&Network::sum_rows, kernels::SumRows<Given>{dy, db_});
   if (lora_a_.buffer == nullptr) return;
   const Matrix h = first_rows(h_.matrix, rows);
-  const Matrix dh = room.zeroed(0, rows, lora_a_.rows);
+  Matrix dh = room.zeroed(0, rows, lora_a_.rows);
   device.call(&Backend::matmul_f32x, Form::ab, dy, lora_b_, dh);
+  if (active_ != 0) {
+    const Matrix routed = room.zeroed(3, rows, lora_a_.rows);
+    route(room, dh, routed, {});
+    dh = routed;
+  }
   device.call(&Network::scale, kernels::Scale<Given>{dh, scale_});
   device.call(&Backend::matmul_f32x, Form::atb, dy, h, dlora_b_);
-  device.call(&Backend::matmul_f32x, Form::atb, dh, dropped(room, x, 2), dlora_a_);
+  if (dlora_a_.buffer != nullptr) {
+    device.call(&Backend::matmul_f32x, Form::atb, dh, dropped(room, x, 2), dlora_a_);
+  }
   if (dropout_.p == 0) {
     device.call(&Backend::matmul_f32x, Form::ab, dh, lora_a_, dx);
     return;

@@ -55,6 +55,10 @@ struct DropoutPlace {
 /// y = x W^T, + scale * (x A^T) B^T with an adapter, + b with a bias: in this order, each a chain
 /// from what the one before left. W is [out, in], frozen or trained.
 ///
+/// FlyLoRA: of each row of x A^T only the `active` ranks go on whose |x A^T + d| is largest
+/// (kernels::KeepLargest), the others as +0, and so does the gradient on its way back. A and d have
+/// none. Trained::counts() grow with each forward pass.
+///
 /// A frozen matrix of profile i8x is stored as int8 blocks of 128 x 128 with a scale each, of
 /// W' = 2^-14 (H (W H)), H the Walsh-Hadamard butterflies of each group of 128 (kernels::Rotate),
 /// along `in` first, padded with zeros: y = H (W' (H x)), and dx = H (W'^T (H dy)).
@@ -89,6 +93,9 @@ class Linear {
   void store_rotated(device::Device& device, std::span<const float> weight);
   /// x as the adapter sees it.
   kernels::Matrix dropped(Room& room, const kernels::Matrix& x, int place);
+  /// `of`, [rows, rank], but for the ranks that FlyLoRA had not go on in the last forward pass.
+  void route(Room& room, const kernels::Matrix& of, const kernels::Matrix& out,
+             const kernels::Matrix& counts);
 
   Base base_;
   float scale_;
@@ -97,6 +104,9 @@ class Linear {
   kernels::Matrix w_, dw_, b_, db_;  ///< gradients are empty where frozen
   kernels::Matrix lora_a_, lora_b_, dlora_a_, dlora_b_;
   Tensor h_;  ///< scale * x A^T of the last forward pass
+  std::uint64_t active_ = 0;
+  kernels::Matrix fly_d_, fly_counts_;
+  Tensor all_h_;  ///< of FlyLoRA: x A^T of all ranks
   DropoutPlace dropout_;
 };
 

@@ -17,7 +17,7 @@ using Role = TrainedTensor::Role;
 std::uint64_t Network::State::widest() const {
   std::uint64_t rank = 0;
   for (const auto& tensor : trained.tensors()) {
-    if (tensor.role == Role::lora_a) rank = std::max(rank, tensor.rows);
+    if (tensor.role == Role::lora_b) rank = std::max(rank, tensor.cols);
   }
   return std::max({a.width, a.ff_width, a.query_width() + 2 * a.kv_width(), a.vocabulary, rank});
 }

@@ -111,6 +111,9 @@ lm::Lora lora_of(const schema::Finetune& job, const lm::Architecture& architectu
   lm::Lora lora;
   lora.rank = job.method.rank;
   lora.alpha = static_cast<float>(job.method.alpha);
+  if (job.method.kind == schema::Method::Kind::flylora) {
+    lora.fly = lm::FlyLora{job.method.active, static_cast<float>(job.method.balance)};
+  }
   const auto parameters = lm::parameters_of(architecture);
   for (const auto& target : job.method.targets) {
     const std::string end = "." + target + ".weight";
@@ -213,7 +216,6 @@ void refuse_unbuilt(const schema::Finetune& job) {
   const auto refuse = [](const std::string& what) {
     throw Error(Exit::usage, what + " is not built yet");
   };
-  if (job.method.kind == schema::Method::Kind::flylora) refuse("method.flylora");
   if (job.base_format != "fp32") refuse("base_format = \"" + job.base_format + "\"");
   if (job.optimizer != "adamw") refuse("optimizer = \"velvet\"");
   if (job.stop_when.any()) refuse("stop_when");
@@ -261,8 +263,10 @@ struct Finetune::Parts {
     check_context(job.context, architecture);
     read(data, sink);
     for (const auto& [slot, weight] : weights) lm::refuse_non_finite(weight);
-    trained.emplace(device, job.method.adapts() ? lm::lora_tensors(architecture, lora)
-                                                : lm::all_tensors(architecture));
+    trained.emplace(device,
+                    job.method.adapts() ? lm::lora_tensors(architecture, lora)
+                                        : lm::all_tensors(architecture),
+                    lora.fly);
     start();
     const std::uint64_t most = tokens_at_a_time();
     network.emplace(device, architecture, weights, *trained,
@@ -468,8 +472,12 @@ double Finetune::multiply_adds(std::uint64_t tokens) const {
     if (parameter.slot.part == lm::Part::token_embedding && !parts_->architecture.tied) continue;
     frozen += static_cast<double>(parameter.shape[0]) * static_cast<double>(parameter.shape[1]);
   }
-  const auto adapters = static_cast<double>(trained_elements());
-  return static_cast<double>(tokens) * (2 * frozen + 3 * adapters);
+  double adapters = 0;
+  for (const auto& tensor : parts_->trained->tensors()) {
+    const int products = tensor.has_gradient() ? 3 : 2;  // FlyLoRA's d, which has none, is few
+    adapters += products * static_cast<double>(tensor.elements());
+  }
+  return static_cast<double>(tokens) * (2 * frozen + adapters);
 }
 
 }  // namespace volt::workload

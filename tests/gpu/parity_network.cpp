@@ -265,6 +265,16 @@ void compare_each(Comparison& comparison, Random& random, std::uint64_t rows, st
           comparison, steps, VOLT_CALL {
             return net.dropout(c, {m[0], m[1], p, seed, first, 9});
           });
+  const std::uint64_t ranks = 1 + random.below(200), active = 1 + random.below(ranks);
+  Case(random, wild, "keep_largest")
+      .floats(rows, ranks)
+      .floats(1, ranks)
+      .floats(rows, ranks, 2)
+      .floats(1, ranks)  // counts, from any bits
+      .compare(
+          comparison, rows * ranks * ranks, VOLT_CALL {
+            return net.keep_largest(c, {m[0], m[1], active, m[2], m[3], m[4]});
+          });
   const std::uint64_t end = (n + 127) / 128 * 128;  // of the last group
   Case(random, wild, "rotate")
       .floats(rows, end - random.below(128))

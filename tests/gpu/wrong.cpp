@@ -131,6 +131,7 @@ const Matrix& given(const SumRows<Given>& job) { return job.y; }
 const Matrix& given(const Scale<Given>& job) { return job.x; }
 const Matrix& given(const ScatterRows<Given>& job) { return job.dtable; }
 const Matrix& given(const Dropout<Given>& job) { return job.y; }
+const Matrix& given(const KeepLargest<Given>& job) { return job.out; }
 const Matrix& given(const Rotate<Given>& job) { return job.y; }
 const Matrix& given(const Adam<Given>& job) { return job.v; }
 
@@ -169,6 +170,7 @@ bool make_wrong_network(const std::string& row, Backend& backend) {
   VOLT_WRONG(scale);
   VOLT_WRONG(scatter_rows);
   VOLT_WRONG(dropout);
+  VOLT_WRONG(keep_largest);
   VOLT_WRONG(rotate);
   VOLT_WRONG(adam);
 #undef VOLT_WRONG

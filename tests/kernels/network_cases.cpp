@@ -25,6 +25,11 @@ class Builder {
   Builder& out(const char* name, std::uint64_t rows, std::uint64_t cols) {
     return floats(name, true, rows, cols);
   }
+  /// A row of counts.
+  Builder& counts(const char* name, std::uint64_t cols) {
+    add(name, true, Place(random_, 1, cols), 1);
+    return *this;
+  }
   Builder& absent(const char* name) {
     made_.arguments.push_back({name, false, {}, {}});
     return *this;
@@ -256,6 +261,21 @@ void add_others(std::vector<Operation>& all, Random& random, Oddity oddity, std:
   }));
 }
 
+// Its work grows with the square of the columns.
+void add_largest(std::vector<Operation>& all, Random& random, Oddity oddity,
+                 std::uint64_t elements) {
+  const std::uint64_t n = one_of(random, {1, 2, 15, 16, 17, 32, 64, 127, 128, 129, 260});
+  const std::uint64_t rows = elements / n + 1, active = 1 + below(random, n);
+  for (const bool counted : {true, false}) {
+    Builder builder(random, oddity, "keep_largest");
+    builder.in("y", rows, n).in("d", 1, n).in("x", rows, n).out("out", rows, n);
+    counted ? builder.counts("counts", n) : builder.absent("counts");
+    all.push_back(builder.calls(VOLT_CALL {
+      return net.keep_largest(c, {m[0], m[1], active, m[2], m[3], m[4]});
+    }));
+  }
+}
+
 }  // namespace
 
 std::vector<Operation> operations(Random& random, Size size, Oddity oddity) {
@@ -270,6 +290,7 @@ std::vector<Operation> operations(Random& random, Size size, Oddity oddity) {
   add_norms(all, random, oddity, rows, n);
   add_activations(all, random, oddity, rows, n);
   add_others(all, random, oddity, rows, n);
+  add_largest(all, random, oddity, rows * n);
   const std::uint64_t half = 1 + below(random, 70), heads = 1 + n / (2 * half);
   all.push_back(Builder(random, oddity, "rope")
                     .out("x", rows, heads * 2 * half)

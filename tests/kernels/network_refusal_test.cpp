@@ -189,6 +189,14 @@ TEST_CASE("what an operation cannot be asked for is refused in its words") {
     VOLT_REFUSED(invalid, "dropout: 18446744073709551608 and 2 rows of 4 overflow 64 bits",
                  dropout(0.0f, ~std::uint64_t{0} - 7));
 
+    const auto keep = [&](std::uint64_t active) {
+      return net.keep_largest(
+          c, {at(0, 2, 4), at(8, 1, 4), active, at(12, 2, 4), at(20, 2, 4), absent});
+    };
+    VOLT_OK(keep(4));
+    VOLT_REFUSED(invalid, "active is 0, not one of 4 columns", keep(0));
+    VOLT_REFUSED(invalid, "active is 5, not one of 4 columns", keep(5));
+
     VOLT_REFUSED(invalid, "y.rows is 2, but x.rows is 1",
                  net.rotate(c, {at(0, 1, 5), at(8, 2, 5), 1.0f}));
     VOLT_REFUSED(invalid, "the groups of y is 2, but those of x is 1",

@@ -225,6 +225,65 @@ TEST_CASE("adapters have PyTorch's loss and gradients, and ten steps its losses"
   }
 }
 
+TEST_CASE("FlyLoRA has PyTorch's choice, loss, gradients and steps") {
+  const Golden golden(vectors / "flylora.safetensors");
+  Model model("llama");
+  Lora lora;
+  lora.rank = 8;
+  lora.alpha = 16;
+  lora.fly = FlyLora{3, 0.05F};
+  Trained trained(model.device, lora_tensors(model.architecture, lora), lora.fly);
+  const auto module = [&](const TrainedTensor& tensor) {
+    const std::string name = model.name_of(tensor.slot);
+    return name.substr(0, name.size() - std::string_view(".weight").size());
+  };
+  for (const auto& tensor : trained.tensors()) {
+    const char* const letter = tensor.role == TrainedTensor::Role::fly_a    ? "A."
+                               : tensor.role == TrainedTensor::Role::lora_b ? "B."
+                                                                            : "d.";
+    trained.set(tensor, golden.get<float>(letter + module(tensor)));
+  }
+  Network network(model.device, model.architecture, model.weights, trained, Profile::f32x,
+                  lora.scale(), model.batch.tokens.size());
+  const auto counts = [&](const TrainedTensor& d) {
+    std::vector<std::int32_t> values(d.cols);
+    const auto matrix = trained.counts(d);
+    model.device.call(&kernels::Backend::download,
+                      static_cast<const kernels::Buffer*>(matrix.buffer), 4 * matrix.offset,
+                      static_cast<void*>(values.data()), std::uint64_t{4 * values.size()});
+    return values;
+  };
+  const auto losses = golden.get<double>("steps");
+  for (std::size_t step = 0; step < losses.size(); ++step) {
+    trained.clear_gradients();
+    CHECK(mean_loss(network.forward(model.batch), model.batch) ==
+          doctest::Approx(losses[step]).epsilon(step == 0 ? 1e-5 : 1e-4));
+    network.backward();
+    for (const auto& tensor : trained.tensors()) {
+      CAPTURE(module(tensor));
+      if (step == 0 && tensor.role == TrainedTensor::Role::lora_b) {
+        CHECK(cosine(trained.get_gradient(tensor), golden.get<float>("grad.B." + module(tensor))) >
+              0.9999);
+      } else if (step == 0 && tensor.role == TrainedTensor::Role::fly_d) {
+        CHECK(counts(tensor) == golden.get<std::int32_t>("count." + module(tensor)));
+      }
+    }
+    AdamStep adam;
+    adam.rate = 1e-2F;
+    adam.decay = 0.01F;
+    adam.factor = per_token(model.batch);
+    trained.step(adam);
+  }
+  for (const auto& tensor : trained.tensors()) {
+    if (tensor.role == TrainedTensor::Role::fly_a) {
+      CHECK(trained.get(tensor) == golden.get<float>("A." + module(tensor)));
+    } else if (tensor.role == TrainedTensor::Role::fly_d) {
+      const auto d = trained.get(tensor), after = golden.get<float>("after." + module(tensor));
+      for (std::size_t i = 0; i < d.size(); ++i) CHECK(d[i] == doctest::Approx(after[i]));
+    }
+  }
+}
+
 TEST_CASE("ten steps of a whole model") {
   for (const std::string trace : {"full.steps", "full.steps_matrices"}) {
     CAPTURE(trace);
