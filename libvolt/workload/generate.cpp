@@ -9,6 +9,7 @@
 #include "libvolt/base/error.hpp"
 #include "libvolt/base/text.hpp"
 #include "libvolt/doc/read.hpp"
+#include "libvolt/lm/adapter.hpp"
 #include "libvolt/lm/language.hpp"
 #include "libvolt/lm/network.hpp"
 #include "libvolt/lm/sampler.hpp"
@@ -56,7 +57,6 @@ void refuse_unbuilt(const schema::Generate& job) {
     throw Error(Exit::usage, what + " is not built yet");
   };
   if (job.base_format != "fp32") refuse("base_format = \"" + job.base_format + "\"");
-  if (job.adapter) refuse("adapter");
 }
 
 }  // namespace
@@ -85,20 +85,21 @@ struct Generation::Parts {
     }
   };
 
-  Parts(const schema::Generate& j, const lm::Files& base, ByteView prompts, device::Device& device,
-        Sink& sink)
+  Parts(const schema::Generate& j, const lm::Files& base, const lm::Files& with, ByteView prompts,
+        device::Device& device, Sink& sink)
       : job(j),
         architecture(lm::read_architecture(base)),
         language(base, architecture),
         eos(language.encoder().eos),
         weights(lm::find_weights(base, architecture)),
         sampler{static_cast<float>(job.temperature), static_cast<float>(job.top_p), job.seed},
-        trained(device, {}) {
+        adapter(with.empty() ? lm::Adapter() : lm::read_adapter(with, architecture)),
+        trained(lm::make_trained(device, adapter)) {
     refuse_unbuilt(job);
     read(prompts, sink);
     for (const auto& [slot, weight] : weights) lm::refuse_non_finite(weight);
     network.emplace(device, architecture, weights, trained,
-                    job.profile == "i8x" ? lm::Profile::i8x : lm::Profile::f32x, 1.0F,
+                    job.profile == "i8x" ? lm::Profile::i8x : lm::Profile::f32x, adapter.scale,
                     block_tokens);
     std::uint64_t longest = 0;
     for (const auto& text : texts) longest = std::max(longest, text.given + text.most);
@@ -183,6 +184,7 @@ struct Generation::Parts {
   const std::vector<TokenId> eos;
   const lm::Weights weights;
   const lm::Sampler sampler;
+  const lm::Adapter adapter;  ///< without one nothing is in it
   lm::Trained trained;
   std::optional<lm::Network> network;
   std::vector<Text> texts;
@@ -192,9 +194,9 @@ struct Generation::Parts {
   std::uint64_t fed = 0;                ///< of its tokens, those that the network has seen
 };
 
-Generation::Generation(const schema::Generate& job, const lm::Files& base, const lm::Files&,
+Generation::Generation(const schema::Generate& job, const lm::Files& base, const lm::Files& adapter,
                        ByteView prompts, device::Device& device, Sink& sink)
-    : parts_(std::make_unique<Parts>(job, base, prompts, device, sink)) {}
+    : parts_(std::make_unique<Parts>(job, base, adapter, prompts, device, sink)) {}
 Generation::~Generation() = default;
 
 std::uint64_t Generation::texts() const { return parts_->texts.size(); }
