@@ -14,11 +14,11 @@
 #include <memory>
 
 #include "libvolt/base/error.hpp"
-#include "libvolt/crypto/digest.hpp"
 #include "libvolt/crypto/merkle.hpp"
 #include "libvolt/doc/fields.hpp"
 #include "libvolt/lm/stopping.hpp"
 #include "libvolt/proof/challenge.hpp"
+#include "libvolt/run/model_inputs.hpp"
 #include "libvolt/run/operands.hpp"
 #include "libvolt/run/page_teller.hpp"
 #include "libvolt/run/tasks.hpp"
@@ -36,50 +36,10 @@ using workload::Records;
 
 const Source source{"task", Exit::failure};
 
-/// The files of a request: the model's folder, or a tokenizer's, and the data. A prover who can
-/// still write to them could show one content to the digest and another to the training; what is
-/// copied cannot change, and its digest is told. Weights are too large for that: the parent looks
-/// at their stamps.
-class Inputs {
- public:
-  Inputs(const Request& request, bool copied) {
-    for (const auto& [name, fd] : request.files) {
-      const bool weights = name.ends_with(".safetensors");
-      if (name != "data" && !name.starts_with("base/") && !name.starts_with("tokenizer/")) continue;
-      if (copied && !weights) {
-        copies_.emplace(name, host::read_whole(fd));
-      } else {
-        mappings_.emplace(name, host::Mapping(fd));
-      }
-    }
-  }
-  lm::Files folder() const {
-    lm::Files files;
-    const auto add = [&](const std::string& name, ByteView bytes) {
-      if (const auto slash = name.find('/'); slash != std::string::npos) {
-        files.emplace(name.substr(slash + 1), bytes);
-      }
-    };
-    for (const auto& [name, mapping] : mappings_) add(name, mapping.bytes());
-    for (const auto& [name, bytes] : copies_) add(name, bytes);
-    return files;
-  }
-  ByteView data() const {
-    const auto copy = copies_.find("data");
-    return copy != copies_.end() ? ByteView(copy->second) : mappings_.at("data").bytes();
-  }
-  void tell_digests(const Say& say) const {
-    for (const auto& [name, bytes] : copies_) tell_digest(name, bytes, say);
-  }
-  static void tell_digest(const std::string& name, ByteView bytes, const Say& say) {
-    say(Value::Object{
-        {"file", Value::Object{{"name", name}, {"sha256", crypto::sha256(bytes).hex()}}}});
-  }
-
- private:
-  std::map<std::string, host::Mapping> mappings_;
-  std::map<std::string, Bytes> copies_;
-};
+/// Of the base, or the tokenizer of a model that has none.
+lm::Files folder_of(const Bench& bench, const ModelInputs& inputs) {
+  return inputs.folder(bench.job().finetune.model ? "tokenizer" : "base");
+}
 
 /// JSON has no NaN.
 Value number(float value) { return std::isfinite(value) ? Value(double{value}) : Value(nullptr); }
@@ -214,8 +174,9 @@ void end_early(int fd, const Records& run, const std::string& why, Sink& sink, c
 
 Value::Object do_train(const Request& request, Sink& sink, const Say& say) {
   Bench bench(request, sink);
-  const Inputs inputs(request, false);
-  Finetune finetune(bench.job().finetune, inputs.folder(), inputs.data(), bench.device(), sink);
+  const ModelInputs inputs(request, bench.job(), false);
+  Finetune finetune(bench.job().finetune, folder_of(bench, inputs), inputs.file("data"),
+                    bench.device(), sink);
   const Records& records = finetune.records();
   say(Value::Object{{"begin", records_value(records)}});
   finetune.build();
@@ -315,8 +276,9 @@ void end_out_of_time(int) {
 
 Value::Object do_plan(const Request& request, Sink& sink, const Say& say) {
   Bench bench(request, sink);
-  const Inputs inputs(request, false);
-  Finetune finetune(bench.job().finetune, inputs.folder(), inputs.data(), bench.device(), sink);
+  const ModelInputs inputs(request, bench.job(), false);
+  Finetune finetune(bench.job().finetune, folder_of(bench, inputs), inputs.file("data"),
+                    bench.device(), sink);
   const auto& plan = finetune.plan();
   say(Value::Object{{"plan", plan_value(plan)}, {"device", bench.device().facts().name}});
   if (!plan.too_large.empty()) return {{"pace", nullptr}};
@@ -353,10 +315,10 @@ Records records_in(std::uint64_t size, const Records& most, bool may_end_early) 
 }
 
 /// What a receipt leaves out, such as a tokenizer, is a mistake of the receipt.
-std::unique_ptr<Finetune> finetune_of(Bench& bench, const Inputs& inputs, Sink& sink) {
+std::unique_ptr<Finetune> finetune_of(Bench& bench, const ModelInputs& inputs, Sink& sink) {
   try {
-    auto made = std::make_unique<Finetune>(bench.job().finetune, inputs.folder(), inputs.data(),
-                                           bench.device(), sink);
+    auto made = std::make_unique<Finetune>(bench.job().finetune, folder_of(bench, inputs),
+                                           inputs.file("data"), bench.device(), sink);
     made->build();
     return made;
   } catch (const Error& error) {
@@ -388,7 +350,7 @@ std::string wrong_end(const Finetune& finetune, const schema::StopRule& rule,
 
 Value::Object do_retrain(const Request& request, Sink& sink, const Say& say) {
   Bench bench(request, sink);
-  const Inputs inputs(request, true);
+  const ModelInputs inputs(request, bench.job(), true);
   inputs.tell_digests(say);
   const auto made = finetune_of(bench, inputs, sink);
   Finetune& finetune = *made;

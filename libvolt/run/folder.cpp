@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <utility>
 
 #include "libvolt/base/error.hpp"
 #include "libvolt/base/quantities.hpp"
@@ -58,6 +59,7 @@ struct Journal {
   std::optional<std::pair<std::uint64_t, std::uint64_t>> extent;
   std::optional<std::uint64_t> end;
   std::vector<Digest> leaves;
+  bool all_pages = false;
   std::vector<std::string> outputs;
 };
 
@@ -89,6 +91,8 @@ void take_line(Journal& journal, std::string_view line) {
   } else if (fields.has("offset")) {
     journal.extent = {static_cast<std::uint64_t>(fields.integer("offset", 0, INT64_MAX)),
                       static_cast<std::uint64_t>(fields.integer("bytes", 0, INT64_MAX))};
+  } else if (fields.has("all_pages")) {
+    journal.all_pages = fields.boolean("all_pages");
   } else {
     for (const auto& page : fields.array("pages")) journal.leaves.push_back(digest_in(page));
     journal.elapsed_ns = static_cast<std::uint64_t>(fields.integer("elapsed_ns", 0, INT64_MAX));
@@ -114,6 +118,8 @@ Journal read_journal(const host::Path& path, const Digest& secret) {
   }
   return journal;
 }
+
+const std::string end_line = R"({"all_pages":true})";
 
 std::string pages_line(const std::vector<Digest>& leaves, std::uint64_t elapsed_ns) {
   Value::Array pages;
@@ -188,6 +194,7 @@ Folder::Folder(host::Path path, const Identity& identity, const std::vector<std:
     extent_ = journal.extent;
     end_ = journal.end;
     leaves_ = journal.leaves;
+    all_pages_ = journal.all_pages;
     resume(force);
     return;
   }
@@ -291,7 +298,8 @@ void Folder::resume(bool force) {
   host::make_own_folder(hidden("work"));
   open_log(leaves_.empty());
   const bool computed =
-      extent_ && leaves_.size() == tensor::page_count(end_.value_or(extent_->second));
+      extent_ &&
+      (all_pages_ || leaves_.size() == tensor::page_count(end_.value_or(extent_->second)));
   if (!host::exists(path_ / "receipt.json")) {
     if (!computed && !force) refuse_in_the_way();
     drop_outputs(begun_outputs_);
@@ -306,7 +314,9 @@ void Folder::resume(bool force) {
   if (!extent_) leaves_.clear();
   if (!leaves_.empty()) {
     const auto file = work_file(names_.front());
+    const auto found = leaves_.size();
     leaves_.resize(matching_pages(file.get(), extent_->first, extent_->second, leaves_));
+    all_pages_ = all_pages_ && leaves_.size() == found;
   }
   start_journal();
 }
@@ -332,6 +342,7 @@ void Folder::start_journal() {
                                leaves_.begin() + static_cast<std::ptrdiff_t>(last)},
                               earlier_ns_));
   }
+  if (all_pages_) text += tagged(end_line);
   // Written in a folder that is removed with all that a kill may leave in it.
   host::write_file(hidden("work") / "journal.jsonl", text);
   host::rename_into(hidden("work") / "journal.jsonl", hidden("journal.jsonl"));
@@ -379,6 +390,10 @@ void Folder::end(std::uint64_t bytes) {
 void Folder::add_pages(const std::vector<Digest>& leaves, std::uint64_t elapsed_ns) {
   host::write_all(journal_.get(), tagged(pages_line(leaves, earlier_ns_ + elapsed_ns)));
   leaves_.insert(leaves_.end(), leaves.begin(), leaves.end());
+}
+
+void Folder::end_pages() {
+  if (!std::exchange(all_pages_, true)) host::write_all(journal_.get(), tagged(end_line));
 }
 
 void Folder::complete(const std::string& job, const std::string& run, const std::string& receipt) {

@@ -31,6 +31,8 @@ doc::Value::Object do_openings(const Request& request, Sink& sink, const Say& sa
 doc::Value::Object do_plan(const Request& request, Sink& sink, const Say& say);
 doc::Value::Object do_train(const Request& request, Sink& sink, const Say& say);
 doc::Value::Object do_retrain(const Request& request, Sink& sink, const Say& say);
+doc::Value::Object do_generate(const Request& request, Sink& sink, const Say& say);
+doc::Value::Object do_regenerate(const Request& request, Sink& sink, const Say& say);
 
 /// The most that do_plan() takes to make a network and try it.
 inline constexpr unsigned most_trial_s = 20;

@@ -90,6 +90,23 @@ TEST_CASE_FIXTURE(Runs, "a run begins with nothing and ends with everything unde
   CHECK_FALSE(fs::exists(hidden("journal.jsonl")));
 }
 
+TEST_CASE_FIXTURE(Runs, "an output that became shorter than it might is taken back from its name") {
+  {
+    Folder folder = open();
+    write(folder, 0, 2);
+    folder.end_pages();
+    folder.end_pages();
+  }
+  // Killed as the outputs got their names.
+  fs::rename(hidden("work") / "c.npy", path / "c.npy");
+  for (int turn = 0; turn < 2; ++turn) {
+    Folder folder = open();
+    CHECK(folder.leaves().size() == 2);
+    CHECK_FALSE(has("c.npy"));
+    folder.begin(offset, bytes);
+  }
+}
+
 TEST_CASE_FIXTURE(Runs, "a run goes on where it stopped") {
   std::string started;
   {
