@@ -130,7 +130,7 @@ class FinetuneRun {
       throw Error(Exit::failure, "the worker ended early");
     }
     records_ = records_.until(units_);
-    folder_.end(records_.bytes());
+    folder_.end_pages();
   }
 
   /// Not before there is something to report: a run that is refused leaves nothing.

@@ -57,7 +57,6 @@ struct Journal {
   std::uint64_t attempt = 1, elapsed_ns = 0;
   std::string started;
   std::optional<std::pair<std::uint64_t, std::uint64_t>> extent;
-  std::optional<std::uint64_t> end;
   std::vector<Digest> leaves;
   bool all_pages = false;
   std::vector<std::string> outputs;
@@ -86,8 +85,6 @@ void take_line(Journal& journal, std::string_view line) {
     for (const auto& name : fields.array("outputs")) {
       if (const auto* text = name.get_if<std::string>()) journal.outputs.push_back(*text);
     }
-  } else if (fields.has("end")) {
-    journal.end = static_cast<std::uint64_t>(fields.integer("end", 0, INT64_MAX));
   } else if (fields.has("offset")) {
     journal.extent = {static_cast<std::uint64_t>(fields.integer("offset", 0, INT64_MAX)),
                       static_cast<std::uint64_t>(fields.integer("bytes", 0, INT64_MAX))};
@@ -126,10 +123,6 @@ std::string pages_line(const std::vector<Digest>& leaves, std::uint64_t elapsed_
   for (const auto& leaf : leaves) pages.emplace_back(leaf.hex());
   return doc::to_canonical_json(
       Value::Object{{"pages", std::move(pages)}, {"elapsed_ns", elapsed_ns}});
-}
-
-std::string end_line(std::uint64_t bytes) {
-  return doc::to_canonical_json(Value::Object{{"end", bytes}});
 }
 
 std::string extent_line(const std::pair<std::uint64_t, std::uint64_t>& extent) {
@@ -192,7 +185,6 @@ Folder::Folder(host::Path path, const Identity& identity, const std::vector<std:
     started_ = journal.started;
     earlier_ns_ = journal.elapsed_ns;
     extent_ = journal.extent;
-    end_ = journal.end;
     leaves_ = journal.leaves;
     all_pages_ = journal.all_pages;
     resume(force);
@@ -298,8 +290,7 @@ void Folder::resume(bool force) {
   host::make_own_folder(hidden("work"));
   open_log(leaves_.empty());
   const bool computed =
-      extent_ &&
-      (all_pages_ || leaves_.size() == tensor::page_count(end_.value_or(extent_->second)));
+      extent_ && (all_pages_ || leaves_.size() == tensor::page_count(extent_->second));
   if (!host::exists(path_ / "receipt.json")) {
     if (!computed && !force) refuse_in_the_way();
     drop_outputs(begun_outputs_);
@@ -334,7 +325,6 @@ void Folder::start_journal() {
   chain_ = {};
   std::string text = tagged(doc::to_canonical_json(head));
   if (extent_) text += tagged(extent_line(*extent_));
-  if (end_) text += tagged(end_line(*end_));
   constexpr std::size_t per_line = 8192;
   for (std::size_t first = 0; first < leaves_.size(); first += per_line) {
     const auto last = std::min(leaves_.size(), first + per_line);
@@ -367,8 +357,8 @@ void Folder::begin(std::uint64_t offset, std::uint64_t bytes) {
                 "it is dropped: the same command starts anew");
   }
   struct statvfs space {};
-  const std::uint64_t needed = end_.value_or(bytes);
-  const std::uint64_t missing = needed - std::min(needed, leaves_.size() * tensor::page_bytes);
+  const std::uint64_t missing =
+      all_pages_ ? 0 : bytes - std::min(bytes, leaves_.size() * tensor::page_bytes);
   if (::statvfs(path_.c_str(), &space) == 0 &&
       space.f_bavail * std::uint64_t{space.f_frsize} < missing) {
     throw Error(Exit::local_io,
@@ -379,12 +369,6 @@ void Folder::begin(std::uint64_t offset, std::uint64_t bytes) {
   }
   if (!extent_) host::write_all(journal_.get(), tagged(extent_line(extent)));
   extent_ = extent;
-}
-
-void Folder::end(std::uint64_t bytes) {
-  if (end_ == bytes) return;
-  host::write_all(journal_.get(), tagged(end_line(bytes)));
-  end_ = bytes;
 }
 
 void Folder::add_pages(const std::vector<Digest>& leaves, std::uint64_t elapsed_ns) {

@@ -59,8 +59,6 @@ class Folder {
   /// The main output's place in its file, and its length or more; must equal what the journal says
   /// of an earlier start.
   void begin(std::uint64_t offset, std::uint64_t bytes);
-  /// The main output is complete with its first `bytes`, though it could have had more.
-  void end(std::uint64_t bytes);
   /// Journals the leaf digests of the next pages.
   void add_pages(const std::vector<Digest>& leaves, std::uint64_t elapsed_ns);
   /// Journals that these are all, where the output may be shorter than begin() said.
@@ -97,7 +95,6 @@ class Folder {
   std::uint64_t earlier_ns_ = 0;
   std::string started_;
   std::optional<std::pair<std::uint64_t, std::uint64_t>> extent_;  ///< offset, bytes
-  std::optional<std::uint64_t> end_;  ///< how many of these bytes there are, once fewer are enough
   std::vector<Digest> leaves_;
   bool all_pages_ = false;  ///< no leaf follows
 };

@@ -16,15 +16,25 @@ const std::filesystem::path vectors =
     std::filesystem::path(__FILE__).parent_path() / "../../vectors/lm";
 constexpr std::uint64_t rows = 40;
 
+/// A way to train.
+struct Way {
+  std::optional<Lora> lora;  ///< none: all is trained
+  Format format = Format::fp32;
+  Profile profile = Profile::i8x;
+
+  std::vector<TrainedTensor> tensors(const Architecture& architecture) const {
+    return lora ? lora_tensors(architecture, *lora) : all_tensors(architecture);
+  }
+};
+
 /// Trains for a batch of `rows` rows on a device that has so much memory.
-void take_a_step(const Files& files, bool adapts, Profile profile, std::uint64_t memory_bytes) {
+void take_a_step(const Files& files, const Way& way, std::uint64_t memory_bytes) {
   const Architecture architecture = read_architecture(files);
   const Weights weights = find_weights(files, architecture);
   device::Device device({"cpu", 1, memory_bytes});
-  const Lora lora{4, 8, {}};
-  Trained trained(device, adapts ? lora_tensors(architecture, lora) : all_tensors(architecture));
+  Trained trained(device, way.tensors(architecture), way.lora ? way.lora->fly : std::nullopt);
   initialise(device, architecture, 1, trained);
-  Network network(device, architecture, weights, trained, profile, lora.scale(), rows);
+  Network network(device, architecture, weights, trained, way.profile, 2, rows, way.format);
   Batch batch;
   batch.tokens.assign(rows, 1);
   batch.targets.assign(rows, 2);
@@ -38,9 +48,9 @@ void take_a_step(const Files& files, bool adapts, Profile profile, std::uint64_t
   trained.step({});
 }
 
-bool fits(const Files& files, bool adapts, Profile profile, std::uint64_t memory_bytes) {
+bool fits(const Files& files, const Way& way, std::uint64_t memory_bytes) {
   try {
-    take_a_step(files, adapts, profile, memory_bytes);
+    take_a_step(files, way, memory_bytes);
     return true;
   } catch (const Error& error) {
     CHECK(error.code() == Exit::no_device);
@@ -48,24 +58,37 @@ bool fits(const Files& files, bool adapts, Profile profile, std::uint64_t memory
   }
 }
 
+std::vector<Way> ways() {
+  const Lora lora{4, 8, {}};
+  Lora fly = lora;
+  fly.fly = FlyLora{2, 0.125F};
+  std::vector<Way> all;
+  for (const auto profile : {Profile::i8x, Profile::f32x}) {
+    all.push_back({std::nullopt, Format::fp32, profile});
+    all.push_back({fly, Format::fp32, profile});
+    for (const auto format : {Format::fp32, Format::bf16, Format::nf4}) {
+      all.push_back({lora, format, profile});
+    }
+  }
+  return all;
+}
+
 }  // namespace
 
 TEST_CASE("a training takes the memory that is counted for it, to the byte") {
   for (const std::string name : {"llama", "llama_tied", "mistral", "qwen2", "qwen3", "gpt2"}) {
-    for (const bool adapts : {true, false}) {
-      for (const auto profile : {Profile::i8x, Profile::f32x}) {
-        CAPTURE(name);
-        CAPTURE(adapts);
-        CAPTURE(static_cast<int>(profile));
-        const Folder folder(vectors / name);
-        const Architecture architecture = read_architecture(folder.files());
-        const auto tensors =
-            adapts ? lora_tensors(architecture, {4, 8, {}}) : all_tensors(architecture);
-        const NetworkMemory memory = network_memory(architecture, tensors, profile);
-        const std::uint64_t bytes = memory.fixed() + rows * memory.per_row();
-        CHECK(fits(folder.files(), adapts, profile, bytes));
-        CHECK_FALSE(fits(folder.files(), adapts, profile, bytes - 1));
-      }
+    CAPTURE(name);
+    const Folder folder(vectors / name);
+    const Architecture architecture = read_architecture(folder.files());
+    for (const Way& way : ways()) {
+      CAPTURE(static_cast<int>(way.profile));
+      CAPTURE(static_cast<int>(way.format));
+      CAPTURE((way.lora ? way.lora->fly.has_value() : false));
+      const NetworkMemory memory =
+          network_memory(architecture, way.tensors(architecture), way.format, way.profile);
+      const std::uint64_t bytes = memory.fixed() + rows * memory.per_row();
+      CHECK(fits(folder.files(), way, bytes));
+      CHECK_FALSE(fits(folder.files(), way, bytes - 1));
     }
   }
 }
