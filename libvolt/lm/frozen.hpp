@@ -54,7 +54,7 @@ class FrozenMatrix {
   /// Of a weight [out, in] or, with `conv1d`, [in, out]. The bands must outlive it.
   FrozenMatrix(Bands& bands, const Weight& weight, Format format, Profile profile, bool conv1d);
 
-  /// y += x W^T; in i8x y must be 0.
+  /// y = x W^T.
   void multiply(Room& room, const kernels::Matrix& x, const kernels::Matrix& y) const;
   /// dx += dy W.
   void multiply_back(Room& room, const kernels::Matrix& dy, const kernels::Matrix& dx) const;
