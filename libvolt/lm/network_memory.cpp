@@ -59,7 +59,9 @@ NetworkMemory network_memory(const Architecture& architecture,
                              std::span<const TrainedTensor> trained, Format format,
                              Profile profile) {
   NetworkMemory memory;
-  memory.frozen = frozen_bytes(architecture, format, profile, trained);
+  // Beside the parameters an angle of 8 bytes for each pair of a head.
+  memory.frozen = frozen_bytes(architecture, format, profile, trained) +
+                  (architecture.rope ? 8 * (architecture.head_width / 2) : 0);
   for (const auto& tensor : trained)
     memory.trained += bytes_per_element(tensor) * tensor.elements();
   memory.kept_per_row = 4 * kept_columns(architecture, trained);
