@@ -7,6 +7,7 @@
 #include "chains_cuda.hpp"
 #include "lanes_cuda.cuh"
 #include "network_cuda.hpp"
+#include "network_functions.hpp"
 
 namespace volt::kernels {
 inline namespace VOLT_ISA {
@@ -94,8 +95,9 @@ struct Elements {
 
 struct RmsWeights {
   VOLT_DEVICE Factors at(std::uint64_t row, std::uint64_t col) const {
-    return {job.dy.data[row * job.dy.stride + col],
-            job.x.data[row * job.x.stride + col] * job.r.data[row * job.r.stride]};
+    const std::uint64_t heads = job.r.cols;
+    return {head_of(job.dy, row, heads)[col],
+            head_of(job.x, row, heads)[col] * *head_of(job.r, row, heads)};
   }
   RmsNormBackward<Checked> job;
 };
@@ -142,7 +144,7 @@ Status cuda_sum_rows(CudaStream stream, const SumRows<Checked>& job) {
 }
 
 Status cuda_chain_weights(CudaStream stream, const RmsNormBackward<Checked>& job) {
-  return down_columns(stream, RmsWeights{job}, job.x.rows, job.dw);
+  return down_columns(stream, RmsWeights{job}, job.x.rows * job.r.cols, job.dw);
 }
 
 Status cuda_chain_weights(CudaStream stream, const LayerNormBackward<Checked>& job) {

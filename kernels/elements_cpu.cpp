@@ -135,6 +135,23 @@ void dropout(const Dropout<Checked>& job, const Block& block) {
   });
 }
 
+void expand_nf4(const ExpandNf4<Checked>& job, const Block& block) {
+  on_rows(block, [&](std::uint64_t i) {
+    float* const y = row_of(job.y, i);
+    const std::uint64_t first = i * job.y.cols, end = first + job.y.cols;
+    for (std::uint64_t e = first; e < end;) {
+      const std::uint64_t b = e / nf4_block, next = (b + 1) * nf4_block;
+      const float absmax = nf4_absmax(dynamic_value(job.codes.data[b]),
+                                      job.scales.data[(job.first + b) / nf4_group], job.offset);
+      float values[16];
+      for (std::uint32_t k = 0; k < 16; ++k) values[k] = canonical(nf4_value(k) * absmax);
+      for (; e < (next < end ? next : end); ++e) {
+        y[e - first] = values[job.nibbles.data[e / 2] >> (e % 2 == 0 ? 4 : 0) & 15];
+      }
+    }
+  });
+}
+
 // ---- the largest of a row: as many columns at a time as vectors hold
 
 constexpr std::uint64_t batch_columns = 128;

@@ -16,6 +16,7 @@ void sum_rows(const SumRows<Checked>& job, const Block& block);
 void scale(const Scale<Checked>& job, const Block& block);
 void scatter_rows(const ScatterRows<Checked>& job, const Block& block);
 void dropout(const Dropout<Checked>& job, const Block& block);
+void expand_nf4(const ExpandNf4<Checked>& job, const Block& block);
 void keep_largest(const KeepLargest<Checked>& job, const Block& block);
 void adam(const Adam<Checked>& job, const Block& block);
 

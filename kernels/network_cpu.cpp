@@ -55,7 +55,7 @@ void rms_norm(Context& context, const RmsNorm<Checked>& job) { VOLT_CUT(in_rows,
 
 void rms_norm_backward(Context& context, const RmsNormBackward<Checked>& job) {
   VOLT_CUT(in_rows, x, rms_norm_backward);
-  if (job.dw.data != nullptr) VOLT_CUT(in_columns, x, rms_norm_weights);
+  if (job.dw.data != nullptr) VOLT_CUT(in_columns, w, rms_norm_weights);
 }
 
 void layer_norm(Context& context, const LayerNorm<Checked>& job) {
@@ -99,6 +99,17 @@ void keep_largest(Context& context, const KeepLargest<Checked>& job) {
 
 void rotate(Context& context, const Rotate<Checked>& job) { VOLT_CUT(in_rows, x, rotate); }
 
+void quantise_rotated(Context& context, const QuantiseRotated<Checked>& job) {
+  const std::uint64_t across = job.by_rows.cols;
+  context.pool.each(job.by_columns.rows * across, worth_it(job.x), [&](std::uint64_t i) {
+    network_loops_of(context).quantise_rotated(job, i / across * group, i % across * group);
+  });
+}
+
+void expand_nf4(Context& context, const ExpandNf4<Checked>& job) {
+  VOLT_CUT(in_rows, y, expand_nf4);
+}
+
 void adam(Context& context, const Adam<Checked>& job) { VOLT_CUT(in_blocks, p, adam); }
 
 // Threads share the lanes, each a few cache lines of every 128 elements.
@@ -133,6 +144,8 @@ constinit const NetworkEngine network_cpu = {
     dropout,
     keep_largest,
     rotate,
+    quantise_rotated,
+    expand_nf4,
     adam,
     square_sum,
 };

@@ -19,6 +19,8 @@ const NetworkLoops network_loops = {
     rope,
     cross_entropy,
     rotate,
+    expand_nf4,
+    quantise_rotated,
     rms_norm_weights,
     layer_norm_weights,
     sum_rows,

@@ -50,11 +50,18 @@ void apart(Check& check, const char* what, const Result& result, const Inputs&..
   (check.apart(what, result, "an operand", inputs), ...);
 }
 
+// How many heads of w's columns there are side by side in x.
+std::uint64_t heads_of(Check& check, const Matrix& x, const Matrix& w) {
+  if (w.cols != 0 && x.cols % w.cols == 0) return x.cols / w.cols;
+  check.invalid("x.cols is %" PRIu64 ", not whole heads of %" PRIu64, x.cols, w.cols);
+  return 1;
+}
+
 Status rms_norm(Context* context, const RmsNorm<Given>& args) {
   Check check;
-  VOLT_SHAPED(w, 1, args.x.cols);
+  VOLT_SHAPED(w, 1, args.w.cols);
   VOLT_SHAPED(y, args.x.rows, args.x.cols);
-  VOLT_SHAPED(r, args.x.rows, 1);
+  VOLT_SHAPED(r, args.x.rows, heads_of(check, args.x, args.w));
   const RmsNorm<Checked> job = {VOLT_IN(x), VOLT_IN(w), args.epsilon, VOLT_OUT(y), VOLT_OUT(r)};
   apart(check, "y", job.y, job.x, job.w, job.r);
   apart(check, "r", job.r, job.x, job.w);
@@ -63,11 +70,11 @@ Status rms_norm(Context* context, const RmsNorm<Given>& args) {
 
 Status rms_norm_backward(Context* context, const RmsNormBackward<Given>& args) {
   Check check;
-  VOLT_SHAPED(w, 1, args.x.cols);
-  VOLT_SHAPED(r, args.x.rows, 1);
+  VOLT_SHAPED(w, 1, args.w.cols);
+  VOLT_SHAPED(r, args.x.rows, heads_of(check, args.x, args.w));
   VOLT_SHAPED(dy, args.x.rows, args.x.cols);
   VOLT_SHAPED(dx, args.x.rows, args.x.cols);
-  if (!absent(args.dw)) VOLT_SHAPED(dw, 1, args.x.cols);
+  if (!absent(args.dw)) VOLT_SHAPED(dw, 1, args.w.cols);
   const RmsNormBackward<Checked> job = {VOLT_IN(x),  VOLT_IN(w),   VOLT_IN(r),
                                         VOLT_IN(dy), VOLT_OUT(dx), VOLT_OUT(dw)};
   apart(check, "dx", job.dx, job.x, job.w, job.r, job.dy, job.dw);
@@ -294,14 +301,53 @@ Status keep_largest(Context* context, const KeepLargest<Given>& args) {
   return perform(context, check, &NetworkEngine::keep_largest, job, empty(args.y));
 }
 
+std::uint64_t groups_of(std::uint64_t extent) { return (extent + group - 1) / group; }
+
 Status rotate(Context* context, const Rotate<Given>& args) {
   Check check;
   check.equal("y.rows", args.y.rows, "x.rows", args.x.rows);
-  check.equal("the groups of y", (args.y.cols + group - 1) / group, "those of x",
-              (args.x.cols + group - 1) / group);
+  check.equal("the groups of y", groups_of(args.y.cols), "those of x", groups_of(args.x.cols));
   const Rotate<Checked> job = {VOLT_IN(x), VOLT_OUT(y), args.factor};
   apart(check, "y", job.y, job.x);
   return perform(context, check, &NetworkEngine::rotate, job, empty(args.x) || empty(args.y));
+}
+
+Status quantise_rotated(Context* context, const QuantiseRotated<Given>& args) {
+  Check check;
+  const std::uint64_t down = groups_of(args.x.rows), across = groups_of(args.x.cols);
+  VOLT_SHAPED(q, down * group, across * group);
+  VOLT_SHAPED(by_rows, down * group, across);
+  VOLT_SHAPED(by_columns, down, across * group);
+  const QuantiseRotated<Checked> job = {VOLT_IN(x), args.down_first,
+                                        check.view<std::int8_t>("q", args.q), VOLT_OUT(by_rows),
+                                        VOLT_OUT(by_columns)};
+  apart(check, "q", job.q, job.x, job.by_rows, job.by_columns);
+  apart(check, "by_rows", job.by_rows, job.x, job.by_columns);
+  apart(check, "by_columns", job.by_columns, job.x);
+  return perform(context, check, &NetworkEngine::quantise_rotated, job, empty(args.x));
+}
+
+Status expand_nf4(Context* context, const ExpandNf4<Given>& args) {
+  Check check;
+  const View<float> y = VOLT_OUT(y);
+  if (check.failed()) return check.status();  // else its elements can be counted
+  const std::uint64_t elements = y.rows * y.cols;
+  const std::uint64_t blocks = elements / nf4_block + (elements % nf4_block != 0 ? 1 : 0);
+  std::uint64_t end = 0;
+  if (__builtin_add_overflow(args.first, blocks, &end)) {
+    check.invalid("block %" PRIu64 " and %" PRIu64 " blocks overflow 64 bits", args.first, blocks);
+  }
+  VOLT_SHAPED(nibbles, 1, elements / 2 + elements % 2);
+  VOLT_SHAPED(codes, 1, blocks);
+  VOLT_SHAPED(scales, 1, end / nf4_group + (end % nf4_group != 0 ? 1 : 0));
+  const ExpandNf4<Checked> job = {y,
+                                  check.view<const std::uint8_t>("nibbles", args.nibbles),
+                                  check.view<const std::uint8_t>("codes", args.codes),
+                                  VOLT_IN(scales),
+                                  args.offset,
+                                  args.first};
+  apart(check, "y", job.y, job.nibbles, job.codes, job.scales);
+  return perform(context, check, &NetworkEngine::expand_nf4, job, elements == 0);
 }
 
 Status adam(Context* context, const Adam<Given>& args) {
@@ -348,6 +394,8 @@ constinit const Network network_operations = {
     dropout,
     keep_largest,
     rotate,
+    quantise_rotated,
+    expand_nf4,
     adam,
     square_sum,
 };

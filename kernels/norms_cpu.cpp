@@ -17,27 +17,27 @@ static float mean_of(float total, std::uint64_t count) { return total / static_c
 // ---- norms
 
 void rms_norm(const RmsNorm<Checked>& job, const Block& block) {
-  const std::uint64_t n = job.x.cols;
+  const std::uint64_t n = job.w.cols, heads = job.r.cols;
   const float* __restrict const w = job.w.data;
-  for (std::uint64_t i = block.row; i < block.row + block.rows; ++i) {
-    const float* __restrict const x = row_of(job.x, i);
-    float* __restrict const y = row_of(job.y, i);
+  for (std::uint64_t i = block.row * heads; i < (block.row + block.rows) * heads; ++i) {
+    const float* __restrict const x = head_of(job.x, i, heads);
+    float* __restrict const y = head_of(job.y, i, heads);
     const float squares =
         sum_of(n, [&](std::uint64_t j, float lane) { return fused(x[j], x[j], lane); });
     const float r = rsqrt(mean_of(squares, n) + job.epsilon);
-    *row_of(job.r, i) = r;
+    *head_of(job.r, i, heads) = r;
     for (std::uint64_t j = 0; j < n; ++j) y[j] = canonical((x[j] * r) * w[j]);
   }
 }
 
 void rms_norm_backward(const RmsNormBackward<Checked>& job, const Block& block) {
-  const std::uint64_t n = job.x.cols;
+  const std::uint64_t n = job.w.cols, heads = job.r.cols;
   const float* __restrict const w = job.w.data;
-  for (std::uint64_t i = block.row; i < block.row + block.rows; ++i) {
-    const float* __restrict const x = row_of(job.x, i);
-    const float* __restrict const dy = row_of(job.dy, i);
-    float* __restrict const dx = row_of(job.dx, i);
-    const float r = *row_of(job.r, i);
+  for (std::uint64_t i = block.row * heads; i < (block.row + block.rows) * heads; ++i) {
+    const float* __restrict const x = head_of(job.x, i, heads);
+    const float* __restrict const dy = head_of(job.dy, i, heads);
+    float* __restrict const dx = head_of(job.dx, i, heads);
+    const float r = *head_of(job.r, i, heads);
     const float dot =
         sum_of(n, [&](std::uint64_t j, float lane) { return fused(dy[j] * w[j], x[j], lane); });
     const float c = ((r * r) * r) * mean_of(dot, n);
@@ -49,10 +49,11 @@ void rms_norm_backward(const RmsNormBackward<Checked>& job, const Block& block) 
 
 void rms_norm_weights(const RmsNormBackward<Checked>& job, const Block& block) {
   float* __restrict const dw = job.dw.data;
-  for (std::uint64_t i = 0; i < job.x.rows; ++i) {
-    const float* __restrict const x = row_of(job.x, i);
-    const float* __restrict const dy = row_of(job.dy, i);
-    const float r = *row_of(job.r, i);
+  const std::uint64_t heads = job.r.cols;
+  for (std::uint64_t i = 0; i < job.x.rows * heads; ++i) {
+    const float* __restrict const x = head_of(job.x, i, heads);
+    const float* __restrict const dy = head_of(job.dy, i, heads);
+    const float r = *head_of(job.r, i, heads);
     for (std::uint64_t j = block.col; j < block.col + block.cols; ++j) {
       dw[j] = canonical(fused(dy[j], x[j] * r, dw[j]));
     }

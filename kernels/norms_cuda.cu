@@ -6,6 +6,7 @@
 #include "chains_cuda.hpp"
 #include "lanes_cuda.cuh"
 #include "network_cuda.hpp"
+#include "network_functions.hpp"
 
 namespace volt::kernels {
 inline namespace VOLT_ISA {
@@ -13,9 +14,9 @@ namespace {
 
 constexpr std::uint64_t long_row = 1024;
 
-/// norm.row(i, keeps, mean, each) by `team` threads for each row i, of which `keeps` is true for
-/// one: mean(add) is what the row's sum128 of add comes to by its elements, and each(set) calls
-/// set(j) for all columns.
+/// norm.row(i, keeps, mean, each) by `team` threads for each i < norm.rows(), of which `keeps` is
+/// true for one: mean(add) is what the row's sum128 of add comes to by its elements, and each(set)
+/// calls set(j) for all columns.
 template <class Norm, unsigned team>
 struct ByRows {
   static constexpr unsigned threads = 128, resident = 8;
@@ -24,8 +25,8 @@ struct ByRows {
   VOLT_DEVICE void operator()(Shared& shared) const {
     const std::uint64_t row =
         std::uint64_t{block_index()} * (threads / team) + thread_index() / team;
-    if (row >= norm.job.x.rows) return;
-    const std::uint64_t n = norm.job.x.cols;
+    if (row >= norm.rows()) return;
+    const std::uint64_t n = norm.job.w.cols;
     norm.row(
         row, thread_index() % team == 0,
         [&](auto add) { return Team<team>::sum(shared, n, add) / static_cast<float>(n); },
@@ -45,30 +46,32 @@ VOLT_DEVICE T* row_of(const View<T>& view, std::uint64_t i) {
 struct RmsForward {
   template <class Mean, class Each>
   VOLT_DEVICE void row(std::uint64_t i, bool keeps, Mean mean, Each each) const {
-    const float* const x = row_of(job.x, i);
+    const float* const x = head_of(job.x, i, job.r.cols);
     const float* const w = job.w.data;
-    float* const y = row_of(job.y, i);
+    float* const y = head_of(job.y, i, job.r.cols);
     const float squares = mean([=](std::uint64_t j, float acc) { return fused(x[j], x[j], acc); });
     const float r = rsqrt(squares + job.epsilon);
-    if (keeps) *row_of(job.r, i) = r;
+    if (keeps) *head_of(job.r, i, job.r.cols) = r;
     each([=](std::uint64_t j) { y[j] = canonical((x[j] * r) * w[j]); });
   }
+  VOLT_DEVICE std::uint64_t rows() const { return job.x.rows * job.r.cols; }
   RmsNorm<Checked> job;
 };
 
 struct RmsBackward {
   template <class Mean, class Each>
   VOLT_DEVICE void row(std::uint64_t i, bool, Mean mean, Each each) const {
-    const float* const x = row_of(job.x, i);
-    const float* const dy = row_of(job.dy, i);
+    const float* const x = head_of(job.x, i, job.r.cols);
+    const float* const dy = head_of(job.dy, i, job.r.cols);
     const float* const w = job.w.data;
-    float* const dx = row_of(job.dx, i);
-    const float r = *row_of(job.r, i);
+    float* const dx = head_of(job.dx, i, job.r.cols);
+    const float r = *head_of(job.r, i, job.r.cols);
     const float dot =
         mean([=](std::uint64_t j, float acc) { return fused(dy[j] * w[j], x[j], acc); });
     const float c = ((r * r) * r) * dot;
     each([=](std::uint64_t j) { dx[j] = canonical(dx[j] + fused(-x[j], c, (dy[j] * w[j]) * r)); });
   }
+  VOLT_DEVICE std::uint64_t rows() const { return job.x.rows * job.r.cols; }
   RmsNormBackward<Checked> job;
 };
 
@@ -91,6 +94,7 @@ struct LayerForward {
     }
     each([=](std::uint64_t j) { y[j] = canonical(fused((x[j] - center) * r, w[j], b[j])); });
   }
+  VOLT_DEVICE std::uint64_t rows() const { return job.x.rows; }
   LayerNorm<Checked> job;
 };
 
@@ -110,13 +114,14 @@ struct LayerBackward {
       dx[j] = canonical(dx[j] + r * fused(-h, s, dy[j] * w[j] - t));
     });
   }
+  VOLT_DEVICE std::uint64_t rows() const { return job.x.rows; }
   LayerNormBackward<Checked> job;
 };
 
 template <class Norm>
 Status by_rows(CudaStream stream, const Norm& norm) {
-  const std::uint64_t rows = norm.job.x.rows;
-  if (norm.job.x.cols >= long_row) return launch(stream, rows, ByRows<Norm, 128>{norm});
+  const std::uint64_t rows = norm.rows();
+  if (norm.job.w.cols >= long_row) return launch(stream, rows, ByRows<Norm, 128>{norm});
   return launch(stream, (rows - 1) / 4 + 1, ByRows<Norm, 32>{norm});
 }
 

@@ -55,14 +55,15 @@ void Network::State::begin(const Batch& next, const DropoutPlace& place) {
 }
 
 void Network::State::embed() {
-  const auto rows_of = [&](const Matrix& table, const std::vector<std::uint32_t>& of,
+  const auto rows_of = [&](const Place& table, const std::vector<std::uint32_t>& of,
                            const Matrix& to) {
+    if (table.table != nullptr) return table.table->gather(room, of, to);
     const std::vector<std::uint64_t> index(of.begin(), of.end());
-    device.call(&Backend::select, kernels::Lines::rows, 4U, table, index.data(), to);
+    device.call(&Backend::select, kernels::Lines::rows, 4U, table.value, index.data(), to);
   };
-  rows_of(tokens_table.value, batch.tokens, now(x));
+  rows_of(tokens_table, batch.tokens, now(x));
   if (a.rope) return;
-  rows_of(positions_table.value, batch.positions, now(branch));
+  rows_of(positions_table, batch.positions, now(branch));
   device.call(&kernels::Network::add, kernels::Add<Given>{now(branch), now(x)});
 }
 
@@ -103,23 +104,14 @@ void Network::State::turn(const Matrix& qkv, bool backward) {
 // A head is a strided matrix of its own.
 void Network::State::norm_heads(const Place& w, const Matrix& from, const Matrix& to,
                                 const Tensor& kept) {
-  const std::uint64_t d = a.head_width;
-  for (std::uint64_t h = 0; h < from.cols / d; ++h) {
-    device.call(&kernels::Network::rms_norm,
-                kernels::RmsNorm<Given>{columns(from, h * d, d), w.value, a.norm_epsilon,
-                                        columns(to, h * d, d), columns(now(kept), h, 1)});
-  }
+  device.call(&kernels::Network::rms_norm,
+              kernels::RmsNorm<Given>{from, w.value, a.norm_epsilon, to, now(kept)});
 }
 
 void Network::State::norm_heads_backward(const Place& w, const Matrix& from, const Tensor& kept,
                                          const Matrix& dy, const Matrix& to) {
-  const std::uint64_t d = a.head_width;
-  for (std::uint64_t h = 0; h < from.cols / d; ++h) {
-    device.call(
-        &kernels::Network::rms_norm_backward,
-        kernels::RmsNormBackward<Given>{columns(from, h * d, d), w.value, columns(now(kept), h, 1),
-                                        columns(dy, h * d, d), columns(to, h * d, d), w.gradient});
-  }
+  device.call(&kernels::Network::rms_norm_backward,
+              kernels::RmsNormBackward<Given>{from, w.value, now(kept), dy, to, w.gradient});
 }
 
 /// What forward and backward have in common.

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <iterator>
 #include <numeric>
 
 #include "libvolt/base/error.hpp"
@@ -18,10 +17,6 @@ using kernels::Given;
 using kernels::Network;
 
 bool is_matrix(const Parameter& parameter) { return parameter.shape.size() == 2; }
-
-bool is_linear(Part part) {
-  return part != Part::token_embedding && part != Part::position_embedding && part != Part::head;
-}
 
 }  // namespace
 
@@ -89,14 +84,12 @@ void Trained::step(const AdamStep& step) {
   power1_ *= step.beta1;
   power2_ *= step.beta2;
   // Neighbours with the same decay are one call: usually all of it.
-  std::vector<TrainedTensor> moved;
-  std::copy_if(tensors_.begin(), tensors_.end(), std::back_inserter(moved),
-               [](const TrainedTensor& tensor) { return tensor.has_gradient(); });
-  for (std::size_t i = 0; i < moved.size();) {
-    const std::uint64_t first = moved[i].offset;
-    const bool decays = moved[i].decays;
-    std::uint64_t count = 0;
-    for (; i < moved.size() && moved[i].decays == decays; ++i) count += moved[i].elements();
+  std::uint64_t first = 0, count = 0;
+  for (std::size_t i = 0; i < tensors_.size(); first += count) {
+    const bool decays = tensors_[i].decays;
+    for (count = 0; i < tensors_.size() && tensors_[i].decays == decays; ++i) {
+      if (tensors_[i].has_gradient()) count += tensors_[i].elements();
+    }
     const auto part = [&](const device::Buffer& buffer) {
       return kernels::Matrix{buffer.get(), first, 1, count, count};
     };
@@ -212,7 +205,7 @@ std::vector<TrainedTensor> lora_tensors(const Architecture& architecture, const 
     using Role = TrainedTensor::Role;
     tensors.push_back({slot, lora.fly ? Role::fly_a : Role::lora_a, lora.rank, in, 0, true});
     tensors.push_back({slot, Role::lora_b, out, lora.rank, 0, true});
-    if (lora.fly) tensors.push_back({slot, Role::fly_d, 1, lora.rank, 0, false});
+    if (lora.fly) tensors.push_back({slot, Role::fly_d, 1, lora.rank, 0, true});
   }
   for (const Part part : lora.targets) {
     if (std::none_of(tensors.begin(), tensors.end(),

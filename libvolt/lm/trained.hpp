@@ -39,8 +39,8 @@ struct AdamStep {
   float factor = 1;  ///< of the gradient: 1 / tokens, and what clipping leaves of it
 };
 
-/// All that is trained, in four arenas of the device: the values, their gradients, and the two
-/// averages of AdamW. The values go on behind it with all d of FlyLoRA, and then all A.
+/// All that is trained, in arenas of the device: the values, their gradients, the two averages of
+/// AdamW, and zeros. Behind the values of what has gradients lie all d of FlyLoRA, then all A.
 class Trained {
  public:
   /// `tensors` in their order, which is that of every state's digest; offsets are set here.
@@ -48,6 +48,7 @@ class Trained {
           const std::optional<FlyLora>& fly = std::nullopt);
 
   const std::vector<TrainedTensor>& tensors() const { return tensors_; }
+  std::uint64_t bytes() const { return 5 * 4 * elements_; }  ///< of the device's memory
   std::uint64_t elements() const { return elements_; }  ///< of those with a gradient
   const std::optional<FlyLora>& fly() const { return fly_; }
   const TrainedTensor* find(const Slot& slot, TrainedTensor::Role role) const;

@@ -24,7 +24,7 @@ tests = Path(__file__).resolve().parent.parent
 STEPS, SPAN = 12, 4
 UNITS = STEPS // SPAN
 PAGE, STEP, EVAL = 4096, 48, 24
-JOB = {'lr': 1e-2, 'seed': 1, 'rank': 4, 'data': 'train.jsonl'}
+JOB = {'lr': 1e-2, 'seed': 1, 'method': 'lora', 'rank': 4, 'data': 'train.jsonl'}
 
 
 def pages_root(data):
@@ -63,10 +63,10 @@ class States:
         self.data[at:at + len(text)] = text
 
 
-def forged(name, change):
-    """A copy of the good run after change(states, files, predicate), signed anew."""
+def forged(name, change, run='good.run'):
+    """A copy of a good run after change(states, files, predicate), signed anew."""
     out = Path('forged') / name
-    shutil.copytree('good.run', out, ignore=shutil.ignore_patterns('.volt'))
+    shutil.copytree(run, out, ignore=shutil.ignore_patterns('.volt'))
     forger.sign_anew(out, lambda payload: put(out, payload, change))
     return str(out)
 
@@ -124,6 +124,27 @@ def fewer_units(_, files, predicate):
     predicate['trace']['units'] = UNITS - 1
 
 
+def forged_d(states, *_):
+    """FlyLoRA's, which lies behind all B."""
+    adapter = Path('fly.run/adapter_model.safetensors').read_bytes()
+    header = json.loads(adapter[8:8 + int.from_bytes(adapter[:8], 'little')])
+    trained = sum(tensor['shape'][0] * tensor['shape'][1] for name, tensor in header.items()
+                  if '.lora_B.' in name)
+    at = 2 * states.record + 40 + 4 * trained
+    d = struct.unpack_from('<f', states.data, at)[0]
+    assert 0 < abs(d) < 0.01, d
+    struct.pack_into('<f', states.data, at, -d)
+
+
+def other_a(_, files, __):
+    adapter = bytearray(Path('fly.run/adapter_model.safetensors').read_bytes())
+    begin = 8 + int.from_bytes(adapter[:8], 'little')
+    header = json.loads(adapter[8:begin])
+    first = next(tensor for name, tensor in header.items() if '.lora_A.' in name)
+    adapter[begin + first['data_offsets'][0] + 3] ^= 0x3f
+    files['adapter_model.safetensors'] = bytes(adapter)
+
+
 HALF, LOSS, RATE, TOKENS = 0.5, 24, 36, 8
 CASES = [
     ('honest', lambda *_: None, 0, 'output holds all 3 units computed again, each bit equal'),
@@ -158,6 +179,10 @@ CASES = [
     ('a run cut short', truncated, 11, 'bytes, but the job gives'),
     ('another trace', other_root, 11, 'another trace than the receipt names'),
     ('fewer units', fewer_units, 11, 'another trace than the receipt names'),
+    ('an honest flylora', lambda *_: None, 0, 'output holds all 3 units', 'fly.run'),
+    ('a forged d', forged_d, 11, 'is not what the job gives', 'fly.run'),
+    ('another A', other_a, 11,
+     'adapter_model.safetensors is not what the last state gives', 'fly.run'),
 ]
 
 
@@ -170,7 +195,7 @@ workload = "finetune"
 base = "models/tiny"
 data = "{job['data']}"
 eval = "5%"
-method = {{ lora = {{ rank = {job['rank']}, alpha = 8 }} }}
+method = {{ {job['method']} = {{ rank = {job['rank']}, alpha = 8 }} }}
 steps = {STEPS}
 span = {SPAN}
 batch = {{ tokens = 128, context = 64 }}
@@ -202,9 +227,10 @@ with tempfile.TemporaryDirectory(prefix='volt-bad-') as work:
     good_run('seed', seed=2)
     good_run('rank', rank=8)
     good_run('data', data='other.jsonl')
-    for name, change, status, words in CASES:
-        end = forger.call(gpu_verify, forged(name.replace(' ', '-'), change), '--all', '--inputs', '.',
-                          '--inputs', 'models/tiny')
+    good_run('fly', method='flylora', rank=16)
+    for name, change, status, words, *run in CASES:
+        end = forger.call(gpu_verify, forged(name.replace(' ', '-'), change, *run), '--all',
+                          '--inputs', '.', '--inputs', 'models/tiny')
         said = ' '.join((end.stdout + end.stderr).split())
         if end.returncode != status or not any(word in said for word in words.split('|')):
             failures += 1

@@ -36,14 +36,18 @@ class Builder {
   }
   /// One word a row.
   Builder& words(const char* name, const std::vector<std::uint32_t>& values) {
-    Argument& argument = add(name, false, Place(random_, values.size(), 1), 1);
+    Argument& argument = add(name, false, Place(random_, values.size(), 1), 4);
     for (std::size_t i = 0; i < values.size(); ++i) {
       argument.memory[argument.place.offset + i * argument.place.stride] = values[i];
     }
     return *this;
   }
   Builder& turns(const char* name, std::uint64_t count) {
-    add(name, false, Place(random_, 1, count), 2);
+    add(name, false, Place(random_, 1, count), 8);
+    return *this;
+  }
+  Builder& bytes(const char* name, bool written, std::uint64_t rows, std::uint64_t cols) {
+    add(name, written, Place(random_, rows, cols), 1);
     return *this;
   }
   Operation calls(Call call) {
@@ -53,13 +57,13 @@ class Builder {
 
  private:
   Argument& add(const char* name, bool written, const Place& place, std::uint64_t width) {
-    Argument& argument = made_.arguments.emplace_back(Argument{name, written, place, {}});
-    argument.memory.resize(place.size * width);
+    Argument& argument = made_.arguments.emplace_back(Argument{name, written, place, {}, width});
+    argument.memory.resize((place.size * width + 3) / 4);
     for (std::uint32_t& word : argument.memory) word = static_cast<std::uint32_t>(random_());
     return argument;
   }
   Builder& floats(const char* name, bool written, std::uint64_t rows, std::uint64_t cols) {
-    Argument& argument = add(name, written, Place(random_, rows, cols), 1);
+    Argument& argument = add(name, written, Place(random_, rows, cols), 4);
     for (std::uint32_t& word : argument.memory) {
       word = std::bit_cast<std::uint32_t>(number(random_, oddity_ == Oddity::many));
     }
@@ -152,12 +156,13 @@ namespace {
 
 void add_norms(std::vector<Operation>& all, Random& random, Oddity oddity, std::uint64_t rows,
                std::uint64_t n) {
+  const std::uint64_t heads = 1 + rows % 3, wide = heads * n;
   const auto begin = [&](const char* name) { return Builder(random, oddity, name); };
   all.push_back(begin("rms_norm")
-                    .in("x", rows, n)
+                    .in("x", rows, wide)
                     .in("w", 1, n)
-                    .out("y", rows, n)
-                    .out("r", rows, 1)
+                    .out("y", rows, wide)
+                    .out("r", rows, heads)
                     .calls(VOLT_CALL {
                       return net.rms_norm(c, {m[0], m[1], 1e-5f, m[2], m[3]});
                     }));
@@ -172,7 +177,8 @@ void add_norms(std::vector<Operation>& all, Random& random, Oddity oddity, std::
                     }));
   for (const bool weights : {true, false}) {
     Builder rms = begin("rms_norm_backward"), layer = begin("layer_norm_backward");
-    rms.in("x", rows, n).in("w", 1, n).in("r", rows, 1).in("dy", rows, n).out("dx", rows, n);
+    rms.in("x", rows, wide).in("w", 1, n).in("r", rows, heads).in("dy", rows, wide);
+    rms.out("dx", rows, wide);
     layer.in("x", rows, n).in("w", 1, n).in("kept", rows, 2).in("dy", rows, n).out("dx", rows, n);
     weights ? rms.out("dw", 1, n) : rms.absent("dw");
     weights ? layer.out("dw", 1, n).out("db", 1, n) : layer.absent("dw").absent("db");
@@ -247,6 +253,25 @@ void add_others(std::vector<Operation>& all, Random& random, Oddity oddity, std:
   all.push_back(begin("rotate").in("x", rows, from).out("y", rows, to).calls(VOLT_CALL {
     return net.rotate(c, {m[0], m[1], 0x1p-7f});
   }));
+  const std::uint64_t down = (rows + 127) / 128, across = end / 128;
+  const bool down_first = below(random, 2) == 0;
+  all.push_back(begin("quantise_rotated")
+                    .in("x", rows, n)
+                    .bytes("q", true, 128 * down, 128 * across)
+                    .out("by_rows", 128 * down, across)
+                    .out("by_columns", down, 128 * across)
+                    .calls(VOLT_CALL {
+                      return net.quantise_rotated(c, {m[0], down_first, m[1], m[2], m[3]});
+                    }));
+  const std::uint64_t blocks = (rows * n + 63) / 64, before = below(random, 600);
+  all.push_back(begin("expand_nf4")
+                    .out("y", rows, n)
+                    .bytes("nibbles", false, 1, (rows * n + 1) / 2)
+                    .bytes("codes", false, 1, blocks)
+                    .in("scales", 1, (before + blocks + 255) / 256)
+                    .calls(VOLT_CALL {
+                      return net.expand_nf4(c, {m[0], m[1], m[2], m[3], 0.07f, before});
+                    }));
   all.push_back(begin("adam")
                     .out("p", rows, n)
                     .out("m", rows, n)

@@ -125,6 +125,29 @@ TEST_CASE("how many tokens fit at a time, and threads, change no bit of the stat
   CHECK(trained(50, 2) == expected);
 }
 
+TEST_CASE("of a full training they change no bit either, in any family") {
+  for (const char* const name : {"llama_tied", "qwen2", "qwen3", "gpt2"}) {
+    CAPTURE(name);
+    const auto trained = [&](std::uint64_t most_tokens) {
+      device::Device device(device::wanted("cpu", 2));
+      const Folder folder(std::filesystem::path(__FILE__).parent_path() / "../../vectors/lm" /
+                          name);
+      const auto architecture = read_architecture(folder.files());
+      const auto weights = find_weights(folder.files(), architecture);
+      Trained all(device, all_tensors(architecture));
+      for (const auto& tensor : all.tensors()) all.set(tensor, floats(weights.at(tensor.slot)));
+      Network network(device, architecture, weights, all, Profile::f32x, 1, most_tokens);
+      const auto samples = made_up();
+      std::vector<std::uint32_t> order(samples.size());
+      std::iota(order.begin(), order.end(), 0u);
+      Training training(network, all, samples, order, settings(2), most_tokens);
+      while (!training.done()) training.step();
+      return training.state();
+    };
+    CHECK(trained(24) == trained(200));
+  }
+}
+
 TEST_CASE("an evaluation changes nothing") {
   Fixture f(settings(4));
   f.training->step();
