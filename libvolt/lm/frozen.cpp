@@ -88,6 +88,10 @@ std::vector<Kept> kept_of(const Architecture& architecture, Format base, Profile
 
 }  // namespace
 
+Format format_named(std::string_view name) {
+  return name == "nf4" ? Format::nf4 : name == "bf16" ? Format::bf16 : Format::fp32;
+}
+
 Format format_of(Part part, Format base) {
   return base == Format::nf4 && !is_linear(part) ? Format::bf16 : base;
 }
