@@ -70,7 +70,10 @@ const NetworkEngine& cuda_network() {
       perform<Scale<Checked>, cuda_scale>,
       perform<ScatterRows<Checked>, cuda_scatter_rows>,
       perform<Dropout<Checked>, cuda_dropout>,
+      perform<KeepLargest<Checked>, cuda_keep_largest>,
       perform<Rotate<Checked>, cuda_rotate>,
+      perform<QuantiseRotated<Checked>, cuda_quantise_rotated>,
+      perform<ExpandNf4<Checked>, cuda_expand_nf4>,
       perform<Adam<Checked>, cuda_adam>,
       square_sum,
   };

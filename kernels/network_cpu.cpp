@@ -91,7 +91,24 @@ void scatter_rows(Context& context, const ScatterRows<Checked>& job) {
 
 void dropout(Context& context, const Dropout<Checked>& job) { VOLT_CUT(in_blocks, x, dropout); }
 
+// Columns whose counts are wanted belong to one thread each.
+void keep_largest(Context& context, const KeepLargest<Checked>& job) {
+  if (job.counts.data != nullptr) return VOLT_CUT(in_columns, y, keep_largest);
+  VOLT_CUT(in_blocks, y, keep_largest);
+}
+
 void rotate(Context& context, const Rotate<Checked>& job) { VOLT_CUT(in_rows, x, rotate); }
+
+void quantise_rotated(Context& context, const QuantiseRotated<Checked>& job) {
+  const std::uint64_t across = job.by_rows.cols;
+  context.pool.each(job.by_columns.rows * across, worth_it(job.x), [&](std::uint64_t i) {
+    network_loops_of(context).quantise_rotated(job, i / across * group, i % across * group);
+  });
+}
+
+void expand_nf4(Context& context, const ExpandNf4<Checked>& job) {
+  VOLT_CUT(in_rows, y, expand_nf4);
+}
 
 void adam(Context& context, const Adam<Checked>& job) { VOLT_CUT(in_blocks, p, adam); }
 
@@ -125,7 +142,10 @@ constinit const NetworkEngine network_cpu = {
     scale,
     scatter_rows,
     dropout,
+    keep_largest,
     rotate,
+    quantise_rotated,
+    expand_nf4,
     adam,
     square_sum,
 };

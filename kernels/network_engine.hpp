@@ -24,7 +24,10 @@ struct NetworkEngine {
   void (*scale)(Context&, const Scale<Checked>&);
   void (*scatter_rows)(Context&, const ScatterRows<Checked>&);
   void (*dropout)(Context&, const Dropout<Checked>&);
+  void (*keep_largest)(Context&, const KeepLargest<Checked>&);
   void (*rotate)(Context&, const Rotate<Checked>&);
+  void (*quantise_rotated)(Context&, const QuantiseRotated<Checked>&);
+  void (*expand_nf4)(Context&, const ExpandNf4<Checked>&);
   void (*adam)(Context&, const Adam<Checked>&);
   float (*square_sum)(Context&, const View<const float>&);
 };

@@ -55,14 +55,15 @@ void Network::State::begin(const Batch& next, const DropoutPlace& place) {
 }
 
 void Network::State::embed() {
-  const auto rows_of = [&](const Matrix& table, const std::vector<std::uint32_t>& of,
+  const auto rows_of = [&](const Place& table, const std::vector<std::uint32_t>& of,
                            const Matrix& to) {
+    if (table.table != nullptr) return table.table->gather(room, of, to);
     const std::vector<std::uint64_t> index(of.begin(), of.end());
-    device.call(&Backend::select, kernels::Lines::rows, 4U, table, index.data(), to);
+    device.call(&Backend::select, kernels::Lines::rows, 4U, table.value, index.data(), to);
   };
-  rows_of(tokens_table.value, batch.tokens, now(x));
+  rows_of(tokens_table, batch.tokens, now(x));
   if (a.rope) return;
-  rows_of(positions_table.value, batch.positions, now(branch));
+  rows_of(positions_table, batch.positions, now(branch));
   device.call(&kernels::Network::add, kernels::Add<Given>{now(branch), now(x)});
 }
 

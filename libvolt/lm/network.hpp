@@ -31,11 +31,13 @@ struct Told {
 /// its order are fixed; how tokens are cut into batches changes no bit of any gradient.
 class Network {
  public:
-  /// What `weights` hold and is not trained is copied to the device; what is, `trained` holds, and
-  /// must outlive the network. `scale` is LoRA's alpha / rank. At most `most_rows` rows at a time.
-  /// Throws Error (no_device) if the device has no operations for networks.
+  /// What `weights` hold and is not trained is copied to the device, kept as `format` says; what
+  /// is, `trained` holds, and must outlive the network. `scale` is LoRA's alpha / rank. At most
+  /// `most_rows` rows at a time. Throws Error (no_device) if the device has no operations for
+  /// networks.
   Network(device::Device& device, const Architecture& architecture, const Weights& weights,
-          Trained& trained, Profile profile, float scale, std::uint64_t most_rows);
+          Trained& trained, Profile profile, float scale, std::uint64_t most_rows,
+          Format format = Format::fp32);
   ~Network();
   Network(const Network&) = delete;
   Network& operator=(const Network&) = delete;

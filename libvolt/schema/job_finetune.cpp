@@ -92,6 +92,10 @@ void check_method(Fields& fields, const Finetune& f) {
   if (f.model && f.method.adapts())
     fields.fail("method", fields.get("method"), "cannot adapt a model that knows nothing yet",
                 "write { full = {} }");
+  if (!f.method.adapts() && f.base_format != "fp32")
+    fields.fail("base_format", fields.get("base_format"),
+                "is \"" + f.base_format + "\", but a full training has every parameter in fp32",
+                "leave it out, or write method = { lora = {} }");
   if (f.merged && f.method.kind != Method::Kind::lora)
     fields.fail("merged", fields.get("merged"), "is for lora alone",
                 f.method.adapts() ? "what flylora adds depends on each token and cannot be merged"

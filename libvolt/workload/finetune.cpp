@@ -117,6 +117,9 @@ lm::Lora lora_of(const schema::Finetune& job, const lm::Architecture& architectu
   lm::Lora lora;
   lora.rank = job.method.rank;
   lora.alpha = static_cast<float>(job.method.alpha);
+  if (job.method.kind == schema::Method::Kind::flylora) {
+    lora.fly = lm::FlyLora{job.method.active, static_cast<float>(job.method.balance)};
+  }
   const auto parameters = lm::parameters_of(architecture);
   for (const auto& target : job.method.targets) {
     const std::string end = "." + target + ".weight";
@@ -171,12 +174,28 @@ void check_context(std::uint64_t context, const lm::Architecture& architecture) 
               "set batch = { context = " + std::to_string(most) + " }");
 }
 
+lm::Profile profile_of(const schema::Finetune& job) {
+  return job.profile == "i8x" ? lm::Profile::i8x : lm::Profile::f32x;
+}
+
+lm::Format format_of(const schema::Finetune& job) {
+  return job.base_format == "nf4"    ? lm::Format::nf4
+         : job.base_format == "bf16" ? lm::Format::bf16
+                                     : lm::Format::fp32;
+}
+
 /// Of activations, for each token that is in the network at a time.
-std::uint64_t bytes_per_token(const lm::Architecture& a) {
+std::uint64_t bytes_per_token(const lm::Architecture& a, const lm::Trained& trained) {
   const std::uint64_t qkv = a.query_width() + 2 * a.kv_width();
   const std::uint64_t layer = 6 * a.width + 2 * qkv + a.query_width() + 4 * a.ff_width;
-  const std::uint64_t widest = std::max({a.vocabulary, a.ff_width, qkv, a.width});
-  return 4 * (a.layers * layer + 8 * widest);
+  std::uint64_t ranks = 0, rank = 0;
+  for (const auto& tensor : trained.tensors()) {
+    if (tensor.role != lm::TrainedTensor::Role::lora_a) continue;
+    ranks += tensor.rows;
+    rank = std::max(rank, tensor.rows);
+  }
+  const std::uint64_t widest = std::max({a.vocabulary, a.ff_width, qkv, a.width, rank});
+  return 4 * (a.layers * layer + ranks + 8 * widest);
 }
 
 }  // namespace
@@ -227,8 +246,6 @@ void refuse_unbuilt(const schema::Finetune& job) {
   const auto refuse = [](const std::string& what) {
     throw Error(Exit::usage, what + " is not built yet");
   };
-  if (job.method.kind == schema::Method::Kind::flylora) refuse("method.flylora");
-  if (job.base_format != "fp32") refuse("base_format = \"" + job.base_format + "\"");
   if (job.tensorboard) refuse("tensorboard = true");
 }
 
@@ -273,13 +290,14 @@ struct Finetune::Parts {
     check_context(job.context, architecture);
     read(data, sink);
     for (const auto& [slot, weight] : weights) lm::refuse_non_finite(weight);
-    trained.emplace(device, job.method.adapts() ? lm::lora_tensors(architecture, lora)
-                                                : lm::all_tensors(architecture));
+    trained.emplace(
+        device,
+        job.method.adapts() ? lm::lora_tensors(architecture, lora) : lm::all_tensors(architecture),
+        lora.fly);
     start();
     const std::uint64_t most = tokens_at_a_time();
-    network.emplace(device, architecture, weights, *trained,
-                    job.profile == "i8x" ? lm::Profile::i8x : lm::Profile::f32x, lora.scale(),
-                    most);
+    network.emplace(device, architecture, weights, *trained, profile_of(job), lora.scale(), most,
+                    format_of(job));
     const auto split = lm::split_samples(samples.size(),
                                          static_cast<std::uint32_t>(job.eval_millionths), job.seed);
     eval = split.eval;
@@ -337,8 +355,12 @@ struct Finetune::Parts {
   }
 
   std::uint64_t tokens_at_a_time() const {
-    const std::uint64_t budget = device.host_memory_limit() / 2;
-    const std::uint64_t fit = budget / bytes_per_token(architecture);
+    const std::uint64_t limit = device.host_memory_limit();
+    const std::uint64_t kept =
+        trained->bytes() +
+        lm::frozen_bytes(architecture, format_of(job), profile_of(job), trained->tensors());
+    const std::uint64_t budget = (limit - std::min(limit, kept)) / 2;
+    const std::uint64_t fit = budget / bytes_per_token(architecture, *trained);
     return std::clamp(fit, job.context,
                       std::max(job.context, std::min<std::uint64_t>(job.batch_tokens, 8192)));
   }
@@ -489,8 +511,12 @@ double Finetune::multiply_adds(std::uint64_t tokens) const {
     if (parameter.slot.part == lm::Part::token_embedding && !parts_->architecture.tied) continue;
     frozen += static_cast<double>(parameter.shape[0]) * static_cast<double>(parameter.shape[1]);
   }
-  const auto adapters = static_cast<double>(trained_elements());
-  return static_cast<double>(tokens) * (2 * frozen + 3 * adapters);
+  double adapters = 0;
+  for (const auto& tensor : parts_->trained->tensors()) {
+    const int products = tensor.has_gradient() ? 3 : 2;  // FlyLoRA's d, which has none, is few
+    adapters += products * static_cast<double>(tensor.elements());
+  }
+  return static_cast<double>(tokens) * (2 * frozen + adapters);
 }
 
 }  // namespace volt::workload

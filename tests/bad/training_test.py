@@ -24,7 +24,7 @@ tests = Path(__file__).resolve().parent.parent
 STEPS, SPAN = 12, 4
 UNITS = STEPS // SPAN
 PAGE, STEP, EVAL = 4096, 56, 24
-JOB = {'lr': 1e-2, 'seed': 1, 'rank': 4, 'data': 'train.jsonl', 'more': ''}
+JOB = {'lr': 1e-2, 'seed': 1, 'method': 'lora', 'rank': 4, 'data': 'train.jsonl', 'more': ''}
 
 
 def sha256(data):
@@ -186,6 +186,27 @@ def fewer_units(_, files, predicate):
     predicate['trace']['units'] = UNITS - 1
 
 
+def forged_d(states, *_):
+    """FlyLoRA's, which lies behind all B."""
+    adapter = Path('fly.run/adapter_model.safetensors').read_bytes()
+    header = json.loads(adapter[8:8 + int.from_bytes(adapter[:8], 'little')])
+    trained = sum(tensor['shape'][0] * tensor['shape'][1] for name, tensor in header.items()
+                  if '.lora_B.' in name)
+    at = 2 * states.record + 40 + 4 * trained
+    d = struct.unpack_from('<f', states.data, at)[0]
+    assert 0 < abs(d) < 0.01, d
+    struct.pack_into('<f', states.data, at, -d)
+
+
+def other_a(_, files, __):
+    adapter = bytearray(Path('fly.run/adapter_model.safetensors').read_bytes())
+    begin = 8 + int.from_bytes(adapter[:8], 'little')
+    header = json.loads(adapter[8:begin])
+    first = next(tensor for name, tensor in header.items() if '.lora_A.' in name)
+    adapter[begin + first['data_offsets'][0] + 3] ^= 0x3f
+    files['adapter_model.safetensors'] = bytes(adapter)
+
+
 HALF = 0.5
 TOKENS, LOSS, ENTROPY, CLIP, RATE, BETA1, SKIPPED = 8, 24, 28, 36, 40, 44, 48  # in a step
 EVAL_LOSS, CONFIDENCE = 8, 12  # in what the held-out samples told
@@ -230,6 +251,11 @@ CASES = [
     ('a run cut short', truncated, 11, 'bytes, but the job gives'),
     ('another trace', other_root, 11, 'another trace than the receipt names'),
     ('fewer units', fewer_units, 11, 'another trace than the receipt names'),
+]
+FLY = [
+    ('an honest flylora', lambda *_: None, 0, 'output holds all 3 units'),
+    ('a forged d', forged_d, 11, 'is not what the job gives'),
+    ('another A', other_a, 11, 'adapter_model.safetensors is not what the last state gives'),
 ]
 # Of velvet: rate and beta1 of a step follow from what the steps before it told.
 VELVET = [
@@ -292,7 +318,7 @@ workload = "finetune"
 base = "models/tiny"
 data = "{job['data']}"
 eval = "5%"
-method = {{ lora = {{ rank = {job['rank']}, alpha = 8 }} }}
+method = {{ {job['method']} = {{ rank = {job['rank']}, alpha = 8 }} }}
 steps = {job.get('steps', STEPS)}
 span = {SPAN}
 batch = {{ tokens = 128, context = 64 }}
@@ -329,13 +355,14 @@ with tempfile.TemporaryDirectory(prefix='volt-bad-') as work:
     good_run('seed', seed=2)
     good_run('rank', rank=8)
     good_run('data', data='other.jsonl')
+    good_run('fly', method='flylora', rank=16)
     good_run('long', steps=STEPS + SPAN)
     good_run('velvet', more='optimizer = "velvet"')
     good_run('early', more=RULE % 1)
     good_run('late', more=RULE % 2)
     good_run('sure', more='stop_when = { confidence = 1 }')
-    cases = [(*case, run) for run, some in [('good', CASES), ('velvet', VELVET), ('early', EARLY),
-                                            ('late', LATE), ('sure', SURE)] for case in some]
+    cases = [(*case, run) for run, some in [('good', CASES), ('fly', FLY), ('velvet', VELVET),
+                                            ('early', EARLY), ('late', LATE), ('sure', SURE)] for case in some]
     for name, change, status, words, run in cases:
         end = call(gpu_verify, forged(name.replace(' ', '-').replace(',', ''), change, run + '.run'),
                    '--all', '--inputs', '.', '--inputs', 'models/tiny')

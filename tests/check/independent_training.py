@@ -42,12 +42,29 @@ def tensors_of(adapter):
 def first_values(shape, seed, place, name):
     """What a training begins with."""
     count = math.prod(shape)
-    if name.endswith('.lora_B.weight'):
+    if not name.endswith('.lora_A.weight'):
         return bytes(4 * count)
     bound = f32(1 / f32(math.sqrt(shape[1])))
     words = b''.join(philox(block, 65536 + place, seed) for block in range(-(-count // 4)))
     return b''.join(struct.pack('<f', f32((word >> 8) * 2.0**-23 * bound))
                     for word, in struct.iter_unpack('<i', words[:4 * count]))
+
+
+def check_sparse(values, shape, seed, place, active):
+    """FlyLoRA's A: its places exactly, its values as near as Python's log and cos are."""
+    rank, width = shape
+    nonzeros = max(1, (2 * width * active + rank) // (2 * rank))
+    for row in range(rank):
+        blocks = [struct.unpack('<4I', philox(row * width + j, 65536 + place, seed))
+                  for j in range(width)]
+        drawn = sorted(range(width), key=lambda j: (blocks[j][0], j))[:nonzeros]
+        right = [0.0] * width
+        for j in drawn:
+            u = (2 * (blocks[j][1] >> 9) + 1) / 2**24
+            right[j] = math.sqrt(-2 * math.log(u)) * math.cos(math.tau * blocks[j][2] / 2**32) / rank
+        found = struct.unpack_from(f'<{width}f', values, 4 * width * row)
+        demand(all((x == 0) == (y == 0) and abs(x - y) < 1e-6 for x, y in zip(found, right)),
+               f'row {row} of A at place {place}')
 
 
 class AdamW:
@@ -138,8 +155,17 @@ class Training(Signed):
                           else AdamW())
         self.stopping, self.powers = Stopping(job.get('stop_when', {})), [1.0, 1.0]
         tensors = tensors_of(adapter)
-        elements = sum(math.prod(shape) for _, shape, _ in tensors)
-        head = HEAD + 12 * elements
+        kept = [(place, *tensor) for place, tensor in enumerate(tensors)]
+        flylora = self.settings['method'].get('flylora')
+        if flylora:
+            for place, name, shape, values in kept:
+                if '.lora_A.' in name:
+                    check_sparse(values, shape, self.settings['seed'], place, flylora['active'])
+            kept = [x for end in ('.lora_B.weight', '.lora_d.weight')
+                    for x in kept if x[1].endswith(end)]
+        elements = sum(math.prod(shape) for _, _, shape, _ in kept)
+        trained = sum(math.prod(shape) for _, name, shape, _ in kept if '.lora_d.' not in name)
+        head = HEAD + 4 * elements + 8 * trained
         room = padded(head + len(self.optimizer.state))
         size = room + padded(STEP * self.span + EVAL * self.evaluates)
         units = len(states) // size - 1
@@ -156,10 +182,10 @@ class Training(Signed):
             demand(ends == (i == units) or i == self.most, 'end of the training')
             demand(record[head:room] == self.optimizer.state.ljust(room - head, b'\0'), 'averages')
         values = slice(HEAD, HEAD + 4 * elements)
-        demand(records[-1][values] == b''.join(x for _, _, x in tensors), 'adapter')
+        demand(records[-1][values] == b''.join(x for *_, x in kept), 'adapter')
         first = b''.join(first_values(shape, self.settings['seed'], place, name)
-                         for place, (name, shape, _) in enumerate(tensors))
-        demand(records[0][HEAD:] == (first.ljust(12 * elements, b'\0') + beginning).ljust(
+                         for place, name, shape, _ in kept)
+        demand(records[0][HEAD:] == (first.ljust(head - HEAD, b'\0') + beginning).ljust(
             size - HEAD, b'\0'), 'beginning')
 
     def check_told(self, unit, head, told):

@@ -30,14 +30,17 @@ TokenSamples made_up() {
 
 /// A small model with adapters and everything that training it takes.
 struct Fixture {
-  explicit Fixture(TrainingSettings s = {}, std::uint64_t most_tokens = 64, unsigned threads = 2)
-      : device(device::wanted("cpu", threads)),
+  explicit Fixture(TrainingSettings s = {}, std::uint64_t most_tokens = 64, unsigned threads = 2,
+                   const std::optional<FlyLora>& fly = std::nullopt)
+      : lora{4, 8, {}, fly},
+        device(device::wanted("cpu", threads)),
         folder(std::filesystem::path(__FILE__).parent_path() / "../../vectors/lm/llama"),
         architecture(read_architecture(folder.files())),
         weights(find_weights(folder.files(), architecture)),
-        trained(device, lora_tensors(architecture, lora)),
+        trained(device, lora_tensors(architecture, lora), fly),
         network(device, architecture, weights, trained, Profile::i8x, lora.scale(), most_tokens),
         samples(made_up()) {
+    if (fly) initialise(device, architecture, 5, trained);
     for (const auto& tensor : trained.tensors()) {
       if (tensor.role != TrainedTensor::Role::lora_a) continue;
       std::vector<float> values(tensor.elements());
@@ -53,7 +56,7 @@ struct Fixture {
     training = std::make_unique<Training>(network, trained, samples, all, s, most_tokens);
   }
 
-  Lora lora{4, 8, {}};
+  Lora lora;
   device::Device device;
   Folder folder;
   Architecture architecture;
@@ -246,6 +249,75 @@ TEST_CASE("a step that is not finite changes none of velvet's averages") {
   CHECK(f.training->step().skipped);
   CHECK(f.training->velvet_in(f.training->state())->averages == before);
   CHECK(Training::skipped_in(f.training->state()) == 1);
+}
+
+namespace {
+
+/// All d, which training alone moves.
+std::vector<float> all_d(const Trained& trained) {
+  std::vector<float> all;
+  for (const auto& tensor : trained.tensors()) {
+    if (tensor.role != TrainedTensor::Role::fly_d) continue;
+    const auto d = trained.get(tensor);
+    all.insert(all.end(), d.begin(), d.end());
+  }
+  return all;
+}
+
+constexpr FlyLora fly{2, 0.125F};
+
+}  // namespace
+
+TEST_CASE("FlyLoRA learns, and its d moves by a step's tokens together, and in training alone") {
+  TrainingSettings s;
+  s.epochs = 12;
+  Fixture f(s, 200, 2, fly);
+  const std::vector<std::uint32_t> held_out{0, 5, 9};
+  f.training->evaluate(held_out);  // counts, too, but to no end
+  CHECK(all_d(f.trained) == std::vector<float>(all_d(f.trained).size(), 0.0F));
+  const auto first = f.training->step();
+  const auto once = all_d(f.trained);
+  bool moved = false;
+  for (const float d : once) {
+    CHECK((d == 0 || std::abs(d) == 0.125F));
+    moved = moved || d != 0;
+  }
+  CHECK(moved);
+  f.training->evaluate(held_out);
+  CHECK(all_d(f.trained) == once);
+  Fixture other(s, 24, 1, fly);  // a sample at a time
+  other.training->step();
+  CHECK(all_d(other.trained) == once);
+  CHECK(other.training->state() == f.training->state());
+  StepTold last;
+  while (!f.training->done()) last = f.training->step();
+  CHECK(last.loss < 0.8F * first.loss);
+}
+
+TEST_CASE("FlyLoRA ends the same wherever it was interrupted") {
+  Fixture whole(settings(5), 64, 2, fly);
+  whole.training->step();
+  whole.training->step();
+  const Bytes middle = whole.training->state();
+  while (!whole.training->done()) whole.training->step();
+  Fixture again(settings(5), 24, 3, fly);
+  const auto a = again.trained.get(again.trained.tensors().front());
+  again.training->restore(middle);
+  while (!again.training->done()) again.training->step();
+  CHECK(again.training->state() == whole.training->state());
+  CHECK(again.trained.get(again.trained.tensors().front()) == a);
+}
+
+TEST_CASE("a step that is skipped leaves d as it was") {
+  Fixture f(settings(4), 64, 2, fly);
+  f.training->step();
+  const auto before = all_d(f.trained);
+  const auto& b = f.trained.tensors()[1];
+  auto values = f.trained.get(b);
+  values[0] = std::numeric_limits<float>::infinity();
+  f.trained.set(b, values);
+  CHECK(f.training->step().skipped);
+  CHECK(all_d(f.trained) == before);
 }
 
 TEST_CASE("what is no state of a training is refused") {

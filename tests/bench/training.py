@@ -1,0 +1,156 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Tokens a second of a LoRA fine-tune on the CPU, volt beside PyTorch in turn: fp32 eager, the LoRA of
+PEFT, the Llama of transformers, the same batch and as many threads.
+
+usage: training.py BUILD_FOLDER [OUT.json]
+
+PyTorch is installed into BUILD_FOLDER/bench-python (6 GB), or taken from the interpreter that
+VOLT_BENCH_PYTHON names. Where neither is to be had, only volt is measured, and that is said.
+"""
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+# name: layers, width, width of the gated layer, heads, context, rows of a batch.
+MODELS = {'10M': (8, 320, 864, 5, 512, 4), '100M': (12, 768, 2048, 12, 512, 4)}
+RANK, WARM, STEPS, ROUNDS = 16, 2, 6, 3
+
+TORCH = r'''
+import json, sys, time, torch
+from peft import LoraConfig, get_peft_model
+from transformers import LlamaForCausalLM
+folder, threads, rows, context, rank, warm, steps = sys.argv[1], *map(int, sys.argv[2:])
+torch.set_num_threads(threads)
+model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
+model = get_peft_model(model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=[
+    'q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj']))
+optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=2e-4)
+batch = torch.randint(0, 256, (rows, context))
+for step in range(warm + steps):
+    if step == warm:
+        begin = time.perf_counter()
+    model(input_ids=batch, labels=batch).loss.backward()
+    torch.nn.utils.clip_grad_norm_([p for p in model.parameters() if p.requires_grad], 1.0)
+    optimizer.step()
+    optimizer.zero_grad()
+print(json.dumps({'rate': batch.numel() * steps / (time.perf_counter() - begin),
+                  'torch': torch.__version__}))
+'''
+
+
+def interpreter(build):
+    """One that has PyTorch, or None."""
+    given = os.environ.get('VOLT_BENCH_PYTHON')
+    if given:
+        return given
+    python = build / 'bench-python/bin/python'
+    probe = [str(python), '-c', 'import torch, transformers, peft']
+    if not python.exists() or subprocess.run(probe, capture_output=True, check=False).returncode:
+        print('installing PyTorch for the comparison, about 6 GB', file=sys.stderr)
+        try:
+            subprocess.run([sys.executable, '-m', 'venv', str(build / 'bench-python')], check=True)
+            subprocess.run([str(python), '-m', 'pip', 'install', '-q', 'torch', 'transformers', 'peft'],
+                           check=True)
+        except (OSError, subprocess.CalledProcessError):
+            print('PyTorch is not to be had: volt alone is measured', file=sys.stderr)
+            return None
+    return str(python)
+
+
+def volt(tools, folder, name, job):
+    """A training of `job`; seconds."""
+    path = folder / f'{name}.toml'
+    path.write_text(job)
+    begin = time.perf_counter()
+    subprocess.run([str(tools / 'gpu-run'), str(path), '-q', '--force', '-o', str(folder / 'x.run'),
+                    '--threads', os.environ['THREADS']], check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - begin
+
+
+def make_model(tools, folder, name):
+    """With random weights: a training of no use, of one step, by volt itself."""
+    layers, width, ff, heads, context, _ = MODELS[name]
+    (folder / 'text.txt').write_text('the quick brown fox jumps over the lazy dog, again and again. ' * 3000)
+    (folder / 'new.toml').write_text(f"""schema = "volt.job/1"
+workload = "finetune"
+[finetune]
+init = "random"
+data = "text.txt"
+steps = 1
+batch = {{ tokens = 64, context = 64 }}
+[finetune.model]
+layers = {layers}
+width = {width}
+ff_width = {ff}
+heads = {heads}
+context = {context}
+""")
+    subprocess.run([str(tools / 'gpu-run'), str(folder / 'new.toml'), '-q', '-o', str(folder / f'{name}.run')],
+                   check=True, stdout=subprocess.DEVNULL)
+    return folder / f'{name}.run/model'
+
+
+def volt_rate(tools, folder, name, model, profile, context, rows):
+    def job(steps):
+        return f"""schema = "volt.job/1"
+workload = "finetune"
+[finetune]
+base = "{model.relative_to(folder)}"
+data = "text.txt"
+profile = "{profile}"
+method = {{ lora = {{ rank = {RANK}, alpha = {2 * RANK} }} }}
+steps = {steps}
+span = 1000
+batch = {{ tokens = {rows * context}, context = {context} }}
+"""
+    # What both have, such as reading the model, is no part of the rate.
+    short = volt(tools, folder, 'job', job(WARM))
+    long = volt(tools, folder, 'job', job(WARM + STEPS))
+    return rows * context * STEPS / (long - short)
+
+
+def main():
+    build = Path(sys.argv[1]).resolve()
+    tools = build / 'tools'
+    python = interpreter(build)
+    results = []
+    threads = min(2, os.cpu_count())
+    os.environ['THREADS'] = str(threads)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        for name, (*_, context, rows) in MODELS.items():
+            model = make_model(tools, folder, name)
+            rates = {'f32x': [], 'i8x': [], 'torch': []}
+            for _ in range(ROUNDS):
+                for profile in ('f32x', 'i8x'):
+                    rates[profile].append(volt_rate(tools, folder, name, model, profile, context, rows))
+                if python:
+                    done = subprocess.run([python, '-c', TORCH, str(model), str(threads), str(rows),
+                                           str(context), str(RANK), str(WARM), str(STEPS)],
+                                          check=True, capture_output=True, text=True)
+                    answer = json.loads(done.stdout.splitlines()[-1])
+                    rates['torch'].append(answer['rate'])
+            peer = statistics.median(rates['torch']) if python else None
+            row = {'model': name, 'threads': threads, 'batch': [rows, context], 'rank': RANK,
+                   'torch': answer['torch'] if python else None}
+            for profile, rate in rates.items():
+                if rate:
+                    row[f'{profile}_tokens_per_second'] = round(statistics.median(rate), 1)
+            for profile in ('f32x', 'i8x'):
+                if peer:
+                    ratios = [a / b for a, b in zip(rates[profile], rates['torch'])]
+                    row[f'{profile}_over_torch'] = round(statistics.median(ratios), 3)
+            results.append(row)
+            shown = ', '.join(f'{key} {value}' for key, value in row.items() if 'over' in key or 'per' in key)
+            print(f'{name:5} {shown}')
+    if len(sys.argv) > 2:
+        Path(sys.argv[2]).write_text(json.dumps(results, indent=1) + '\n')
+
+
+main()
