@@ -214,14 +214,35 @@ std::map<std::string, host::Path> files_below(const host::Path& folder) {
   return files;
 }
 
+bool is_adapter(const schema::Job& job, std::string_view name) {
+  return job.is_generate() && name == "adapter";
+}
+
+/// Of a folder that may be a run's, with much beside the adapter.
+std::map<std::string, host::Path> adapter_below(const host::Path& folder) {
+  std::map<std::string, host::Path> files;
+  for (const auto name : schema::adapter_files) {
+    if (!host::exists(folder / name)) {
+      throw Error(Exit::not_found, shown(folder) + " has no " + std::string(name),
+                  "an adapter is a folder with adapter_config.json and adapter_model.safetensors");
+    }
+    files.emplace(name, folder / name);
+  }
+  return files;
+}
+
 /// That a path names what the job takes there: a file, or a folder.
 void check_kind(const schema::Job& job, std::string_view name, const host::Path& path) {
   const bool folder = host::is_folder(path);
+  if (folder && is_adapter(job, name)) adapter_below(path);
   if (folder && job.takes_folder(name)) return;
   host::open_file(path);
   if (job.needs_folder(name)) {
-    throw Error(Exit::usage, shown(path) + " is no folder",
-                "a model is the folder that Hugging Face keeps it in, with its config.json");
+    throw Error(
+        Exit::usage, shown(path) + " is no folder",
+        is_adapter(job, name)
+            ? "an adapter is a folder with adapter_config.json and adapter_model.safetensors"
+            : "a model is the folder that Hugging Face keeps it in, with its config.json");
   }
 }
 
@@ -234,7 +255,8 @@ void find_into(std::vector<Found>& found, const schema::Job& job, std::string_vi
     check_kind(job, name, found.back().path);
     return;
   }
-  for (const auto& [below, path] : files_below(*folder)) {
+  const auto files = is_adapter(job, name) ? adapter_below(*folder) : files_below(*folder);
+  for (const auto& [below, path] : files) {
     found.push_back(
         opened(std::string(name) + "/" + below, path, host::open_file(path), sink, stop));
   }
@@ -283,6 +305,20 @@ host::Path path_below(const host::Path& folder, std::string_view path) {
 
 namespace {
 
+std::string unknown_hint(const schema::Job& job, const std::string& bound,
+                         const std::vector<std::string_view>& names) {
+  if (job.is_command()) return suggestion(bound, names);
+  // A job says all that it takes: what it gives has to follow from it.
+  if (job.is_generate() && (bound == "adapter" || bound == "prompts")) {
+    return "write " + bound + " = {} into [generate]";
+  }
+  std::string list;
+  for (const auto name : names) {
+    list += (list.empty() ? "" : name == names.back() ? " and " : ", ") + std::string(name);
+  }
+  return (names.size() == 1 ? "its input is " : "its inputs are ") + list;
+}
+
 void refuse_unknown(const schema::Job& job, const Places& places) {
   const auto named = job.inputs();
   std::vector<std::string_view> names;
@@ -293,9 +329,7 @@ void refuse_unknown(const schema::Job& job, const Places& places) {
                                     [&](const auto& entry) { return entry.first == bound; });
     if (found == named.end()) {
       throw Error(Exit::usage, "the job has no input \"" + printable(bound) + "\"",
-                  job.is_command()    ? suggestion(bound, names)
-                  : job.is_finetune() ? "its inputs are base and data"
-                                      : "its inputs are a and b");
+                  unknown_hint(job, bound, names));
     }
     if (found->second->seeded() != nullptr) {
       throw Error(Exit::usage, "input " + bound + " is made from a seed",

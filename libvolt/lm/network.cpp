@@ -136,7 +136,9 @@ Arguments Network::State::attention_of(const Layer& layer) const {
 void Network::State::remember(Layer& layer, const Matrix& qkv,
                               kernels::Attention<Given>& attention) {
   const std::uint64_t q = a.query_width(), kv = a.kv_width();
-  if (layer.cache.buffer.get() == nullptr) layer.cache = keep(2 * kv);
+  if (layer.cache.buffer.get() == nullptr) {
+    layer.cache = make_tensor(device, remembered, 2 * kv);
+  }
   const Matrix& all = layer.cache.matrix;
   const Matrix newest = {all.buffer, past * all.stride, rows, all.cols, all.stride};
   std::vector<std::uint64_t> index(rows);
@@ -302,10 +304,16 @@ std::vector<float> Network::logits(const Batch& batch) {
 
 void Network::forget() { state_->past = 0; }
 
-std::vector<float> Network::decode(std::span<const std::uint32_t> tokens) {
+void Network::keep(std::uint64_t tokens) {
+  for (auto& layer : state_->layers) layer.cache = {};
+  state_->remembered = tokens;
+  forget();
+}
+
+std::vector<float> Network::decode(std::span<const std::uint32_t> tokens, std::uint64_t rows) {
   State& s = *state_;
-  if (s.past + tokens.size() > s.most) {
-    throw Error(Exit::usage, "the text is longer than " + std::to_string(s.most) + " tokens");
+  if (tokens.size() > s.most || s.past + tokens.size() > s.remembered) {
+    throw Error(Exit::usage, "the text is longer than " + std::to_string(s.remembered) + " tokens");
   }
   Batch batch;
   batch.tokens.assign(tokens.begin(), tokens.end());
@@ -320,9 +328,10 @@ std::vector<float> Network::decode(std::span<const std::uint32_t> tokens) {
   for (auto& layer : s.layers) s.forward(layer, s.now(s.x));
   s.decoding = false;
   s.past += tokens.size();
-  // The head is for the last token alone.
-  const Matrix last = {s.x.matrix.buffer, (s.rows - 1) * s.a.width, 1, s.a.width, s.a.width};
-  s.rows = 1;
+  if (rows == 0) return {};
+  // The head is for the last tokens alone.
+  const Matrix last = {s.x.matrix.buffer, (s.rows - rows) * s.a.width, rows, s.a.width, s.a.width};
+  s.rows = rows;
   s.copy(last, s.now(s.branch));
   s.norm(s.final_norm, s.final_norm_bias, s.now(s.branch), s.now(s.final_normed), s.final_kept);
   s.head->forward(s.room, s.now(s.final_normed), s.zeroed(s.logits), {});

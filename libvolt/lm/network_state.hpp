@@ -46,6 +46,7 @@ struct Network::State {
         format(f),
         scale(s),
         most(most_rows),
+        remembered(most_rows),
         bands(d, band_elements(a, f, p, t.tensors()), p == Profile::i8x && f == Format::nf4),
         room(d, most_rows, widest()) {}
 
@@ -93,6 +94,7 @@ struct Network::State {
   const Format format;
   const float scale;
   const std::uint64_t most;
+  std::uint64_t remembered;  ///< tokens that a cache has room for
   Bands bands;
   Room room;
 

@@ -48,7 +48,6 @@ class Trained {
           const std::optional<FlyLora>& fly = std::nullopt);
 
   const std::vector<TrainedTensor>& tensors() const { return tensors_; }
-  std::uint64_t bytes() const { return 5 * 4 * elements_; }  ///< of the device's memory
   std::uint64_t elements() const { return elements_; }  ///< of those with a gradient
   const std::optional<FlyLora>& fly() const { return fly_; }
   const TrainedTensor* find(const Slot& slot, TrainedTensor::Role role) const;

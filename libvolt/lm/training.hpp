@@ -31,6 +31,16 @@ struct TrainingSettings {
   std::uint64_t seed = 1;
 };
 
+/// How long a training is: from its samples and settings alone.
+struct Course {
+  std::vector<std::uint64_t> epoch_ends;  ///< the step after each epoch's last
+  std::uint64_t steps = 0;
+  std::uint64_t tokens = 0;  ///< of all steps
+};
+/// Throws Error (usage) when there is nothing to train on, or more than 10^9 samples in all epochs.
+Course course_of(const TokenSamples& samples, std::span<const std::uint32_t> train,
+                 const TrainingSettings& settings);
+
 /// One step, as the trace has it.
 struct StepTold {
   std::uint64_t step = 0;
@@ -63,9 +73,9 @@ class Training {
            std::vector<std::uint32_t> train, const TrainingSettings& settings,
            std::uint64_t most_tokens);
 
-  std::uint64_t steps() const { return steps_; }  ///< in all
-  std::uint64_t next() const { return next_; }    ///< how many were taken, skipped ones counted
-  bool done() const { return next_ == steps_; }
+  std::uint64_t steps() const { return course_.steps; }  ///< in all
+  std::uint64_t next() const { return next_; }  ///< how many were taken, skipped ones counted
+  bool done() const { return next_ == course_.steps; }
 
   StepTold step();
   /// What a step's telling must be but for loss, entropy, norm, clip and skipped: from the data,
@@ -94,7 +104,6 @@ class Training {
     Packing packing;
     std::vector<std::uint64_t> first_token;  ///< of each row, counted from the start of training
   };
-  Packing packing_of(std::uint64_t epoch) const;
   void reach(std::uint64_t epoch);
   /// The samples of a step, in order, and how many tokens the training has had before.
   struct StepData {
@@ -116,10 +125,10 @@ class Training {
   const std::vector<std::uint32_t> train_;
   const TrainingSettings settings_;
   const std::uint64_t most_tokens_;
-  std::vector<std::uint64_t> epoch_ends_;  ///< the step after each epoch's last
+  const Course course_;
   std::optional<Epoch> epoch_;
   std::optional<Velvet> velvet_;
-  std::uint64_t steps_ = 0, next_ = 0, skipped_ = 0;
+  std::uint64_t next_ = 0, skipped_ = 0;
 };
 
 }  // namespace volt::lm

@@ -153,11 +153,4 @@ std::string Attempt::run_json(std::string_view ended, int status, Exit exit,
   return doc::to_json(members) + "\n";
 }
 
-std::vector<std::string> output_names(const schema::Job& job) {
-  if (job.is_finetune()) return job.finetune.outputs();
-  std::vector<std::string> names{job.matmul.out};
-  if (!job.matmul.image.empty()) names.push_back(job.matmul.image);
-  return names;
-}
-
 }  // namespace volt::run

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <chrono>
-#include <cstdio>
+#include <optional>
 
 #include "libvolt/base/quantities.hpp"
 #include "libvolt/base/text.hpp"
@@ -10,6 +10,7 @@
 #include "libvolt/lm/language.hpp"
 #include "libvolt/run/attempt.hpp"
 #include "libvolt/run/finetune_files.hpp"
+#include "libvolt/run/training_report.hpp"
 #include "libvolt/workload/finetune.hpp"
 
 namespace volt::run {
@@ -62,8 +63,10 @@ class FinetuneRun {
     Fields fields(message, source);
     if (fields.has("begin")) {
       begin(fields.table("begin"));
-    } else if (const auto* step = fields.find("step")) {
-      take(*step);
+    } else if (records_.steps == 0) {
+      throw Error(Exit::failure, "the worker did not begin");
+    } else if (fields.has("step")) {
+      take(fields);
     } else if (fields.has("unit")) {
       end_unit(fields);
     } else if (fields.has("ended")) {
@@ -104,31 +107,20 @@ class FinetuneRun {
     return static_cast<std::uint64_t>(fields.integer(key, 0, INT64_MAX));
   }
 
-  void take(const Value& step) {
+  void take(Fields& fields) {
     if (++steps_ > records_.steps) throw Error(Exit::failure, "the worker made steps up");
-    last_ = step;
-    const std::string line = doc::to_canonical_json(step);
-    if (line.size() > 1024) throw Error(Exit::failure, "the worker tells too much of a step");
-    metrics_ += line + "\n";
+    std::optional<Measured> measured;
+    if (fields.has("took_ns")) {
+      measured = {std::chrono::nanoseconds(fields.integer("took_ns", 1, INT64_MAX)),
+                  count(fields, "memory_bytes")};
+    }
+    report().step(fields.get("step"), measured);
   }
 
-  /// What a person wants to see: a line a unit, which are about as many as the root of the steps.
   void end_unit(Fields& fields) {
     if (++units_ > records_.units) throw Error(Exit::failure, "the worker made units up");
-    std::string line = "step " + std::to_string(steps_) + "/" + std::to_string(records_.steps) +
-                       ": loss " + shown(last_, "loss");
-    if (fields.has("eval")) {
-      line += ", eval " + shown(fields.get("eval"), "loss");
-      Value::Object members{{"step", steps_}};
-      members.emplace_back("eval", fields.get("eval"));
-      metrics_ += doc::to_canonical_json(members) + "\n";
-    }
-    info(line);
-    // All of it each time: seldom, then, where there are many units.
-    const auto now = std::chrono::steady_clock::now();
-    if (units_ != records_.units && now - noted_ < std::chrono::seconds(10)) return;
-    noted_ = now;
-    folder_.note("metrics.jsonl", metrics_);
+    if (fields.has("eval")) report().eval(fields.get("eval"));
+    report().unit();
   }
 
   /// The job's rule has ended it before its last unit.
@@ -138,17 +130,13 @@ class FinetuneRun {
       throw Error(Exit::failure, "the worker ended early");
     }
     records_ = records_.until(units_);
-    folder_.end(records_.bytes());
-    folder_.note("metrics.jsonl", metrics_);
+    folder_.end_pages();
   }
 
-  static std::string shown(const Value& of, std::string_view key) {
-    const Value* value = of.find(key);
-    const auto* number = value == nullptr ? nullptr : value->get_if<double>();
-    if (number == nullptr) return "not finite";
-    char text[32];
-    std::snprintf(text, sizeof text, "%.4f", *number);
-    return text;
+  /// Not before there is something to report: a run that is refused leaves nothing.
+  TrainingReport& report() {
+    if (!report_) report_.emplace(attempt_, records_.steps);
+    return *report_;
   }
 
   void take_pages(Fields& fields) {
@@ -187,10 +175,12 @@ class FinetuneRun {
     receipt.backend = device.string("backend");
     receipt.device = device.string("name");
     receipt.driver = device.string("driver");
-    auto outcome =
-        attempt_.complete(std::move(receipt), {{"peak_memory_bytes", ending.peak_memory_bytes},
-                                               {"steps", records_.steps},
-                                               {"trained", end.integer("trained", 0, INT64_MAX)}});
+    report_->finish(ending.peak_memory_bytes);
+    Value::Object facts = report_->facts();
+    facts.emplace_back("trained", end.integer("trained", 0, INT64_MAX));
+    facts.emplace_back("peak_memory_bytes", ending.peak_memory_bytes);
+    auto outcome = attempt_.complete(std::move(receipt), facts);
+    outcome.facts = std::move(facts);
     outcome.multiply_adds = end.number("multiply_adds", 0, 1e300);
     return outcome;
   }
@@ -210,9 +200,7 @@ class FinetuneRun {
   Folder& folder_;
   workload::Records records_;
   std::uint64_t steps_ = 0, units_ = 0;
-  std::chrono::steady_clock::time_point noted_;
-  Value last_;
-  std::string metrics_;
+  std::optional<TrainingReport> report_;
 };
 
 }  // namespace

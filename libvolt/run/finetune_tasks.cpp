@@ -2,23 +2,27 @@
 
 // What a worker does for a finetune: train, and train again what a verifier drew.
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <chrono>
 #include <cmath>
+#include <csignal>
 #include <memory>
 
 #include "libvolt/base/error.hpp"
-#include "libvolt/crypto/digest.hpp"
 #include "libvolt/crypto/merkle.hpp"
 #include "libvolt/doc/fields.hpp"
 #include "libvolt/lm/stopping.hpp"
 #include "libvolt/proof/challenge.hpp"
+#include "libvolt/run/model_inputs.hpp"
 #include "libvolt/run/operands.hpp"
 #include "libvolt/run/page_teller.hpp"
 #include "libvolt/run/tasks.hpp"
+#include "libvolt/run/worker.hpp"
 #include "libvolt/workload/finetune.hpp"
 
 namespace volt::run {
@@ -32,50 +36,10 @@ using workload::Records;
 
 const Source source{"task", Exit::failure};
 
-/// The files of a request: the model's folder, or a tokenizer's, and the data. A prover who can
-/// still write to them could show one content to the digest and another to the training; what is
-/// copied cannot change, and its digest is told. Weights are too large for that: the parent looks
-/// at their stamps.
-class Inputs {
- public:
-  Inputs(const Request& request, bool copied) {
-    for (const auto& [name, fd] : request.files) {
-      const bool weights = name.ends_with(".safetensors");
-      if (name != "data" && !name.starts_with("base/") && !name.starts_with("tokenizer/")) continue;
-      if (copied && !weights) {
-        copies_.emplace(name, host::read_whole(fd));
-      } else {
-        mappings_.emplace(name, host::Mapping(fd));
-      }
-    }
-  }
-  lm::Files folder() const {
-    lm::Files files;
-    const auto add = [&](const std::string& name, ByteView bytes) {
-      if (const auto slash = name.find('/'); slash != std::string::npos) {
-        files.emplace(name.substr(slash + 1), bytes);
-      }
-    };
-    for (const auto& [name, mapping] : mappings_) add(name, mapping.bytes());
-    for (const auto& [name, bytes] : copies_) add(name, bytes);
-    return files;
-  }
-  ByteView data() const {
-    const auto copy = copies_.find("data");
-    return copy != copies_.end() ? ByteView(copy->second) : mappings_.at("data").bytes();
-  }
-  void tell_digests(const Say& say) const {
-    for (const auto& [name, bytes] : copies_) tell_digest(name, bytes, say);
-  }
-  static void tell_digest(const std::string& name, ByteView bytes, const Say& say) {
-    say(Value::Object{
-        {"file", Value::Object{{"name", name}, {"sha256", crypto::sha256(bytes).hex()}}}});
-  }
-
- private:
-  std::map<std::string, host::Mapping> mappings_;
-  std::map<std::string, Bytes> copies_;
-};
+/// Of the base, or the tokenizer of a model that has none.
+lm::Files folder_of(const Bench& bench, const ModelInputs& inputs) {
+  return inputs.folder(bench.job().finetune.model ? "tokenizer" : "base");
+}
 
 /// JSON has no NaN.
 Value number(float value) { return std::isfinite(value) ? Value(double{value}) : Value(nullptr); }
@@ -103,6 +67,14 @@ Value records_value(const Records& r) {
                        {"units", r.units},           {"span", r.span},
                        {"steps", r.steps},           {"state_bytes", r.state_bytes},
                        {"evaluates", r.evaluates}};
+}
+
+/// The most memory that it took so far: on a GPU, of the GPU's.
+std::uint64_t most_memory(Bench& bench, const Finetune& finetune) {
+  if (bench.device().facts().backend != "cpu") return finetune.plan().memory_bytes();
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
 }
 
 Bytes read_record(int fd, const Records& records, std::uint64_t index) {
@@ -202,10 +174,12 @@ void end_early(int fd, const Records& run, const std::string& why, Sink& sink, c
 
 Value::Object do_train(const Request& request, Sink& sink, const Say& say) {
   Bench bench(request, sink);
-  const Inputs inputs(request, false);
-  Finetune finetune(bench.job().finetune, inputs.folder(), inputs.data(), bench.device(), sink);
+  const ModelInputs inputs(request, bench.job(), false);
+  Finetune finetune(bench.job().finetune, folder_of(bench, inputs), inputs.file("data"),
+                    bench.device(), sink);
   const Records& records = finetune.records();
   say(Value::Object{{"begin", records_value(records)}});
+  finetune.build();
 
   const int out = request.file("out");
   set_size(out, records);
@@ -234,9 +208,13 @@ Value::Object do_train(const Request& request, Sink& sink, const Say& say) {
   if (next != 0) finetune.go_on_from(read_record(out, records, next - 1));
   PageTeller teller(bench, say);
   for (; next <= records.units && ended.empty(); ++next) {
+    auto began = std::chrono::steady_clock::now();
     const Bytes record = next == 0 ? finetune.begin() : finetune.run(next, [&](const auto& step) {
-      say(Value::Object{{"step", step_value(step)}});
-      sink.send(Progress{"training", step.step + 1, records.steps, "steps"});
+      const std::chrono::nanoseconds took = std::chrono::steady_clock::now() - began;
+      say(Value::Object{{"step", step_value(step)},
+                        {"took_ns", std::int64_t{std::max<std::int64_t>(took.count(), 1)}},
+                        {"memory_bytes", most_memory(bench, finetune)}});
+      began = std::chrono::steady_clock::now();
     });
     host::write_at(out, next * record.size(), record);
     teller.add(ByteView(record).subspan(skip), true);
@@ -249,8 +227,72 @@ Value::Object do_train(const Request& request, Sink& sink, const Say& say) {
   return {
       {"device",
        Value::Object{{"backend", facts.backend}, {"name", facts.name}, {"driver", facts.driver}}},
-      {"multiply_adds", finetune.multiply_adds(tokens)},
-      {"trained", finetune.trained_elements()}};
+      {"multiply_adds", static_cast<double>(tokens) * finetune.plan().step_multiply_adds},
+      {"trained", finetune.plan().trained}};
+}
+
+namespace {
+
+Value memory_value(const workload::Plan& p) {
+  return Value::Object{{"base", p.memory.frozen},
+                       {"trained", p.memory.trained},
+                       {"activations", p.activation_bytes()},
+                       {"scratch", p.scratch_bytes()},
+                       {"host", p.host_bytes},
+                       {"total", p.memory_bytes()},
+                       {"limit", p.memory_limit}};
+}
+
+Value plan_value(const workload::Plan& p) {
+  return Value::Object{{"parameters", p.parameters},
+                       {"trained", p.trained},
+                       {"samples", p.samples},
+                       {"held_out", p.held_out},
+                       {"tokens", p.tokens},
+                       {"predicted", p.predicted},
+                       {"steps", p.records.steps},
+                       {"span", p.records.span},
+                       {"units", p.records.units},
+                       {"step_tokens", p.step_tokens},
+                       {"eval_tokens", p.eval_tokens},
+                       {"tokens_at_a_time", p.tokens_at_a_time},
+                       {"memory", memory_value(p)},
+                       {"states_bytes", p.records.bytes()},
+                       {"outputs_bytes", p.output_bytes},
+                       {"multiply_adds", p.multiply_adds()},
+                       {"too_large", p.too_large},
+                       {"remedy", p.remedy}};
+}
+
+constexpr std::string_view out_of_time = "{\"end\":{\"pace\":null}}\n";
+
+/// Nothing else could end what a large model's network takes to be made.
+void end_out_of_time(int) {
+  static_cast<void>(!::write(answer_fd, out_of_time.data(), out_of_time.size()));
+  ::_exit(0);
+}
+
+}  // namespace
+
+Value::Object do_plan(const Request& request, Sink& sink, const Say& say) {
+  Bench bench(request, sink);
+  const ModelInputs inputs(request, bench.job(), false);
+  Finetune finetune(bench.job().finetune, folder_of(bench, inputs), inputs.file("data"),
+                    bench.device(), sink);
+  const auto& plan = finetune.plan();
+  say(Value::Object{{"plan", plan_value(plan)}, {"device", bench.device().facts().name}});
+  if (!plan.too_large.empty()) return {{"pace", nullptr}};
+  std::signal(SIGALRM, end_out_of_time);
+  ::alarm(most_trial_s);
+  finetune.build();
+  const auto pace = finetune.measure(std::chrono::seconds(3));
+  ::alarm(0);
+  // What a step costs, all of them do, and a look at the held-out samples what goes forward.
+  const double of_one = plan.step_multiply_adds * static_cast<double>(pace.tokens);
+  return {{"pace", Value::Object{{"steps", pace.steps},
+                                 {"tokens", pace.tokens},
+                                 {"seconds", pace.seconds},
+                                 {"all_s", pace.seconds * plan.multiply_adds() / of_one}}}};
 }
 
 namespace {
@@ -273,10 +315,12 @@ Records records_in(std::uint64_t size, const Records& most, bool may_end_early) 
 }
 
 /// What a receipt leaves out, such as a tokenizer, is a mistake of the receipt.
-std::unique_ptr<Finetune> finetune_of(Bench& bench, const Inputs& inputs, Sink& sink) {
+std::unique_ptr<Finetune> finetune_of(Bench& bench, const ModelInputs& inputs, Sink& sink) {
   try {
-    return std::make_unique<Finetune>(bench.job().finetune, inputs.folder(), inputs.data(),
-                                      bench.device(), sink);
+    auto made = std::make_unique<Finetune>(bench.job().finetune, folder_of(bench, inputs),
+                                           inputs.file("data"), bench.device(), sink);
+    made->build();
+    return made;
   } catch (const Error& error) {
     if (error.code() != Exit::not_found) throw;
     throw Error(Exit::verification_failed, error.message(), error.hint());
@@ -306,7 +350,7 @@ std::string wrong_end(const Finetune& finetune, const schema::StopRule& rule,
 
 Value::Object do_retrain(const Request& request, Sink& sink, const Say& say) {
   Bench bench(request, sink);
-  const Inputs inputs(request, true);
+  const ModelInputs inputs(request, bench.job(), true);
   inputs.tell_digests(say);
   const auto made = finetune_of(bench, inputs, sink);
   Finetune& finetune = *made;
@@ -364,12 +408,13 @@ Value::Object do_retrain(const Request& request, Sink& sink, const Say& say) {
     return sum;
   };
   std::uint64_t some = 0, all = 0;
+  const double each = finetune.plan().step_multiply_adds;
   for (const auto drawn : units) some += tokens(drawn + 1);
   for (std::uint64_t unit = 1; unit <= records.units; ++unit) all += tokens(unit);
   return {{"checked", std::uint64_t{units.size()}},
           {"mismatch", mismatch.empty() ? Value(nullptr) : Value(mismatch)},
-          {"cost", Value::Object{{"multiply_adds", finetune.multiply_adds(some)},
-                                 {"of", finetune.multiply_adds(all)}}}};
+          {"cost", Value::Object{{"multiply_adds", static_cast<double>(some) * each},
+                                 {"of", static_cast<double>(all) * each}}}};
 }
 
 }  // namespace volt::run

@@ -8,16 +8,16 @@ The forger knows volt-receipt(5) and owns the prover's key: states.bin, digests,
 are made here, with openssl, so that none of them gives a forgery away. That an honest run made so
 verifies shows that this page and volt agree.
 """
-import base64
 import hashlib
 import json
 import os
 import shutil
 import struct
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from forger import Forger, leaf, root
 
 gpu_run, gpu_verify = (str(Path(argument).resolve()) for argument in sys.argv[1:3])
 tests = Path(__file__).resolve().parent.parent
@@ -27,22 +27,8 @@ PAGE, STEP, EVAL = 4096, 56, 24
 JOB = {'lr': 1e-2, 'seed': 1, 'method': 'lora', 'rank': 4, 'data': 'train.jsonl', 'more': ''}
 
 
-def sha256(data):
-    return hashlib.sha256(data).digest()
-
-
-def root(leaves):
-    """RFC 9162."""
-    if len(leaves) == 1:
-        return leaves[0]
-    split = 1
-    while 2 * split < len(leaves):
-        split *= 2
-    return sha256(b'\x01' + root(leaves[:split]) + root(leaves[split:]))
-
-
 def pages_root(data):
-    return root([sha256(b'\x00' + data[at:at + PAGE]) for at in range(0, len(data), PAGE)])
+    return root([leaf(data[at:at + PAGE]) for at in range(0, len(data), PAGE)])
 
 
 def padded(size):
@@ -59,7 +45,7 @@ class States:
         part = lambda i, begin, end: bytes(self.data[i * self.record + begin:i * self.record + end])
         states = [pages_root(part(i, 0, self.state)) for i in range(self.units + 1)]
         told = [pages_root(part(i, self.state, self.record)) for i in range(self.units + 1)]
-        leaves = [sha256(b'\x00volt.finetune/1\n' + struct.pack('<Q', i) + states[i - 1] + states[i]
+        leaves = [leaf(b'volt.finetune/1\n' + struct.pack('<Q', i) + states[i - 1] + states[i]
                          + told[i]) for i in range(1, self.units + 1)]
         return root(leaves).hex()
 
@@ -81,24 +67,15 @@ class States:
         struct.pack_into('<f', self.data, unit * self.record + AVERAGES + offset, value)
 
 
-def sign(receipt, payload):
-    body = json.dumps(payload, sort_keys=True, separators=(',', ':'), ensure_ascii=False).encode()
-    kind = receipt['payloadType'].encode()
-    pae = b'DSSEv1 %d %s %d %s' % (len(kind), kind, len(body), body)
-    Path('pae').write_bytes(pae)
-    signature = subprocess.run(['openssl', 'dgst', '-sha256', '-sign',
-                                'home/.config/volt/keys/sign.pem', 'pae'],
-                               capture_output=True, check=True).stdout
-    receipt['payload'] = base64.b64encode(body).decode()
-    receipt['signatures'][0]['sig'] = base64.b64encode(signature).decode()
-
-
 def forged(name, change, run):
     """A copy of a run after change(states, files, predicate), signed anew."""
     out = Path('forged') / name
     shutil.copytree(run, out, ignore=shutil.ignore_patterns('.volt'))
-    receipt = json.loads((out / 'receipt.json').read_text())
-    payload = json.loads(base64.b64decode(receipt['payload']))
+    forger.sign_anew(out, lambda payload: put(out, payload, change))
+    return str(out)
+
+
+def put(out, payload, change):
     states = States((out / 'states.bin').read_bytes(), payload['predicate']['trace']['units'])
     files, predicate = {}, payload['predicate']
     change(states, files, predicate)
@@ -115,9 +92,6 @@ def forged(name, change, run):
             for annotations in (subject, subject.get('annotations', {})):
                 if 'bytes' in annotations:
                     annotations['bytes'] = len(data)
-    sign(receipt, payload)
-    (out / 'receipt.json').write_text(json.dumps(receipt))
-    return str(out)
 
 
 def transplanted(other):
@@ -255,7 +229,8 @@ CASES = [
 FLY = [
     ('an honest flylora', lambda *_: None, 0, 'output holds all 3 units'),
     ('a forged d', forged_d, 11, 'is not what the job gives'),
-    ('another A', other_a, 11, 'adapter_model.safetensors is not what the last state gives'),
+    ('another A', other_a, 11,
+     'adapter_model.safetensors is not what the last state gives'),
 ]
 # Of velvet: rate and beta1 of a step follow from what the steps before it told.
 VELVET = [
@@ -302,13 +277,6 @@ SURE = [
 ]
 
 
-def call(*command):
-    """With a memory of its own, for a verifier remembers what a signer gave before."""
-    state = tempfile.mkdtemp(dir='.')
-    return subprocess.run(command, capture_output=True, text=True, timeout=120,
-                          env={**os.environ, 'XDG_STATE_HOME': os.path.abspath(state)})
-
-
 def good_run(name, **changed):
     job = {**JOB, **changed}
     Path(name + '.toml').write_text(f'''schema = "volt.job/1"
@@ -326,7 +294,7 @@ lr = {job['lr']}
 seed = {job['seed']}
 {job['more']}
 ''')
-    end = call(gpu_run, '-q', '-o', name + '.run', name + '.toml')
+    end = forger.call(gpu_run, '-q', '-o', name + '.run', name + '.toml')
     if end.returncode != 0:
         sys.exit(f'the good run {name} ends with {end.returncode}: {end.stderr}')
 
@@ -338,12 +306,8 @@ def samples(count, modulus):
 
 failures = 0
 with tempfile.TemporaryDirectory(prefix='volt-bad-') as work:
-    os.chdir(work)
-    for name in list(os.environ):
-        if name.startswith(('XDG_', 'VOLT_')):
-            del os.environ[name]
-    os.environ['HOME'] = work + '/home'
-    for folder in 'home', 'models', 'forged':
+    forger = Forger(work)
+    for folder in 'models', 'forged':
         os.mkdir(folder)
     shutil.copytree(tests / 'vectors/lm/llama', 'models/tiny',
                     ignore=shutil.ignore_patterns('golden*'))
@@ -361,11 +325,12 @@ with tempfile.TemporaryDirectory(prefix='volt-bad-') as work:
     good_run('early', more=RULE % 1)
     good_run('late', more=RULE % 2)
     good_run('sure', more='stop_when = { confidence = 1 }')
-    cases = [(*case, run) for run, some in [('good', CASES), ('fly', FLY), ('velvet', VELVET),
-                                            ('early', EARLY), ('late', LATE), ('sure', SURE)] for case in some]
+    cases = [(*case, run) for run, some in [
+        ('good', CASES), ('fly', FLY), ('velvet', VELVET), ('early', EARLY), ('late', LATE), ('sure', SURE)
+    ] for case in some]
     for name, change, status, words, run in cases:
-        end = call(gpu_verify, forged(name.replace(' ', '-').replace(',', ''), change, run + '.run'),
-                   '--all', '--inputs', '.', '--inputs', 'models/tiny')
+        end = forger.call(gpu_verify, forged(name.replace(' ', '-').replace(',', ''), change, run + '.run'),
+                          '--all', '--inputs', '.', '--inputs', 'models/tiny')
         said = ' '.join((end.stdout + end.stderr).split())
         if end.returncode != status or not any(word in said for word in words.split('|')):
             failures += 1

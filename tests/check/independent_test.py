@@ -59,14 +59,14 @@ method = { METHOD targets = ["v_proj", "q_proj", "down_proj"] } }
 batch = { tokens = 128, context = 64 }
 seed = 9007199254740991
 '''
-# Name, method as far as its targets, and what else the job says.
-TRAININGS = [
-    ('lora', 'lora = { rank = 4,', 'steps = 11'),
-    ('flylora', 'flylora = { rank = 5, active = 2,', 'steps = 11'),
-    ('velvet', 'lora = { rank = 4,',
-     'steps = 24\noptimizer = "velvet"\nschedule = "constant"\nlr = 1e-2'),
-    ('early', 'lora = { rank = 4,', 'steps = 24\nstop_when = { patience = 2, min_delta = 1000 }'),
-]
+# The method as far as its targets, and what else is said.
+LORA = 'lora = { rank = 4,'
+TRAININGS = {
+    'training': (LORA, 'steps = 11'),
+    'flylora': ('flylora = { rank = 5, active = 2,', 'steps = 11'),
+    'velvet': (LORA, 'steps = 24\noptimizer = "velvet"\nschedule = "constant"\nlr = 1e-2'),
+    'early': (LORA, 'steps = 24\nstop_when = { patience = 2, min_delta = 1000 }'),
+}
 # What a liar could sign, by a change of the receipt.
 LIES = {
     'trace root': lambda x: x['predicate']['trace'].update(root='0' * 64),
@@ -107,7 +107,7 @@ def write_npy(path, dtype, rows, columns):
 def main(run, verify):
     with tempfile.TemporaryDirectory() as folder:
         env = {k: v for k, v in os.environ.items() if not k.startswith(('VOLT_', 'XDG_'))}
-        for name, *job in [*JOBS, ('command',), *TRAININGS]:
+        for name, *job in [*JOBS, ('command',), *((x,) for x in TRAININGS)]:
             home = pathlib.Path(folder, name)
             home.mkdir()
 
@@ -116,8 +116,8 @@ def main(run, verify):
                                       stdout=subprocess.PIPE).stdout
             if name == 'command':
                 examine_command(home, tool, run, pathlib.Path(folder, '.config/volt/keys/sign.pem'))
-            elif (name, *job) in TRAININGS:
-                examine_training(home, tool, run, name, *job)
+            elif name in TRAININGS:
+                examine_training(home, tool, run, name)
             else:
                 examine(home, tool, run, verify, name, *job)
 
@@ -163,12 +163,13 @@ def examine_command(home, tool, run, key):
     check('command: an output altered', lambda: genuine.check_files({}), True)
 
 
-def examine_training(home, tool, run, name, method, more):
+def examine_training(home, tool, run, name):
     (home / 'tiny').mkdir()
     for file in ('config.json', 'model.safetensors'):
         shutil.copy(TESTS / 'vectors/lm/llama' / file, home / 'tiny')
     shutil.copy(TESTS / 'libvolt/lm/tokenizers/bytes.json', home / 'tiny/tokenizer.json')
     (home / 'train.txt').write_text('it counts: ' + ' '.join(map(str, range(400))))
+    method, more = TRAININGS[name]
     (home / 'job.toml').write_text(TRAINING.replace('METHOD', method) + more)
     tool(run, '-q', 'job.toml')
     given = Training(home / 'job.run')

@@ -531,6 +531,13 @@ TEST_CASE("a text taken piece by piece has the logits of the whole, bit for bit"
         }
       }
       CHECK_THROWS_AS(model.network->decode(std::vector<std::uint32_t>(40)), Error);
+      // With room for a longer text than its pieces, and the logits of several rows, or none.
+      model.network->keep(20);
+      CHECK(model.network->decode(tokens.first(7), 0).empty());
+      const auto some = model.network->decode(tokens.subspan(7, 13), 9);
+      CHECK(std::equal(some.begin(), some.end(), whole.begin() + 11 * width));
+      CHECK(some.size() == 9 * width);
+      CHECK_THROWS_AS(model.network->decode(tokens.first(1)), Error);
     }
   }
 }
