@@ -12,6 +12,9 @@ import tempfile
 from pathlib import Path
 
 root = Path(sys.argv[1])
+novel = f'data={root}/jobs/finetune/northanger-abbey.txt'
+# What a job leaves to the command line.
+GIVEN = {'adapt': f'base={root}/tests/vectors/lm/llama', 'study': novel, 'mean-rate': novel}
 tools = {os.path.dirname(os.path.abspath(tool)) for tool in sys.argv[2:]}
 failed = passed = 0
 with tempfile.TemporaryDirectory() as folder:
@@ -22,7 +25,8 @@ with tempfile.TemporaryDirectory() as folder:
         run = f'{folder}/{job.stem}.run'
         commands = [['gpu-run', str(job), '-o', run, '-q'], ['gpu-verify', run, whole]]
         if 'workload = "finetune"' in text or 'workload = "generate"' in text:
-            commands = [['gpu-run', '--check', str(job)]]
+            given = GIVEN.get(job.stem)
+            commands = [['gpu-run', '--check', str(job), *(['--input', given] if given else [])]]
         for command in commands:
             done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
             if done.returncode == 0:
