@@ -27,7 +27,7 @@ class Builder {
   }
   /// A row of counts.
   Builder& counts(const char* name, std::uint64_t cols) {
-    add(name, true, Place(random_, 1, cols), 1);
+    add(name, true, Place(random_, 1, cols), 4);
     return *this;
   }
   Builder& absent(const char* name) {
