@@ -88,6 +88,10 @@ std::vector<Kept> kept_of(const Architecture& architecture, Format base, Profile
 
 }  // namespace
 
+Format format_named(std::string_view name) {
+  return name == "nf4" ? Format::nf4 : name == "bf16" ? Format::bf16 : Format::fp32;
+}
+
 Format format_of(Part part, Format base) {
   return base == Format::nf4 && !is_linear(part) ? Format::bf16 : base;
 }
@@ -246,7 +250,10 @@ Matrix FrozenMatrix::product(Room& room, bool transposed, const Matrix& a) const
 
 void FrozenMatrix::multiply(Room& room, const Matrix& x, const Matrix& y) const {
   const bool transposed = !conv1d_;
-  if (profile_ == Profile::f32x) return chains(transposed, x, y);
+  if (profile_ == Profile::f32x) {
+    room.zero(y);
+    return chains(transposed, x, y);
+  }
   const Matrix turned = product(room, transposed, x);
   bands_.device.call(&Network::rotate, kernels::Rotate<Given>{turned, y, 1.0F});
 }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 #include "libvolt/lm/folder.hpp"
 #include "libvolt/lm/room.hpp"
@@ -16,6 +17,8 @@ enum class Profile { f32x, i8x };
 /// What becomes of the values of frozen matrices: fp32, as the files have them; bf16, to nearest,
 /// ties to even; or NF4 with double quantisation (nf4.hpp). Norms and biases are always fp32.
 enum class Format { fp32, bf16, nf4 };
+/// By the name that jobs give it.
+Format format_named(std::string_view name);
 
 /// NF4 is for the linear maps of the layers: embeddings and the head are then bf16.
 Format format_of(Part part, Format base);
@@ -54,7 +57,7 @@ class FrozenMatrix {
   /// Of a weight [out, in] or, with `conv1d`, [in, out]. The bands must outlive it.
   FrozenMatrix(Bands& bands, const Weight& weight, Format format, Profile profile, bool conv1d);
 
-  /// y += x W^T; in i8x y must be 0.
+  /// y = x W^T.
   void multiply(Room& room, const kernels::Matrix& x, const kernels::Matrix& y) const;
   /// dx += dy W.
   void multiply_back(Room& room, const kernels::Matrix& dy, const kernels::Matrix& dx) const;

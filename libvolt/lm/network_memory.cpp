@@ -20,9 +20,9 @@ std::uint64_t rank_of(const TrainedTensor& tensor) {
   return tensor.role == Role::lora_a || tensor.role == Role::fly_a ? tensor.rows : 0;
 }
 
-/// Values; of what has a gradient also that, both averages, and zeros; counts of FlyLoRA's d.
+/// Values; of what has a gradient also that and both averages; counts of FlyLoRA's d.
 std::uint64_t bytes_per_element(const TrainedTensor& tensor) {
-  if (tensor.has_gradient()) return 5 * 4;
+  if (tensor.has_gradient()) return 4 * 4;
   return tensor.role == Role::fly_d ? 2 * 4 : 4;
 }
 
@@ -48,9 +48,9 @@ std::uint64_t scratch_bytes_per_row(const Architecture& a, std::span<const Train
   const std::uint64_t columns = a.vocabulary + 3 + 3 * a.width +
                                 2 * std::max({a.width, a.ff_width, qkv}) +
                                 std::max(qkv, a.ff_width);
-  // Room: zeros and four places, int8 and its scales. Then the batch, of which one vector is there
+  // Room: four places, int8 and its scales. Then the batch, of which one vector is there
   // twice while it is replaced.
-  return 4 * columns + (4 * 5 + 1) * padded(widest) + 4 * groups_of(widest) + 4 * 5;
+  return 4 * columns + (4 * 4 + 1) * padded(widest) + 4 * groups_of(widest) + 4 * 5;
 }
 
 }  // namespace

@@ -133,7 +133,7 @@ struct Finetune::Parts {
     trained.emplace(device, tensors, lora.fly);
     start();
     network.emplace(device, architecture, weights, *trained, profile_of(job), lora.scale(),
-                    plan.tokens_at_a_time, format_of(job));
+                    plan.tokens_at_a_time, lm::format_named(job.base_format));
     training.emplace(*network, *trained, samples, split.train, settings_of(job),
                      plan.tokens_at_a_time);
     if (training->state().size() != records.state_bytes) {

@@ -81,7 +81,7 @@ std::string remedy_of(const Plan& plan, const Planned& p, Room room, std::uint64
     room.host_bytes = host_bytes(plan, tensors, p.job.optimizer == "velvet");
     return room.rows(lm::network_memory(p.architecture, tensors, format, profile)) >= least;
   };
-  const lm::Format format = format_of(p.job);
+  const lm::Format format = lm::format_named(p.job.base_format);
   const lm::Profile profile = profile_of(p.job);
   const std::uint64_t rows = std::bit_floor(room.rows(plan.memory));
   if (profile == lm::Profile::f32x && fits(p.tensors, format, lm::Profile::i8x)) {
@@ -132,7 +132,8 @@ std::uint64_t output_bytes(const Plan& plan, const Planned& p) {
 }
 
 void count_memory(Plan& plan, const Planned& p) {
-  plan.memory = lm::network_memory(p.architecture, p.tensors, format_of(p.job), profile_of(p.job));
+  plan.memory = lm::network_memory(p.architecture, p.tensors, lm::format_named(p.job.base_format),
+                                   profile_of(p.job));
   plan.host_bytes = host_bytes(plan, p.tensors, p.job.optimizer == "velvet");
   plan.memory_limit = p.memory_limit;
   const Room room{p.memory_limit, plan.host_bytes, p.on_host};
@@ -150,12 +151,6 @@ void count_memory(Plan& plan, const Planned& p) {
 
 lm::Profile profile_of(const schema::Finetune& job) {
   return job.profile == "i8x" ? lm::Profile::i8x : lm::Profile::f32x;
-}
-
-lm::Format format_of(const schema::Finetune& job) {
-  return job.base_format == "nf4"    ? lm::Format::nf4
-         : job.base_format == "bf16" ? lm::Format::bf16
-                                     : lm::Format::fp32;
 }
 
 std::uint64_t Plan::memory_bytes() const {

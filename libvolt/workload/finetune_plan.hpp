@@ -41,7 +41,6 @@ struct Plan {
 };
 
 lm::Profile profile_of(const schema::Finetune& job);
-lm::Format format_of(const schema::Finetune& job);
 
 /// What a plan is made from.
 struct Planned {

@@ -10,6 +10,7 @@
 #include "libvolt/base/text.hpp"
 #include "libvolt/doc/read.hpp"
 #include "libvolt/lm/adapter.hpp"
+#include "libvolt/lm/frozen.hpp"
 #include "libvolt/lm/language.hpp"
 #include "libvolt/lm/network.hpp"
 #include "libvolt/lm/sampler.hpp"
@@ -52,13 +53,6 @@ std::vector<TokenId> tokens_in(ByteView page, const Block& block) {
   return std::ranges::equal(page, page_of(block, tokens)) ? tokens : std::vector<TokenId>();
 }
 
-void refuse_unbuilt(const schema::Generate& job) {
-  const auto refuse = [](const std::string& what) {
-    throw Error(Exit::usage, what + " is not built yet");
-  };
-  if (job.base_format != "fp32") refuse("base_format = \"" + job.base_format + "\"");
-}
-
 }  // namespace
 
 struct Generation::Parts {
@@ -95,12 +89,11 @@ struct Generation::Parts {
         sampler{static_cast<float>(job.temperature), static_cast<float>(job.top_p), job.seed},
         adapter(with.empty() ? lm::Adapter() : lm::read_adapter(with, architecture)),
         trained(lm::make_trained(device, adapter)) {
-    refuse_unbuilt(job);
     read(prompts, sink);
     for (const auto& [slot, weight] : weights) lm::refuse_non_finite(weight);
     network.emplace(device, architecture, weights, trained,
                     job.profile == "i8x" ? lm::Profile::i8x : lm::Profile::f32x, adapter.scale,
-                    block_tokens);
+                    block_tokens, lm::format_named(job.base_format));
     std::uint64_t longest = 0;
     for (const auto& text : texts) longest = std::max(longest, text.given + text.most);
     network->keep(longest);

@@ -48,7 +48,7 @@ temperature = 1
 '''
 JOB, OUTPUTS = {
     'finetune': (FINETUNE, ['states.bin', 'adapter_model.safetensors', 'adapter_config.json',
-                            'metrics.jsonl']),
+                            'metrics.jsonl', 'loss.svg']),
     'generate': (GENERATE, ['tokens.bin', 'generated.jsonl']),
 }[sys.argv[1]]
 

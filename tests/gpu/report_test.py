@@ -20,7 +20,7 @@ ROWS = ['create', 'borrow', 'upload', 'download', 'fill_f32', 'fill_i8', 'quanti
         'matmul_i8', 'matmul_i8x', 'page_digests', 'map', 'select', 'compare', 'copy']
 NETWORK = ['rms_norm', 'rms_norm_backward', 'layer_norm', 'layer_norm_backward', 'rope', 'attention',
            'attention_backward', 'activate', 'activate_backward', 'cross_entropy', 'add', 'sum_rows',
-           'scale', 'scatter_rows', 'dropout', 'keep_largest', 'rotate', 'quantise_rotated',
+           'scale', 'zero', 'scatter_rows', 'dropout', 'keep_largest', 'rotate', 'quantise_rotated',
            'expand_nf4', 'adam', 'square_sum']
 # What every case is made with: broken, it breaks others too.
 TRANSPORT = ['create', 'upload', 'download']

@@ -170,6 +170,7 @@ bool make_wrong_network(const std::string& row, Backend& backend) {
   VOLT_WRONG(add);
   VOLT_WRONG(sum_rows);
   VOLT_WRONG(scale);
+  VOLT_WRONG(zero);
   VOLT_WRONG(scatter_rows);
   VOLT_WRONG(dropout);
   VOLT_WRONG(keep_largest);

@@ -236,6 +236,9 @@ void add_others(std::vector<Operation>& all, Random& random, Oddity oddity, std:
   all.push_back(begin("scale").out("x", rows, n).calls(VOLT_CALL {
     return net.scale(c, {m[0], -3.0f});
   }));
+  all.push_back(begin("zero").out("x", rows, n).calls(VOLT_CALL {
+    return net.zero(c, {m[0]});
+  }));
   all.push_back(begin("scatter_rows")
                     .words("ids", random_words(random, rows, 7))
                     .in("dx", rows, n)
