@@ -7,9 +7,8 @@
 #include "libvolt/crypto/merkle.hpp"
 #include "libvolt/doc/fields.hpp"
 #include "libvolt/doc/read.hpp"
-#include "libvolt/lm/language.hpp"
 #include "libvolt/run/attempt.hpp"
-#include "libvolt/run/finetune_files.hpp"
+#include "libvolt/run/model_inputs.hpp"
 #include "libvolt/run/training_report.hpp"
 #include "libvolt/workload/finetune.hpp"
 
@@ -46,7 +45,7 @@ class FinetuneRun {
     Task task = task_for("train", job_, for_language_models(wanted));
     task.request.emplace_back("done_pages", std::uint64_t{folder_.leaves().size()});
     for (const auto& input : attempt_.found()) {
-      if (worker_reads(input.name)) task.files.push_back({input.name, input.fd.get()});
+      task.files.push_back({input.name, input.fd.get()});
     }
     std::vector<host::Fd> files;
     for (const auto& name : job_.finetune.outputs()) {
@@ -204,20 +203,6 @@ class FinetuneRun {
 };
 
 }  // namespace
-
-device::Wanted for_language_models(device::Wanted wanted) {
-  if (wanted.device == "auto") wanted.device = "cpu";
-  return wanted;
-}
-
-bool worker_reads(std::string_view input) {
-  const auto slash = input.find('/');
-  if (slash == std::string_view::npos) return true;
-  const auto name = input.substr(slash + 1);
-  return name == "config.json" || name == lm::tokenizer_file || name == lm::tokenizer_config_file ||
-         name == lm::chat_template_file || name == "model.safetensors.index.json" ||
-         (name.ends_with(".safetensors") && name.find('/') == std::string_view::npos);
-}
 
 Outcome run_finetune(Attempt& attempt) { return FinetuneRun(attempt).perform(); }
 

@@ -8,7 +8,7 @@
 #include "libvolt/base/quantities.hpp"
 #include "libvolt/base/text.hpp"
 #include "libvolt/doc/fields.hpp"
-#include "libvolt/run/finetune_files.hpp"
+#include "libvolt/run/model_inputs.hpp"
 #include "libvolt/run/tasks.hpp"
 
 namespace volt::run {
@@ -221,7 +221,7 @@ PlanOutcome plan_job(const JobFile& file, const Options& options, Sink& sink,
   Task task = task_for("plan", job, for_language_models(wanted));
   const auto found = inputs::find(job, options.places, sink, interrupt.stop);
   for (const auto& input : found) {
-    if (worker_reads(input.name)) task.files.push_back({input.name, input.fd.get()});
+    task.files.push_back({input.name, input.fd.get()});
   }
   Value told;
   const auto ending = work(task, sink, interrupt, [&](const Value& message) { told = message; });

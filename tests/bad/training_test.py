@@ -8,6 +8,7 @@ The forger knows volt-receipt(5) and owns the prover's key: states.bin, digests,
 are made here, with openssl, so that none of them gives a forgery away. That an honest run made so
 verifies shows that this page and volt agree.
 """
+import base64
 import hashlib
 import json
 import os

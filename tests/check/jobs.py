@@ -13,8 +13,8 @@ from pathlib import Path
 
 root = Path(sys.argv[1])
 # What a job leaves to the person, who is told in its first lines; a model of any kind serves here.
-bound = {'adapt': f'base={root}/tests/vectors/lm/llama',
-         'study': f'data={root}/jobs/finetune/northanger-abbey.txt'}
+novel = f'data={root}/jobs/finetune/northanger-abbey.txt'
+bound = {'adapt': f'base={root}/tests/vectors/lm/llama', 'study': novel, 'mean-rate': novel}
 tools = {os.path.dirname(os.path.abspath(tool)) for tool in sys.argv[2:]}
 failed = passed = 0
 with tempfile.TemporaryDirectory() as folder:

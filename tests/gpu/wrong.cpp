@@ -129,6 +129,7 @@ const Matrix& given(const CrossEntropy<Given>& job) { return job.told; }
 const Matrix& given(const Add<Given>& job) { return job.y; }
 const Matrix& given(const SumRows<Given>& job) { return job.y; }
 const Matrix& given(const Scale<Given>& job) { return job.x; }
+const Matrix& given(const Zero<Given>& job) { return job.x; }
 const Matrix& given(const ScatterRows<Given>& job) { return job.dtable; }
 const Matrix& given(const Dropout<Given>& job) { return job.y; }
 const Matrix& given(const KeepLargest<Given>& job) { return job.out; }
