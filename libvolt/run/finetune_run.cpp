@@ -7,8 +7,7 @@
 #include "libvolt/crypto/merkle.hpp"
 #include "libvolt/doc/fields.hpp"
 #include "libvolt/doc/read.hpp"
-#include "libvolt/run/attempt.hpp"
-#include "libvolt/run/model_inputs.hpp"
+#include "libvolt/run/model_run.hpp"
 #include "libvolt/run/training_report.hpp"
 #include "libvolt/workload/finetune.hpp"
 
@@ -26,37 +25,18 @@ const Source source{"worker", Exit::failure};
 class FinetuneRun {
  public:
   explicit FinetuneRun(Attempt& attempt)
-      : attempt_(attempt), job_(attempt.job()), folder_(attempt.folder()) {}
+      : attempt_(attempt), job_(attempt.job()), folder_(attempt.folder()), run_(attempt) {}
 
   Outcome perform() {
     if (!folder_.leaves().empty()) {
       info("going on where an earlier start was stopped, after " +
            format_memory(folder_.leaves().size() * tensor::page_bytes) + " of states");
     }
-    return finish(train());
+    return finish(run_.have("train", [&](const Value& message) { hear(message); }));
   }
 
  private:
   void info(const std::string& text) { attempt_.sink().send(Log{Log::Level::info, text}); }
-
-  Ending train() {
-    device::Wanted wanted = attempt_.options().device;
-    if (job_.limits.memory_bytes) wanted.memory_bytes = *job_.limits.memory_bytes;
-    Task task = task_for("train", job_, for_language_models(wanted));
-    task.request.emplace_back("done_pages", std::uint64_t{folder_.leaves().size()});
-    for (const auto& input : attempt_.found()) {
-      task.files.push_back({input.name, input.fd.get()});
-    }
-    std::vector<host::Fd> files;
-    for (const auto& name : job_.finetune.outputs()) {
-      const bool states = files.empty();
-      files.push_back(folder_.work_file(name));
-      task.files.push_back({states ? "out" : name, files.back().get()});
-    }
-    Interrupt interrupt = attempt_.interrupt();
-    if (job_.limits.time) interrupt.limit = *job_.limits.time;
-    return work(task, attempt_.sink(), interrupt, [&](const Value& message) { hear(message); });
-  }
 
   void hear(const Value& message) {
     Fields fields(message, source);
@@ -71,7 +51,7 @@ class FinetuneRun {
     } else if (fields.has("ended")) {
       end_early(fields.table("ended"));
     } else {
-      take_pages(fields);
+      run_.take_pages(fields, tensor::page_count(records_.bytes()));
     }
   }
 
@@ -138,42 +118,14 @@ class FinetuneRun {
     return *report_;
   }
 
-  void take_pages(Fields& fields) {
-    std::vector<Digest> leaves;
-    for (const auto& page : fields.array("pages")) {
-      const auto* text = page.get_if<std::string>();
-      const auto digest = text == nullptr ? std::nullopt : Digest::from_hex(*text);
-      if (!digest) throw Error(Exit::failure, "the worker sent no digest");
-      leaves.push_back(*digest);
-    }
-    if (folder_.leaves().size() + leaves.size() > tensor::page_count(records_.bytes())) {
-      throw Error(Exit::failure, "the worker sent more pages than the states have");
-    }
-    folder_.add_pages(leaves, attempt_.elapsed_ns());
-  }
-
   Outcome finish(const Ending& ending) {
     Fields end(ending.end, source, "end");
     if (records_.steps == 0 || steps_ != records_.steps || units_ != records_.units) {
       throw Error(Exit::failure, "the worker kept steps to itself");
     }
-    auto receipt = attempt_.receipt();
-    receipt.profile = job_.finetune.profile + "/1";
-    receipt.peak_memory_bytes = ending.peak_memory_bytes;
-    for (const auto& input : attempt_.found()) receipt.inputs.push_back(Attempt::record(input));
-    for (const auto& name : job_.finetune.outputs()) {
-      const host::Fd fd = folder_.work_file(name);
-      if (receipt.outputs.empty()) check_states(fd.get());
-      const auto digest =
-          inputs::digest_of(fd.get(), name, attempt_.sink(), attempt_.interrupt().stop);
-      receipt.outputs.push_back({name, digest, host::stamp_of(fd.get()).bytes, {}});
-    }
+    auto receipt = run_.receipt(ending, records_.bytes(), "states");
     receipt.trace_root = crypto::merkle_root(workload::trace_leaves(records_, folder_.leaves()));
     receipt.units = records_.units;
-    Fields device = end.table("device");
-    receipt.backend = device.string("backend");
-    receipt.device = device.string("name");
-    receipt.driver = device.string("driver");
     report_->finish(ending.peak_memory_bytes);
     Value::Object facts = report_->facts();
     facts.emplace_back("trained", end.integer("trained", 0, INT64_MAX));
@@ -184,19 +136,10 @@ class FinetuneRun {
     return outcome;
   }
 
-  /// A signed receipt never names what is not on the disk.
-  void check_states(int fd) const {
-    const auto pages = tensor::page_count(records_.bytes());
-    if (folder_.leaves().size() != pages ||
-        matching_pages(fd, 0, records_.bytes(), folder_.leaves()) != pages) {
-      throw Error(Exit::local_io, "the states on the disk are not what was computed",
-                  "run the same again; if it happens twice, check the disk");
-    }
-  }
-
   Attempt& attempt_;
   const schema::Job& job_;
   Folder& folder_;
+  ModelRun run_;
   workload::Records records_;
   std::uint64_t steps_ = 0, units_ = 0;
   std::optional<TrainingReport> report_;
