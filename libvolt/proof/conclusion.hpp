@@ -19,6 +19,7 @@ struct Examined {
   std::uint64_t checked = 0;            ///< different units looked at
   std::optional<std::string> mismatch;  ///< the first wrong one
   const char* unit = "element";         ///< what a unit is called
+  bool ended_early = false;             ///< how many there are is what units told
 };
 
 /// Sets the claims `work` and `output`, which are never mixed: a sample shows that at least a share

@@ -14,6 +14,7 @@
 #include <memory>
 
 #include "libvolt/base/error.hpp"
+#include "libvolt/crypto/digest.hpp"
 #include "libvolt/crypto/merkle.hpp"
 #include "libvolt/doc/fields.hpp"
 #include "libvolt/lm/stopping.hpp"
@@ -104,19 +105,24 @@ void write_results(const Finetune& finetune, const Bench& bench, const Request& 
   }
 }
 
-/// The first output that is not what the present state gives.
-std::string foreign_result(const Finetune& finetune, const Bench& bench, const Request& request) {
+/// The first output that is not what the present state gives. Of each the digest is told of what
+/// was compared: a prover could show the receipt's digest another content.
+std::string foreign_result(const Finetune& finetune, const Bench& bench, const Request& request,
+                           const Say& say) {
   for (const auto& name : results_of(bench.job().finetune)) {
     const int fd = request.file(name);
     std::uint64_t at = 0;
     bool same = true;
+    crypto::Sha256 hash;
     finetune.put_output(name, [&](ByteView bytes) {
       Bytes claimed(same ? bytes.size() : 0);
       same = same && host::read_at(fd, at, claimed.data(), claimed.size()) == claimed.size() &&
              std::ranges::equal(claimed, bytes);
+      hash.update(claimed);
       at += bytes.size();
     });
     if (!same || host::stamp_of(fd).bytes != at) return name;
+    ModelInputs::tell_digest(name, hash.finish(), say);
   }
   return {};
 }
@@ -381,10 +387,11 @@ Value::Object do_retrain(const Request& request, Sink& sink, const Say& say) {
     mismatch = "the training does not begin with what the job's seed gives";
   }
   finetune.go_on_from(record(records.units));
-  say(Value::Object{{"foreign", foreign_result(finetune, bench, request)}});
+  say(Value::Object{{"foreign", foreign_result(finetune, bench, request, say)}});
 
   Fields fields(request.value, source);
   const Digest seed = fields.digest("seed");
+  const bool ended_early = records.units < finetune.records().units;
   std::vector<std::uint64_t> units;
   if (fields.string("how") == "all") {
     for (std::uint64_t unit = 0; unit < records.units; ++unit) units.push_back(unit);
@@ -392,6 +399,12 @@ Value::Object do_retrain(const Request& request, Sink& sink, const Say& say) {
     const auto draws = static_cast<std::uint64_t>(
         fields.integer("draws", 1, static_cast<std::int64_t>(schema::max_draws)));
     units = proof::drawn_units(seed, draws, records.units);
+    // What told it to end early is the first that one would forge.
+    const std::uint64_t deciding = ended_early ? std::max<std::uint64_t>(rule.patience + 1, 2) : 0;
+    for (std::uint64_t i = records.units - std::min(records.units, deciding); i < records.units;
+         ++i) {
+      if (std::ranges::find(units, i) == units.end()) units.push_back(i);
+    }
   }
   std::uint64_t steps = 0, steps_all = 0;
   for (const auto unit : units) steps_all += records.steps_of(unit + 1);
@@ -416,6 +429,7 @@ Value::Object do_retrain(const Request& request, Sink& sink, const Say& say) {
   for (const auto drawn : units) some += tokens(drawn + 1);
   for (std::uint64_t unit = 1; unit <= records.units; ++unit) all += tokens(unit);
   return {{"checked", std::uint64_t{units.size()}},
+          {"ended_early", ended_early},
           {"mismatch", mismatch.empty() ? Value(nullptr) : Value(mismatch)},
           {"cost", Value::Object{{"multiply_adds", static_cast<double>(some) * each},
                                  {"of", static_cast<double>(all) * each}}}};

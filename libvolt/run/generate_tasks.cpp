@@ -11,9 +11,9 @@
 
 #include "libvolt/base/error.hpp"
 #include "libvolt/base/text.hpp"
+#include "libvolt/crypto/digest.hpp"
 #include "libvolt/crypto/merkle.hpp"
 #include "libvolt/doc/fields.hpp"
-#include "libvolt/proof/challenge.hpp"
 #include "libvolt/run/model_inputs.hpp"
 #include "libvolt/run/operands.hpp"
 #include "libvolt/run/page_teller.hpp"
@@ -129,17 +129,25 @@ std::string contradiction(Generation& generation, ByteView tokens) {
          std::to_string(generation.texts());
 }
 
-/// What generated.jsonl says otherwise than the tokens.
-std::string difference(const Generation& generation, std::string_view claimed) {
+/// What generated.jsonl says otherwise than the tokens. Its digest is told as it was compared.
+std::string difference(const Generation& generation, int fd, const Say& say) {
+  constexpr std::string_view name = "generated.jsonl";
+  std::uint64_t at = 0;
+  crypto::Sha256 hash;
   for (std::uint64_t text = 0; text < generation.texts(); ++text) {
     const std::string line = generation.line(text);
-    if (!claimed.starts_with(line)) {
-      return "line " + std::to_string(text + 1) +
-             " of generated.jsonl is not what prompt and tokens give";
+    Bytes claimed(line.size());
+    if (host::read_at(fd, at, claimed.data(), claimed.size()) != claimed.size() ||
+        as_text(claimed) != line) {
+      return "line " + std::to_string(text + 1) + " of " + std::string(name) +
+             " is not what prompt and tokens give";
     }
-    claimed.remove_prefix(line.size());
+    hash.update(claimed);
+    at += line.size();
   }
-  return claimed.empty() ? "" : "generated.jsonl goes on behind its last line";
+  if (host::stamp_of(fd).bytes != at) return std::string(name) + " goes on behind its last line";
+  ModelInputs::tell_digest(name, hash.finish(), say);
+  return {};
 }
 
 }  // namespace
@@ -169,26 +177,17 @@ Value::Object do_regenerate(const Request& request, Sink& sink, const Say& say) 
             {"mismatch", mismatch},
             {"cost", Value::Object{{"multiply_adds", 0.0}, {"of", 0.0}}}};
   }
-  const Bytes texts = host::read_whole(request.file("generated.jsonl"));
-  if (auto why = difference(generation, as_text(texts)); !why.empty()) {
+  if (auto why = difference(generation, request.file("generated.jsonl"), say); !why.empty()) {
     say(Value::Object{{"wrong", std::move(why)}});
   }
 
-  Fields fields(request.value, source);
-  const Digest seed = fields.digest("seed");
   std::vector<std::uint64_t> all(generation.units());
   std::iota(all.begin(), all.end(), 0U);
-  std::vector<std::uint64_t> drawn = all;
-  if (fields.string("how") != "all") {
-    const auto draws = static_cast<std::uint64_t>(
-        fields.integer("draws", 1, static_cast<std::int64_t>(schema::max_draws)));
-    drawn = proof::drawn_units(seed, draws, generation.units());
-  }
-  mismatch = generation.check(drawn, sink);
-  return {{"checked", std::uint64_t{drawn.size()}},
+  mismatch = generation.check(all, sink);
+  const double cost = generation.multiply_adds(all);
+  return {{"checked", generation.units()},
           {"mismatch", mismatch.empty() ? Value(nullptr) : Value(mismatch)},
-          {"cost", Value::Object{{"multiply_adds", generation.multiply_adds(drawn)},
-                                 {"of", generation.multiply_adds(all)}}}};
+          {"cost", Value::Object{{"multiply_adds", cost}, {"of", cost}}}};
 }
 
 }  // namespace volt::run

@@ -44,10 +44,11 @@ ByteView ModelInputs::file(std::string_view input) const {
 }
 
 void ModelInputs::tell_digests(const Say& say) const {
-  for (const auto& [name, bytes] : copies_) {
-    say(Value::Object{
-        {"file", Value::Object{{"name", name}, {"sha256", crypto::sha256(bytes).hex()}}}});
-  }
+  for (const auto& [name, bytes] : copies_) tell_digest(name, crypto::sha256(bytes), say);
+}
+
+void ModelInputs::tell_digest(std::string_view name, const Digest& sha256, const Say& say) {
+  say(Value::Object{{"file", Value::Object{{"name", name}, {"sha256", sha256.hex()}}}});
 }
 
 }  // namespace volt::run

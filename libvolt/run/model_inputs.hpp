@@ -31,6 +31,8 @@ class ModelInputs {
   /// Empty when the job has none of this name.
   ByteView file(std::string_view input) const;
   void tell_digests(const Say& say) const;
+  /// That a file, input or output, was read with this digest.
+  static void tell_digest(std::string_view name, const Digest& sha256, const Say& say);
 
  private:
   std::map<std::string, host::Mapping, std::less<>> mappings_;

@@ -2,6 +2,7 @@
 #include "libvolt/run/verify.hpp"
 
 #include <algorithm>
+#include <filesystem>
 
 #include "libvolt/base/text.hpp"
 #include "libvolt/crypto/digest.hpp"
@@ -197,6 +198,22 @@ class Verification {
     return wanted;
   }
 
+  /// A file in a folder that is an output, as a model is: its readers would read it as well.
+  std::string foreign_file() const {
+    if (!job_.has_model()) return {};
+    for (const auto& output : receipt().outputs) {
+      const auto folder = host::Path(output.name).parent_path();
+      std::error_code error;
+      if (folder.empty()) continue;
+      for (const auto& entry :
+           std::filesystem::directory_iterator(loaded_->folder / folder, error)) {
+        const auto name = (folder / entry.path().filename()).string();
+        if (receipt().output(name) == nullptr) return name;
+      }
+    }
+    return {};
+  }
+
   void check_files() {
     std::uint64_t right = 0;
     std::vector<std::string> missing;
@@ -222,6 +239,12 @@ class Verification {
       }
       if (!job_.is_command()) outputs_.emplace_back(output.name, std::move(fd));
       ++right;
+    }
+    if (const auto foreign = foreign_file(); !foreign.empty()) {
+      verdict_.set(
+          "files", Answer::fails,
+          printable(foreign) + " lies among the outputs, and the receipt does not name it");
+      return;
     }
     if (!missing.empty()) {
       verdict_.set("files", Answer::cannot_tell,
@@ -267,6 +290,8 @@ class Verification {
     // Drawing as many as there are costs as much as looking at each.
     if (verdict_.level == "all" || (how == How::sample && draws_ >= receipt().units))
       how = How::all;
+    // One forged EOS would save the rest of a text, and a pass over it costs little.
+    if (job_.is_generate()) how = How::all;
     const Digest seed = proof::challenge_seed(receipt(), crypto::random_digest());
 
     device::Wanted device = how == How::all ? options_.device : for_a_few();
@@ -353,12 +378,16 @@ class Verification {
     }
   }
 
-  /// An input as the worker copied it.
+  /// A file as the worker read it: an input, or an output that it compared.
   void compare_file(std::string_view name, const Digest& sha256) {
     const auto* input = receipt().input(name);
-    if (input != nullptr && input->sha256 == sha256) return;
-    verdict_.set("inputs", Answer::fails,
-                 "input " + printable(name) + " was changed while it was examined");
+    const auto* output = input == nullptr ? receipt().output(name) : nullptr;
+    if (input != nullptr ? input->sha256 == sha256
+                         : output != nullptr && output->sha256 == sha256) {
+      return;
+    }
+    verdict_.set(input != nullptr ? "inputs" : "files", Answer::fails,
+                 printable(name) + " was changed while it was examined");
   }
 
   void conclude(const run::Ending& answer, proof::Examined::How how) {
@@ -370,6 +399,7 @@ class Verification {
     examined.checked = static_cast<std::uint64_t>(end.integer("checked", 0, INT64_MAX));
     if (const auto* text = end.get("mismatch").get_if<std::string>()) examined.mismatch = *text;
     if (job_.has_model()) examined.unit = "unit";
+    if (job_.is_finetune()) examined.ended_early = end.boolean("ended_early");
     proof::conclude(verdict_, examined, policy_);
   }
 

@@ -228,7 +228,8 @@ bool Job::reads(std::string_view input, std::string_view file) const {
   constexpr std::string_view texts[] = {"config.json", "tokenizer.json", "tokenizer_config.json",
                                         "chat_template.jinja"};
   if (std::ranges::count(texts, file) != 0) return true;
-  return input == "base" && file.find('/') == std::string_view::npos &&
+  // Others, such as Mistral's consolidated.safetensors, hold the same weights once more.
+  return input == "base" && file.starts_with("model") && file.find('/') == std::string_view::npos &&
          (file.ends_with(".safetensors") || file.ends_with(".safetensors.index.json"));
 }
 

@@ -198,18 +198,35 @@ struct Finetune::Parts {
     }
   }
 
-  Bytes record(const UnitTold& told) const {
-    Bytes record(records.record_bytes());
-    const Bytes state = training->state();
-    std::copy(state.begin(), state.end(), record.begin());
+  /// Into a record, behind its state.
+  void put_told(const UnitTold& told, Bytes& record) const {
     std::uint8_t* to = record.data() + records.state_room();
     for (const auto& step : told.steps) {
       write(step, to);
       to += step_bytes;
     }
-    if (told.eval)
+    if (told.eval) {
       write(*told.eval, record.data() + records.state_room() + records.span * step_bytes);
+    }
+  }
+
+  Bytes record(const UnitTold& told) const {
+    Bytes record(records.record_bytes());
+    const Bytes state = training->state();
+    std::copy(state.begin(), state.end(), record.begin());
+    put_told(told, record);
     return record;
+  }
+
+  /// Tokens of the held-out samples that are to be predicted.
+  std::uint64_t eval_predicted() const {
+    std::uint64_t count = 0;
+    for (const auto sample : split.eval) {
+      const auto to_predict = samples.trained(sample);
+      count += static_cast<std::uint64_t>(std::count_if(to_predict.begin() + 1, to_predict.end(),
+                                                        [](auto one) { return one != 0; }));
+    }
+    return count;
   }
 
   const schema::Finetune job;
@@ -333,16 +350,15 @@ std::string Finetune::contradiction(ByteView before, ByteView record, std::uint6
       !(velvet->averages == parts_->training->velvet_in(record.first(r.state_bytes))->averages)) {
     return "the state after unit " + std::to_string(unit) + " has not the averages of its steps";
   }
-  const auto empty = [&](std::uint64_t from, std::uint64_t to) {
-    return std::all_of(record.begin() + static_cast<std::ptrdiff_t>(from),
-                       record.begin() + static_cast<std::ptrdiff_t>(to),
-                       [](std::uint8_t byte) { return byte == 0; });
-  };
-  const std::uint64_t steps_end = r.state_room() + told.steps.size() * step_bytes;
-  const std::uint64_t eval = r.state_room() + r.span * step_bytes;
-  const std::uint64_t end = eval + (told.eval ? eval_bytes : 0);
-  if (!empty(r.state_bytes, r.state_room()) || !empty(steps_end, eval) ||
-      !empty(end, r.record_bytes())) {
+  if (told.eval && told.eval->predicted != parts_->eval_predicted()) {
+    return "unit " + std::to_string(unit) + " tells of " + std::to_string(told.eval->predicted) +
+           " predicted held-out tokens, not of " + std::to_string(parts_->eval_predicted());
+  }
+  // Nothing else may be in it: not behind a state, not in what is reserved.
+  Bytes right(record.begin(), record.begin() + static_cast<std::ptrdiff_t>(r.state_bytes));
+  right.resize(r.record_bytes());
+  parts_->put_told(told, right);
+  if (!std::ranges::equal(right, record)) {
     return "record " + std::to_string(unit) + " holds more than a unit tells";
   }
   return {};

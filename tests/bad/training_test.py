@@ -224,6 +224,10 @@ CASES = [
     ('another rank', transplanted('rank.run'), 11, 'bytes, but the job gives'),
     ('a foreign adapter', foreign_adapter, 11, 'adapter_model.safetensors is not what the last state gives'),
     ('a run cut short', truncated, 11, 'bytes, but the job gives'),
+    ('something in what is reserved', lambda s, *_: s.tell(2, 1, 52, 7, 'I'), 11,
+     'record 2 holds more than a unit tells'),
+    ('other held-out tokens', lambda s, *_: s.tell(2, SPAN, 0, 99, 'Q'), 11,
+     'unit 2 tells of 99 predicted held-out tokens'),
     ('another trace', other_root, 11, 'another trace than the receipt names'),
     ('fewer units', fewer_units, 11, 'another trace than the receipt names'),
 ]

@@ -34,6 +34,16 @@ TEST_CASE("the default policy is met by 2750 draws, and by no fewer") {
   CHECK(work(concluded({Examined::How::sample, 1'000'000, 2749, 2749, {}})) == Answer::cannot_tell);
 }
 
+TEST_CASE("a sample does not show the work where units told that no more had to follow") {
+  Examined early{Examined::How::sample, 1'000'000, 2750, 2746, {}};
+  early.ended_early = true;
+  CHECK(work(concluded(early)) == Answer::cannot_tell);
+  CHECK(
+      concluded(early).find("work")->why.ends_with("; that it had to end early only --all shows"));
+  early.checked = early.units;
+  CHECK(work(concluded(early)) == Answer::holds);
+}
+
 TEST_CASE("a sample that saw every unit shows the output") {
   const auto verdict = concluded({Examined::How::sample, 12, 2750, 12, {}});
   CHECK(work(verdict) == Answer::holds);
