@@ -219,8 +219,19 @@ constexpr const char* adapter_hint =
 constexpr const char* model_hint =
     "a model is the folder that Hugging Face keeps it in, with its config.json";
 
-bool is_adapter(const schema::Job& job, std::string_view name) {
-  return job.is_generate() && name == "adapter";
+constexpr const char* tokenizer_hint =
+    "a tokenizer is a folder with tokenizer.json, and tokenizer_config.json that names its EOS";
+
+/// What such a folder is. A run's folder is taken for the model that lies in it, or its adapter.
+std::string folder_hint(const schema::Job& job, std::string_view name, const host::Path& folder) {
+  if (name == "adapter") return adapter_hint;
+  if (name == "tokenizer") return tokenizer_hint;
+  const auto model = folder / "model";
+  if (host::exists(model / "config.json")) return "did you mean " + shown(model) + "?";
+  if (job.is_generate() && host::exists(folder / "adapter_config.json")) {
+    return "that is an adapter: give it as adapter, and its base as base";
+  }
+  return model_hint;
 }
 
 /// Of a folder of a model or an adapter what is read, whatever else lies there: it may be a run's.
@@ -237,14 +248,15 @@ std::map<std::string, host::Path> read_below(const schema::Job& job, std::string
     }
   }
   if (error) throw_system(error.value(), "cannot list " + shown(folder));
-  const auto need = [&](std::string_view file, const char* hint) {
+  const auto need = [&](std::string_view file) {
     if (files.contains(std::string(file))) return;
-    throw Error(Exit::not_found, shown(folder) + " has no " + std::string(file), hint);
+    throw Error(Exit::not_found, shown(folder) + " has no " + std::string(file),
+                folder_hint(job, name, folder));
   };
-  if (is_adapter(job, name)) {
-    for (const auto file : schema::adapter_files) need(file, adapter_hint);
+  if (name == "adapter") {
+    for (const auto file : schema::adapter_files) need(file);
   } else {
-    need(name == "base" ? "config.json" : "tokenizer.json", model_hint);
+    need(name == "base" ? "config.json" : "tokenizer.json");
   }
   return files;
 }
@@ -256,8 +268,7 @@ void check_kind(const schema::Job& job, std::string_view name, const host::Path&
   if (folder && job.takes_folder(name)) return;
   host::open_file(path);
   if (job.needs_folder(name)) {
-    throw Error(Exit::usage, shown(path) + " is no folder",
-                is_adapter(job, name) ? adapter_hint : model_hint);
+    throw Error(Exit::usage, shown(path) + " is no folder", folder_hint(job, name, path));
   }
 }
 

@@ -3,17 +3,12 @@
 
 #include <algorithm>
 
-#include "kernels/backend.hpp"
+#include "libvolt/lm/room.hpp"
 
 namespace volt::lm {
 namespace {
 
 using Role = TrainedTensor::Role;
-
-std::uint64_t groups_of(std::uint64_t extent) {
-  return (extent + kernels::group - 1) / kernels::group;
-}
-std::uint64_t padded(std::uint64_t extent) { return groups_of(extent) * kernels::group; }
 
 /// Ranks of an adapter of LoRA or FlyLoRA; 0 of another tensor.
 std::uint64_t rank_of(const TrainedTensor& tensor) {

@@ -137,18 +137,20 @@ class Telling {
                                                  {"outputs", outputs},
                                                  {"free", free ? Value(*free) : Value()},
                                                  {"limit", limit ? Value(*limit) : Value()}});
-    const std::string remedy = "a larger finetune.span keeps fewer states";
+    const auto least = count(plan, "least_states_bytes");
+    const std::string larger_span = "a larger finetune.span keeps fewer states";
     if (limit && states > *limit) {
       lacks(Exit::answer_is_no,
             "the kept states take " + format_memory(states) + ", more than the " +
                 format_memory(*limit) + " of [limits] disk",
-            remedy);
+            least <= *limit ? larger_span
+                            : "even the first and the last one take " + format_memory(least));
     }
     if (free && states + outputs > *free) {
       lacks(Exit::local_io,
             "the disk has " + format_memory(*free) + " free, of the " +
                 format_memory(states + outputs) + " that are needed",
-            remedy + ", and -o chooses another place");
+            (least + outputs <= *free ? larger_span + ", and " : "") + "-o chooses another place");
     }
   }
 
@@ -174,7 +176,7 @@ class Telling {
                                {"tokens", count(fields, "tokens")},
                                {"seconds", fields.number("seconds", 0, 1e15)},
                                {"all_s", seconds}};
-    } else if (outcome_.exit != Exit::no_device) {
+    } else if (plan.string("too_large").empty()) {  // then a step was tried
       line("time", "not known: a first step is not done within " + std::to_string(most_trial_s) +
                        " s on " + device_);
     }

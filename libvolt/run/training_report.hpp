@@ -53,7 +53,7 @@ class TrainingReport {
   GrowingFile metrics_;
   std::optional<GrowingFile> events_;
   Losses losses_;
-  std::optional<double> eval_;  ///< the last one, unless it is not finite
+  std::optional<double> eval_;  ///< the last loss on the held-out samples, finite or not
   std::optional<Best> best_;
   std::uint64_t tokens_ = 0;  ///< of the steps that this start took
   std::chrono::nanoseconds time_{0};

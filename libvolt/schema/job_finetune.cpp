@@ -14,9 +14,7 @@ using doc::Fields;
 using doc::Source;
 using doc::Value;
 
-constexpr std::array<std::string_view, 2> profiles{"i8x", "f32x"};
 constexpr std::array<std::string_view, 3> schedules{"cosine", "linear", "constant"};
-constexpr std::array<std::string_view, 3> formats{"fp32", "bf16", "nf4"};
 constexpr std::array<std::string_view, 2> optimizers{"adamw", "velvet"};
 constexpr std::array<std::string_view, 2> bad_lines{"error", "skip"};
 constexpr std::array<std::string_view, 2> turns{"together", "apart"};
@@ -75,7 +73,7 @@ std::string share_text(std::uint64_t millionths) {
 void parse_base(Fields& fields, const Source& source, Finetune& f) {
   if (!fields.has("init") && !fields.has("model")) {
     f.base = parse_whole(fields, source, "base", true);
-    if (fields.has("base_format")) f.base_format = fields.choice("base_format", formats);
+    if (fields.has("base_format")) f.base_format = fields.choice("base_format", base_formats);
     return;
   }
   constexpr std::array<std::string_view, 1> inits{"random"};
@@ -83,7 +81,7 @@ void parse_base(Fields& fields, const Source& source, Finetune& f) {
   if (fields.has("base"))
     fields.fail("base", fields.get("base"), "and init = \"random\" cannot both be given");
   f.model = parse_model(fields.table("model"));
-  if (fields.has("tokenizer")) f.tokenizer = parse_whole(fields, source, "tokenizer", false);
+  if (fields.has("tokenizer")) f.tokenizer = parse_whole(fields, source, "tokenizer", true);
   f.context = f.model->context;
 }
 
@@ -179,7 +177,7 @@ Finetune parse_finetune(Fields fields, const Source& source) {
       fields.fail("stop_when", fields.get("stop_when"), "needs held-out samples",
                   "set eval = \"2%\"");
   }
-  if (fields.has("profile")) f.profile = fields.choice("profile", profiles);
+  if (fields.has("profile")) f.profile = fields.choice("profile", model_profiles);
   if (fields.has("seed")) f.seed = parse_count(fields, "seed", 0, max_integer);
   if (fields.has("on_bad_line")) {
     f.skip_bad_lines = fields.choice("on_bad_line", bad_lines) == "skip";

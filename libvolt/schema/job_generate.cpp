@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <array>
-
 #include "libvolt/base/text.hpp"
 #include "libvolt/schema/job_tables.hpp"
 
@@ -11,8 +9,6 @@ using doc::Fields;
 using doc::Source;
 using doc::Value;
 
-constexpr std::array<std::string_view, 2> profiles{"i8x", "f32x"};
-constexpr std::array<std::string_view, 3> formats{"fp32", "bf16", "nf4"};
 /// 0 alone stands for the likeliest token; what is nearly 0 would only make logits overflow.
 constexpr double least_temperature = 0.01;
 
@@ -36,7 +32,7 @@ std::string Generate::prompts_name() const {
 Generate parse_generate(Fields fields, const Source& source) {
   Generate g;
   g.base = parse_whole(fields, source, "base", true);
-  if (fields.has("base_format")) g.base_format = fields.choice("base_format", formats);
+  if (fields.has("base_format")) g.base_format = fields.choice("base_format", base_formats);
   if (fields.has("adapter")) g.adapter = parse_whole(fields, source, "adapter", true);
   parse_prompt(fields, source, g);
   if (fields.has("tokens")) g.tokens = parse_count(fields, "tokens", 1, max_context);
@@ -50,7 +46,7 @@ Generate parse_generate(Fields fields, const Source& source) {
   }
   if (fields.has("top_p")) g.top_p = fields.number("top_p", 1e-6, 1);
   if (fields.has("seed")) g.seed = parse_count(fields, "seed", 0, max_integer);
-  if (fields.has("profile")) g.profile = fields.choice("profile", profiles);
+  if (fields.has("profile")) g.profile = fields.choice("profile", model_profiles);
   fields.refuse_others();
   return g;
 }

@@ -172,6 +172,10 @@ StopRule parse_stop_rule(Fields& parent) {
     parent.fail("stop_when", parent.get("stop_when"), "names neither a patience nor a confidence",
                 "write { patience = 3 } or { confidence = 0.85 }");
   }
+  if (rule.has("min_delta") && stop.patience == 0) {
+    rule.fail("min_delta", rule.get("min_delta"), "is for a patience, and there is none",
+              "add patience = 3, or leave it out");
+  }
   return stop;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <string_view>
 
 #include "libvolt/schema/job.hpp"
@@ -12,6 +13,9 @@ namespace volt::schema {
 inline constexpr std::int64_t max_steps = 10'000'000;
 /// The largest context that a model may have.
 inline constexpr std::int64_t max_context = 1 << 24;
+/// Profiles of a model, and how its frozen matrices are kept.
+inline constexpr std::array<std::string_view, 2> model_profiles{"i8x", "f32x"};
+inline constexpr std::array<std::string_view, 3> base_formats{"fp32", "bf16", "nf4"};
 
 /// The input that a member is; absent: one that is to be bound by the person.
 Input parse_input(doc::Fields& parent, const doc::Source& source, std::string_view key);

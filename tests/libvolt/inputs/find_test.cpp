@@ -178,6 +178,55 @@ TEST_CASE_FIXTURE(Inputs,
   CHECK(inputs::find(bound, places, sink, {}).size() == 3);
 }
 
+TEST_CASE_FIXTURE(Inputs, "a run's folder given as the base is told for what it is") {
+  const auto complaint = [&](const std::string& workload, const std::string& more) {
+    const auto job = job_of("schema = \"volt.job/1\"\nworkload = \"" + workload + "\"\n[" +
+                            workload + "]\nbase = {}\n" + more);
+    const auto present = message_of([&] { inputs::check_present(job, places); });
+    CHECK(message_of([&] { inputs::find(job, places, sink, {}); }) == present);
+    return present;
+  };
+  const auto generate = [&] { return complaint("generate", "prompt = \"a\""); };
+  const auto finetune = [&] { return complaint("finetune", "data = \"t.jsonl\""); };
+  const auto folder = (jobs / "q.run").string();
+  const auto start = folder + " has no config.json, while finding input base ";
+  const std::string model =
+      "[a model is the folder that Hugging Face keeps it in, with its config.json]";
+  jobs.write("q.run/receipt.json", "{}");
+  jobs.write("t.jsonl", "T");
+  places.bindings["base"] = folder;
+  CHECK(generate() == start + model);
+
+  jobs.write("q.run/adapter_config.json", "{}");
+  CHECK(generate() == start + "[that is an adapter: give it as adapter, and its base as base]");
+  CHECK(finetune() == start + model);  // which takes no adapter
+
+  jobs.write("q.run/model/config.json", "{}");
+  CHECK(generate() == start + "[did you mean " + folder + "/model?]");
+  CHECK(finetune() == start + "[did you mean " + folder + "/model?]");
+}
+
+TEST_CASE_FIXTURE(Inputs, "a tokenizer is a folder with tokenizer.json") {
+  jobs.write("t.jsonl", "T");
+  jobs.write("m/model/config.json", "{}");
+  const auto complaint = [&](const std::string& tokenizer) {
+    const auto job = job_of(
+        "schema = \"volt.job/1\"\nworkload = \"finetune\"\n[finetune]\ninit = \"random\"\n"
+        "model = {}\ndata = \"t.jsonl\"\ntokenizer = \"" +
+        tokenizer + "\"\n");
+    const auto present = message_of([&] { inputs::check_present(job, places); });
+    CHECK(message_of([&] { inputs::find(job, places, sink, {}); }) == present);
+    return present;
+  };
+  const std::string hint =
+      ", while finding input tokenizer [a tokenizer is a folder with tokenizer.json, and "
+      "tokenizer_config.json that names its EOS]";
+  CHECK(complaint("m") == (jobs / "m").string() + " has no tokenizer.json" + hint);
+  CHECK(complaint("t.jsonl") == (jobs / "t.jsonl").string() + " is no folder" + hint);
+  jobs.write("m/tokenizer.json", "{}");
+  CHECK(complaint("m") == "nothing thrown");
+}
+
 TEST_CASE_FIXTURE(Inputs, "of a run's folder the adapter alone is looked at") {
   jobs.write("m/config.json", "{}");
   jobs.write("t.run/adapter_config.json", "{}");

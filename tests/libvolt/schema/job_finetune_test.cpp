@@ -174,13 +174,20 @@ TEST_CASE("the order of targets makes no other job") {
   CHECK(job("[\"q_proj\"]") != job("[\"k_proj\"]"));
 }
 
-TEST_CASE("the base is a folder and the data a file, neither of a kind that only matmul has") {
+TEST_CASE(
+    "base and tokenizer are folders and the data a file, none of a kind that only matmul has") {
   const std::string folder = "finetune.base is no folder [base = \"PATH\", or --input base=DIR]";
   const std::string file = "finetune.data is no file [data = \"PATH\", or --input data=FILE]";
   CHECK(complaint("base = { seed = 1, shape = [1, 1] }") == "job.toml:4:8: " + folder);
   CHECK(complaint("base = { url = \"https://h/m\" }") == "job.toml:4:8: " + folder);
   CHECK(complaint("base = { run = \"r.run\", file = \"m\" }") == "job.toml:4:8: " + folder);
   CHECK(complaint("base = { path = \"m\", tensor = \"w\" }") == "job.toml:4:8: " + folder);
+  const std::string random = "init = \"random\"\nmodel = {}\ntokenizer = ";
+  for (const std::string from : {"url = \"https://h/t\"", "run = \"r.run\", file = \"t\""}) {
+    CHECK(complaint(random + "{ " + from + " }") ==
+          "job.toml:6:13: finetune.tokenizer is no folder [tokenizer = \"PATH\", or --input "
+          "tokenizer=DIR]");
+  }
   CHECK(complaint("data = { seed = 1, shape = [1, 1] }") == "job.toml:4:8: " + file);
   CHECK(complaint("data = { path = \"m\", tensor = \"w\" }") == "job.toml:4:8: " + file);
   CHECK(complaint("base = 7") ==

@@ -126,6 +126,9 @@ TEST_CASE("a training ends early by what it is told of held-out samples") {
   CHECK(complaint("eval = \"2%\"\nstop_when = { min_delta = 0.1 }") ==
         "job.toml:5:13: finetune.stop_when names neither a patience nor a confidence [write { "
         "patience = 3 } or { confidence = 0.85 }]");
+  CHECK(complaint("eval = \"2%\"\nstop_when = { confidence = 0.9, min_delta = 5 }") ==
+        "job.toml:5:45: finetune.stop_when.min_delta is for a patience, and there is none [add "
+        "patience = 3, or leave it out]");
   check_round_trip("eval = \"2%\"\nstop_when = { patience = 3, min_delta = 0.01 }");
   check_round_trip("eval = \"2%\"\nstop_when = { confidence = 0.5 }");
 }
