@@ -210,7 +210,7 @@ device::Wanted for_language_models(device::Wanted wanted) {
 
 bool worker_reads(std::string_view input) {
   const auto slash = input.find('/');
-  if (slash == std::string_view::npos) return true;
+  if (slash == std::string_view::npos || input.starts_with("adapter/")) return true;
   const auto name = input.substr(slash + 1);
   return name == "config.json" || name == lm::tokenizer_file || name == lm::tokenizer_config_file ||
          name == lm::chat_template_file || name == "model.safetensors.index.json" ||
