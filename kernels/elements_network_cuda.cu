@@ -67,6 +67,13 @@ struct Scaled {
   Scale<Checked> job;
 };
 
+struct Zeroed {
+  struct Taken {};
+  VOLT_DEVICE Taken take(ElementAt) const { return {}; }
+  VOLT_DEVICE void give(ElementAt at, Taken) const { element(job.x, at) = 0.0f; }
+  Zero<Checked> job;
+};
+
 struct Stepped {
   struct Taken {
     AdamState now;
@@ -242,6 +249,10 @@ Status cuda_add(CudaStream stream, const Add<Checked>& job) {
 
 Status cuda_scale(CudaStream stream, const Scale<Checked>& job) {
   return each(stream, Scaled{job}, run_of(job.x));
+}
+
+Status cuda_zero(CudaStream stream, const Zero<Checked>& job) {
+  return each(stream, Zeroed{job}, run_of(job.x));
 }
 
 Status cuda_adam(CudaStream stream, const Adam<Checked>& job) {

@@ -68,6 +68,7 @@ const NetworkEngine& cuda_network() {
       perform<Add<Checked>, cuda_add>,
       perform<SumRows<Checked>, cuda_sum_rows>,
       perform<Scale<Checked>, cuda_scale>,
+      perform<Zero<Checked>, cuda_zero>,
       perform<ScatterRows<Checked>, cuda_scatter_rows>,
       perform<Dropout<Checked>, cuda_dropout>,
       perform<KeepLargest<Checked>, cuda_keep_largest>,

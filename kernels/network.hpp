@@ -174,6 +174,12 @@ struct Scale {
   float factor;
 };
 
+/// x = +0.
+template <class T>
+struct Zero {
+  typename T::Out x;
+};
+
 /// Row ids[i] of dtable += row i of dx, i ascending.
 template <class T>
 struct ScatterRows {
@@ -271,6 +277,7 @@ struct Network {
   Status (*add)(Context*, const Add<Given>&);
   Status (*sum_rows)(Context*, const SumRows<Given>&);
   Status (*scale)(Context*, const Scale<Given>&);
+  Status (*zero)(Context*, const Zero<Given>&);
   Status (*scatter_rows)(Context*, const ScatterRows<Given>&);
   Status (*dropout)(Context*, const Dropout<Given>&);
   Status (*keep_largest)(Context*, const KeepLargest<Given>&);

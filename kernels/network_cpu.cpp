@@ -83,6 +83,14 @@ void add(Context& context, const Add<Checked>& job) { VOLT_CUT(in_blocks, y, add
 
 void sum_rows(Context& context, const SumRows<Checked>& job) { VOLT_CUT(in_columns, x, sum_rows); }
 
+void zero(Context& context, const Zero<Checked>& job) {
+  in_blocks(context, job.x, [&](const Block& block) {
+    for (std::uint64_t i = block.row; i < block.row + block.rows; ++i) {
+      std::fill_n(job.x.data + i * job.x.stride + block.col, block.cols, 0.0f);
+    }
+  });
+}
+
 void scale(Context& context, const Scale<Checked>& job) { VOLT_CUT(in_blocks, x, scale); }
 
 void scatter_rows(Context& context, const ScatterRows<Checked>& job) {
@@ -140,6 +148,7 @@ constinit const NetworkEngine network_cpu = {
     add,
     sum_rows,
     scale,
+    zero,
     scatter_rows,
     dropout,
     keep_largest,

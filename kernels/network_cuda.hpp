@@ -30,6 +30,7 @@ Status cuda_cross_entropy(CudaStream stream, const CrossEntropy<Checked>& job);
 Status cuda_add(CudaStream stream, const Add<Checked>& job);
 Status cuda_sum_rows(CudaStream stream, const SumRows<Checked>& job);
 Status cuda_scale(CudaStream stream, const Scale<Checked>& job);
+Status cuda_zero(CudaStream stream, const Zero<Checked>& job);
 Status cuda_scatter_rows(CudaStream stream, const ScatterRows<Checked>& job);
 Status cuda_dropout(CudaStream stream, const Dropout<Checked>& job);
 Status cuda_keep_largest(CudaStream stream, const KeepLargest<Checked>& job);

@@ -22,6 +22,7 @@ struct NetworkEngine {
   void (*add)(Context&, const Add<Checked>&);
   void (*sum_rows)(Context&, const SumRows<Checked>&);
   void (*scale)(Context&, const Scale<Checked>&);
+  void (*zero)(Context&, const Zero<Checked>&);
   void (*scatter_rows)(Context&, const ScatterRows<Checked>&);
   void (*dropout)(Context&, const Dropout<Checked>&);
   void (*keep_largest)(Context&, const KeepLargest<Checked>&);

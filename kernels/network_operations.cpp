@@ -257,6 +257,12 @@ Status scale(Context* context, const Scale<Given>& args) {
   return perform(context, check, &NetworkEngine::scale, job, empty(args.x));
 }
 
+Status zero(Context* context, const Zero<Given>& args) {
+  Check check;
+  const Zero<Checked> job = {VOLT_OUT(x)};
+  return perform(context, check, &NetworkEngine::zero, job, empty(args.x));
+}
+
 Status scatter_rows(Context* context, const ScatterRows<Given>& args) {
   Check check;
   VOLT_SHAPED(ids, args.dx.rows, 1);
@@ -390,6 +396,7 @@ constinit const Network network_operations = {
     add,
     sum_rows,
     scale,
+    zero,
     scatter_rows,
     dropout,
     keep_largest,

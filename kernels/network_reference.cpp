@@ -269,6 +269,10 @@ void sum_rows(Context&, const SumRows<Checked>& job) {
   }
 }
 
+void zero(Context&, const Zero<Checked>& job) {
+  for (std::uint64_t i = 0; i < job.x.rows; ++i) std::fill_n(row(job.x, i), job.x.cols, 0.0f);
+}
+
 void scale(Context&, const Scale<Checked>& job) {
   for (std::uint64_t i = 0; i < job.x.rows; ++i) {
     for (std::uint64_t j = 0; j < job.x.cols; ++j) {
@@ -419,6 +423,7 @@ constinit const NetworkEngine network_reference = {
     add,
     sum_rows,
     scale,
+    zero,
     scatter_rows,
     dropout,
     keep_largest,

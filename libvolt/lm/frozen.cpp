@@ -250,7 +250,10 @@ Matrix FrozenMatrix::product(Room& room, bool transposed, const Matrix& a) const
 
 void FrozenMatrix::multiply(Room& room, const Matrix& x, const Matrix& y) const {
   const bool transposed = !conv1d_;
-  if (profile_ == Profile::f32x) return chains(transposed, x, y);
+  if (profile_ == Profile::f32x) {
+    room.zero(y);
+    return chains(transposed, x, y);
+  }
   const Matrix turned = product(room, transposed, x);
   bands_.device.call(&Network::rotate, kernels::Rotate<Given>{turned, y, 1.0F});
 }

@@ -31,8 +31,8 @@ struct RotatedBuffers {
 /// Memory in which frozen matrices are expanded, a band of their rows at a time: for one product,
 /// or on their way to the device.
 struct Bands {
-  /// For bands of `elements` elements, which rows and columns are whole groups of 128 of; also as
-  /// int8 where they are `rotated`.
+  /// For bands of `elements` elements, rows and columns counted in whole groups of 128; where they
+  /// are `rotated`, also as int8.
   Bands(device::Device& device, std::uint64_t elements, bool rotated);
   static std::uint64_t bytes(std::uint64_t elements, bool rotated);
 
@@ -47,9 +47,7 @@ struct Bands {
 /// W [out, in] of a linear map, or an embedding table, that is not trained. How it is kept, with
 /// the bytes of an element, and multiplied:
 ///   f32x  fp32, 4; bf16, 2, and NF4, 0.516, which are expanded to fp32 by bands
-///   i8x   rotated int8, 1.06, of the values in fp32 or bf16; NF4, which is expanded to fp32,
-///   rotated
-///         and quantised by bands
+///   i8x   rotated int8 of the values in fp32 or bf16, 1.06; NF4, 0.516, made so by bands
 /// Bands change no bit: an element of a product is one chain over them, and each block of 128 x 128
 /// is rotated alone.
 class FrozenMatrix {
@@ -57,7 +55,7 @@ class FrozenMatrix {
   /// Of a weight [out, in] or, with `conv1d`, [in, out]. The bands must outlive it.
   FrozenMatrix(Bands& bands, const Weight& weight, Format format, Profile profile, bool conv1d);
 
-  /// y += x W^T; in i8x y must be 0.
+  /// y = x W^T.
   void multiply(Room& room, const kernels::Matrix& x, const kernels::Matrix& y) const;
   /// dx += dy W.
   void multiply_back(Room& room, const kernels::Matrix& dy, const kernels::Matrix& dx) const;

@@ -50,7 +50,7 @@ Linear::Linear(device::Device& device, const Base& base, std::shared_ptr<const F
 
 Matrix Linear::dropped(Room& room, const Matrix& x, int place) {
   if (dropout_.p == 0) return x;
-  const Matrix kept = room.zeroed(place, x.rows, x.cols);
+  const Matrix kept = room.place(place, x.rows, x.cols);
   room.device().call(&Network::dropout,
                      kernels::Dropout<Given>{x, kept, dropout_.p, dropout_.seed,
                                              dropout_.row * x.cols, base_.stream});
@@ -70,6 +70,7 @@ void Linear::forward(Room& room, const Matrix& x, const Matrix& y, const Dropout
   if (frozen_ != nullptr) {
     frozen_->multiply(room, x, y);
   } else {
+    room.zero(y);
     device.call(&Backend::matmul_f32x, base_.conv1d ? Form::ab : Form::abt, x, w_, y);
   }
   if (lora_a_.buffer != nullptr) {
@@ -102,7 +103,7 @@ void Linear::backward(Room& room, const Matrix& x, const Matrix& dy, const Matri
   Matrix dh = room.zeroed(0, rows, lora_a_.rows);
   device.call(&Backend::matmul_f32x, Form::ab, dy, lora_b_, dh);
   if (active_ != 0) {
-    const Matrix routed = room.zeroed(3, rows, lora_a_.rows);
+    const Matrix routed = room.place(3, rows, lora_a_.rows);
     route(room, dh, routed, {});
     dh = routed;
   }

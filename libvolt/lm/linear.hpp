@@ -40,7 +40,7 @@ class Linear {
   Linear(device::Device& device, const Base& base, std::shared_ptr<const FrozenMatrix> weight,
          std::span<const float> bias, Trained& trained, float scale, std::uint64_t most_rows);
 
-  /// y must be 0.
+  /// y = x W^T, and what is added to it.
   void forward(Room& room, const kernels::Matrix& x, const kernels::Matrix& y,
                const DropoutPlace& dropout);
   /// Adds to dx and to the gradients of what is trained. x is what forward() was given.

@@ -155,7 +155,7 @@ void Network::State::forward(Layer& layer, const Matrix& out) {
   copy(now(x), now(layer.in));
   norm(layer.attention_norm, layer.attention_norm_bias, now(layer.in), now(layer.normed1),
        layer.kept1);
-  Matrix qkv = zeroed(layer.qkv_raw);
+  Matrix qkv = now(layer.qkv_raw);
   if (a.conv1d) {
     layer.qkv[0].forward(room, now(layer.normed1), qkv, dropout);
   } else {
@@ -174,13 +174,13 @@ void Network::State::forward(Layer& layer, const Matrix& out) {
   auto attention = attention_of<kernels::Attention<Given>>(layer);
   if (decoding) remember(layer, qkv, attention);
   device.call(&kernels::Network::attention, attention);
-  layer.output->forward(room, now(layer.attended), zeroed(branch), dropout);
+  layer.output->forward(room, now(layer.attended), now(branch), dropout);
   copy(now(layer.in), now(layer.mid));
   device.call(&kernels::Network::add, kernels::Add<Given>{now(branch), now(layer.mid)});
   norm(layer.mlp_norm, layer.mlp_norm_bias, now(layer.mid), now(layer.normed2), layer.kept2);
-  layer.up->forward(room, now(layer.normed2), zeroed(layer.up_out), dropout);
+  layer.up->forward(room, now(layer.normed2), now(layer.up_out), dropout);
   if (a.gated) {
-    layer.gate->forward(room, now(layer.normed2), zeroed(layer.gate_out), dropout);
+    layer.gate->forward(room, now(layer.normed2), now(layer.gate_out), dropout);
     device.call(&kernels::Network::activate,
                 kernels::Activate<Given>{activation_of(a), now(layer.gate_out), now(layer.up_out),
                                          now(layer.acted)});
@@ -189,14 +189,14 @@ void Network::State::forward(Layer& layer, const Matrix& out) {
         &kernels::Network::activate,
         kernels::Activate<Given>{activation_of(a), now(layer.up_out), {}, now(layer.acted)});
   }
-  layer.down->forward(room, now(layer.acted), zeroed(branch), dropout);
+  layer.down->forward(room, now(layer.acted), now(branch), dropout);
   copy(now(layer.mid), out);
   device.call(&kernels::Network::add, kernels::Add<Given>{now(branch), out});
 }
 
 void Network::State::project() {
   norm(final_norm, final_norm_bias, now(x), now(final_normed), final_kept);
-  head->forward(room, now(final_normed), zeroed(logits), {});
+  head->forward(room, now(final_normed), now(logits), {});
 }
 
 std::vector<float> Network::State::read_logits() const {
@@ -334,7 +334,7 @@ std::vector<float> Network::decode(std::span<const std::uint32_t> tokens, std::u
   s.rows = rows;
   s.copy(last, s.now(s.branch));
   s.norm(s.final_norm, s.final_norm_bias, s.now(s.branch), s.now(s.final_normed), s.final_kept);
-  s.head->forward(s.room, s.now(s.final_normed), s.zeroed(s.logits), {});
+  s.head->forward(s.room, s.now(s.final_normed), s.now(s.logits), {});
   return s.read_logits();
 }
 

@@ -23,15 +23,13 @@ Matrix first_rows(const Matrix& of, std::uint64_t count) {
 
 Room::Room(device::Device& device, std::uint64_t rows, std::uint64_t cols) : device_(device) {
   const std::uint64_t elements = rows * padded(cols);
-  zeros_ = device.create(4 * elements);
   for (auto& place : places_) place = device.create(4 * elements);
   quants_ = device.create(elements);
   scales_ = device.create(4 * rows * groups_of(cols));
 }
 
-void Room::zero(const Matrix& dense) {
-  device_.call(&Backend::copy, static_cast<const kernels::Buffer*>(zeros_.get()), std::uint64_t{0},
-               dense.buffer, 4 * dense.offset, 4 * dense.rows * dense.cols);
+void Room::zero(const Matrix& x) {
+  device_.call(&kernels::Network::zero, kernels::Zero<kernels::Given>{x});
 }
 
 Matrix Room::place(int index, std::uint64_t rows, std::uint64_t cols) const {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "kernels/network.hpp"
 #include "libvolt/device/device.hpp"
 
 namespace volt::lm {
@@ -30,7 +31,7 @@ class Room {
   Room(device::Device& device, std::uint64_t rows, std::uint64_t cols);
 
   device::Device& device() { return device_; }
-  void zero(const kernels::Matrix& dense);
+  void zero(const kernels::Matrix& x);
   /// A matrix in place `index` of 4, of which whatever was there before is lost.
   kernels::Matrix place(int index, std::uint64_t rows, std::uint64_t cols) const;
   kernels::Matrix zeroed(int index, std::uint64_t rows, std::uint64_t cols);
@@ -39,7 +40,7 @@ class Room {
 
  private:
   device::Device& device_;
-  device::Buffer zeros_, places_[4], quants_, scales_;
+  device::Buffer places_[4], quants_, scales_;
 };
 
 }  // namespace volt::lm

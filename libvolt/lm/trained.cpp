@@ -38,7 +38,7 @@ Trained::Trained(device::Device& device, std::vector<TrainedTensor> tensors,
   d_elements_ = place([](const TrainedTensor& tensor) { return tensor.role == Role::fly_d; });
   place([](const TrainedTensor& tensor) { return tensor.role == Role::fly_a; });
   values_ = device.create(4 * next);
-  for (auto* buffer : {&gradients_, &m_, &v_, &zeros_}) *buffer = device.create(4 * elements_);
+  for (auto* buffer : {&gradients_, &m_, &v_}) *buffer = device.create(4 * elements_);
   counts_ = device.create(4 * d_elements_);
 }
 
@@ -66,11 +66,12 @@ std::vector<float> Trained::read(const device::Buffer& from, const TrainedTensor
 }
 
 void Trained::clear_gradients() {
-  device_.call(&Backend::copy, static_cast<const kernels::Buffer*>(zeros_.get()), std::uint64_t{0},
-               gradients_.get(), std::uint64_t{0}, 4 * elements_);
-  // There are no more ranks than elements of the matrices B, which have as many columns.
-  device_.call(&Backend::copy, static_cast<const kernels::Buffer*>(zeros_.get()), std::uint64_t{0},
-               counts_.get(), std::uint64_t{0}, 4 * d_elements_);
+  const auto clear = [&](const device::Buffer& buffer, std::uint64_t elements) {
+    device_.call(&Network::zero,
+                 kernels::Zero<Given>{{buffer.get(), 0, 1, elements, elements}});
+  };
+  clear(gradients_, elements_);
+  clear(counts_, d_elements_);  // whose 0 has the bits of +0
 }
 
 float Trained::gradient_norm(float factor) {

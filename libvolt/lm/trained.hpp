@@ -39,8 +39,8 @@ struct AdamStep {
   float factor = 1;  ///< of the gradient: 1 / tokens, and what clipping leaves of it
 };
 
-/// All that is trained, in arenas of the device: the values, their gradients, the two averages of
-/// AdamW, and zeros. Behind the values of what has gradients lie all d of FlyLoRA, then all A.
+/// All that is trained, in arenas of the device: the values, their gradients, and the two averages
+/// of AdamW. Behind the values of what has gradients lie all d of FlyLoRA, then all A.
 class Trained {
  public:
   /// `tensors` in their order, which is that of every state's digest; offsets are set here.
@@ -48,7 +48,6 @@ class Trained {
           const std::optional<FlyLora>& fly = std::nullopt);
 
   const std::vector<TrainedTensor>& tensors() const { return tensors_; }
-  std::uint64_t bytes() const { return 5 * 4 * elements_; }  ///< of the device's memory
   std::uint64_t elements() const { return elements_; }  ///< of those with a gradient
   const std::optional<FlyLora>& fly() const { return fly_; }
   const TrainedTensor* find(const Slot& slot, TrainedTensor::Role role) const;
@@ -89,7 +88,7 @@ class Trained {
   std::vector<TrainedTensor> tensors_;
   std::optional<FlyLora> fly_;
   std::uint64_t elements_ = 0, d_elements_ = 0;
-  device::Buffer values_, gradients_, m_, v_, zeros_, counts_;
+  device::Buffer values_, gradients_, m_, v_, counts_;
   float power1_ = 1, power2_ = 1;  ///< beta1^t, beta2^t
 };
 

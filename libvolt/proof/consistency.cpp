@@ -96,8 +96,10 @@ std::string model_contradiction(const schema::Receipt& receipt, const schema::Jo
   for (const auto& record : receipt.inputs) {
     if (record.tensor || !record.sha256) return "input " + record.name + " is no file";
     const bool named = std::ranges::any_of(job.inputs(), [&](const auto& input) {
-      return job.needs_folder(input.first) ? record.name.starts_with(std::string(input.first) + "/")
-                                           : record.name == input.first;
+      const std::string folder = std::string(input.first) + "/";
+      if (!job.needs_folder(input.first)) return record.name == input.first;
+      return record.name.starts_with(folder) &&
+             job.reads(input.first, record.name.substr(folder.size()));
     });
     if (!named) return "it has not the job's inputs";
   }

@@ -6,7 +6,6 @@
 #include "libvolt/base/version.hpp"
 #include "libvolt/crypto/digest.hpp"
 #include "libvolt/doc/read.hpp"
-#include "libvolt/run/finetune_files.hpp"
 
 namespace volt::run {
 namespace {

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <utility>
 
@@ -31,6 +32,9 @@ constexpr std::string_view journal_schema = "volt.journal/1";
 const Source source{"journal", Exit::failure};
 
 using host::shown;
+
+/// What note() and noted_file() write beside run.json.
+constexpr std::array<std::string_view, 3> noted_names{"metrics.jsonl", "loss.svg", event_file_name};
 
 Value::Object identity_members(const Identity& identity) {
   Value::Array inputs;
@@ -206,7 +210,8 @@ void Folder::refuse(const std::string& name) const {
 
 /// Whether an earlier start of ours wrote it.
 bool Folder::is_noted(const std::string& name) const {
-  return ours_ && (name == "job.json" || name == "run.json" || name == "metrics.jsonl" ||
+  return ours_ && (name == "job.json" || name == "run.json" ||
+                   std::ranges::find(noted_names, name) != noted_names.end() ||
                    std::ranges::any_of(begun_outputs_, [&](const std::string& output) {
                      return output == name || output.starts_with(name + "/");
                    }));
@@ -259,6 +264,14 @@ host::Path Folder::note(const std::string& name, const std::string& text) const 
   if (host::exists(path_ / "receipt.json")) return work() / name;
   host::rename_into(work() / name, path_ / name);
   return path_ / name;
+}
+
+host::Fd Folder::noted_file(const std::string& name) const {
+  auto path = host::exists(path_ / "receipt.json") ? work() / name : path_ / name;
+  if (leaves_.empty() || !host::exists(path)) path = note(name, {});
+  host::Fd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  if (!fd) throw_system(errno, "cannot open " + shown(path));
+  return fd;
 }
 
 void Folder::set_outputs(const std::vector<std::pair<std::string, host::Path>>& outputs) {
@@ -344,7 +357,8 @@ void Folder::begin(std::uint64_t offset, std::uint64_t bytes) {
                 "it is dropped: the same command starts anew");
   }
   struct statvfs space {};
-  const std::uint64_t missing = bytes - std::min(bytes, leaves_.size() * tensor::page_bytes);
+  const std::uint64_t missing =
+      all_pages_ ? 0 : bytes - std::min(bytes, leaves_.size() * tensor::page_bytes);
   if (::statvfs(path_.c_str(), &space) == 0 &&
       space.f_bavail * std::uint64_t{space.f_frsize} < missing) {
     throw Error(Exit::local_io,
@@ -382,12 +396,15 @@ void Folder::complete(const std::string& job, const std::string& run, const std:
   if (host::exists(path_ / "receipt.json")) {
     host::remove_tree(path_ / "receipt.json");
     host::sync_folder(path_);
+    for (const auto name : noted_names) ::unlink((path_ / name).c_str());
   }
   std::erase_if(earlier_outputs_,
                 [&](const auto& name) { return std::ranges::find(names_, name) != names_.end(); });
   drop_outputs(earlier_outputs_);
   for (const auto& name : names_) settle(name);
-  if (host::exists(work() / "metrics.jsonl")) settle("metrics.jsonl");
+  for (const auto name : noted_names) {
+    if (host::exists(work() / name)) settle(std::string(name));
+  }
   settle("job.json");
   settle("run.json");
   settle("receipt.json");

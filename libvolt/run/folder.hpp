@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "libvolt/base/hex.hpp"
@@ -42,9 +43,12 @@ class Folder {
   /// Where what a person may want to read of the run is added.
   int log() const { return log_.get(); }
   /// Writes one of the files that say how a run goes or went, and vouch for nothing: run.json,
-  /// metrics.jsonl. While a complete run is there, which this one is to replace, its own stay.
-  /// Returns where it is.
+  /// metrics.jsonl, loss.svg. While a complete run is there, which this one is to replace, its own
+  /// stay. Returns where it is.
   host::Path note(const std::string& name, const std::string& text) const;
+  /// One of these to add to, open for reading and writing: as an earlier start left it if this one
+  /// goes on from there, otherwise empty.
+  host::Fd noted_file(const std::string& name) const;
 
   /// The outputs, once they are known: name, and where it is below work().
   void set_outputs(const std::vector<std::pair<std::string, host::Path>>& outputs);
@@ -94,6 +98,9 @@ class Folder {
   std::vector<Digest> leaves_;
   bool all_pages_ = false;  ///< no leaf follows
 };
+
+/// TensorBoard knows its files by the word in the middle.
+inline constexpr std::string_view event_file_name = "events.out.tfevents.volt";
 
 /// How many of `leaves`, from the first on, are the digests of the pages of bytes [offset, offset +
 /// bytes) of an open file.

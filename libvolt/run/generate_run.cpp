@@ -4,7 +4,7 @@
 #include "libvolt/crypto/merkle.hpp"
 #include "libvolt/doc/fields.hpp"
 #include "libvolt/run/attempt.hpp"
-#include "libvolt/run/finetune_files.hpp"
+#include "libvolt/run/model_inputs.hpp"
 #include "libvolt/tensor/tensor.hpp"
 
 namespace volt::run {
@@ -40,7 +40,7 @@ class GenerateRun {
     Task task = task_for("generate", job_, for_language_models(wanted));
     task.request.emplace_back("done_pages", std::uint64_t{folder_.leaves().size()});
     for (const auto& input : attempt_.found()) {
-      if (worker_reads(input.name)) task.files.push_back({input.name, input.fd.get()});
+      task.files.push_back({input.name, input.fd.get()});
     }
     std::vector<host::Fd> files;
     for (const auto& output : job_.outputs()) {

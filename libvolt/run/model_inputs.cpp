@@ -7,6 +7,11 @@ namespace volt::run {
 
 using doc::Value;
 
+device::Wanted for_language_models(device::Wanted wanted) {
+  if (wanted.device == "auto") wanted.device = "cpu";
+  return wanted;
+}
+
 ModelInputs::ModelInputs(const Request& request, const schema::Job& job, bool copied) {
   for (const auto& [name, fd] : request.files) {
     const std::string_view input = std::string_view(name).substr(0, name.find('/'));

@@ -5,12 +5,17 @@
 #include <string>
 #include <string_view>
 
+#include "libvolt/device/device.hpp"
 #include "libvolt/host/files.hpp"
 #include "libvolt/lm/folder.hpp"
 #include "libvolt/run/tasks.hpp"
 #include "libvolt/schema/job.hpp"
 
 namespace volt::run {
+
+/// No GPU has run the operations of language models yet: `auto` is the CPU, and a GPU must be
+/// named.
+device::Wanted for_language_models(device::Wanted wanted);
 
 /// The inputs of a worker that computes with a language model: folders, "base", and files, "data".
 /// A prover who can still write to them could show one content to the digest and another to the

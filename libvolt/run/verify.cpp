@@ -10,8 +10,8 @@
 #include "libvolt/proof/challenge.hpp"
 #include "libvolt/proof/conclusion.hpp"
 #include "libvolt/proof/consistency.hpp"
-#include "libvolt/run/finetune_files.hpp"
 #include "libvolt/run/job_file.hpp"
+#include "libvolt/run/model_inputs.hpp"
 #include "libvolt/run/operands.hpp"
 #include "libvolt/run/receipt_files.hpp"
 #include "libvolt/run/rerun.hpp"
@@ -281,9 +281,7 @@ class Verification {
     task.request.emplace_back("seed", seed.hex());
     task.request.emplace_back("draws", draws_);
     for (const auto& input : files.found) {
-      if (!job_.has_model() || worker_reads(input.name)) {
-        task.files.push_back({input.name, input.fd.get()});
-      }
+      task.files.push_back({input.name, input.fd.get()});
     }
     for (std::size_t i = 0; i < outputs_.size(); ++i) {
       const std::string other = job_.has_model() ? outputs_[i].first : "image";

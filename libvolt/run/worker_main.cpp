@@ -62,6 +62,7 @@ Value::Object perform(const std::string& text) {
   PipeSink sink;
   if (task == "run") return do_run(request, sink, say);
   if (task == "replay") return do_replay(request, sink, say);
+  if (task == "plan") return do_plan(request, sink, say);
   if (task == "train") return do_train(request, sink, say);
   if (task == "retrain") return do_retrain(request, sink, say);
   if (task == "generate") return do_generate(request, sink, say);

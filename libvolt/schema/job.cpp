@@ -222,6 +222,16 @@ std::vector<std::pair<std::string_view, const Input*>> Job::inputs() const {
   return {all.begin(), all.end()};
 }
 
+bool Job::reads(std::string_view input, std::string_view file) const {
+  if (!needs_folder(input)) return true;
+  if (input == "adapter") return std::ranges::count(adapter_files, file) != 0;
+  constexpr std::string_view texts[] = {"config.json", "tokenizer.json", "tokenizer_config.json",
+                                        "chat_template.jinja"};
+  if (std::ranges::count(texts, file) != 0) return true;
+  return input == "base" && file.find('/') == std::string_view::npos &&
+         (file.ends_with(".safetensors") || file.ends_with(".safetensors.index.json"));
+}
+
 ProofPolicy usual_policy(const Job& job) {
   ProofPolicy usual;
   if (job.is_command()) usual.level = "L0";

@@ -87,6 +87,9 @@ struct Job {
   const std::string& profile() const;
   /// Whether an input may be, or must be, a folder.
   bool takes_folder(std::string_view input) const { return is_command() || needs_folder(input); }
+  /// Whether a file of a folder is looked at: of a model, a tokenizer or an adapter what is read of
+  /// it, whatever else lies there, of a command's inputs all.
+  bool reads(std::string_view input, std::string_view file) const;
   bool needs_folder(std::string_view input) const {
     return has_model() && input != "data" && input != "prompts";
   }
@@ -113,7 +116,6 @@ Job parse_job(const doc::Value& value, const doc::Source& source, std::string_vi
 /// again gives the same job.
 doc::Value to_value(const Job& job);
 
-/// The files of a folder with an adapter; nothing else in it is looked at.
 inline constexpr std::string_view adapter_files[] = {"adapter_config.json",
                                                      "adapter_model.safetensors"};
 

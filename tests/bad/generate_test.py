@@ -173,7 +173,7 @@ CASES = [
      'bytes, but the job gives up to 24576'),
     ('something in the padding', pages(pad), 11, 'unit 1 is not block 1 of prompts.txt:1'),
     ('a unit cut short', pages(cut), 11, 'unit 5 is not block 1 of prompts.txt:3'),
-    ('nothing', pages(lambda made: made.clear()), 11, 'tokens.bin has 0 bytes'),
+    ('nothing', pages(lambda made: made.clear()), 11, 'it counts no units'),
     ('another temperature', setting('temperature', 0.9), 11, 'but the model gives'),
     ('greedy', setting('temperature', 0), 11, 'but the model gives'),
     ('another top_p', setting('top_p', 0.1), 11, 'but the model gives'),
@@ -217,7 +217,7 @@ with tempfile.TemporaryDirectory(prefix='volt-bad-') as work:
         run(name, 'finetune', f'base = "models/tiny"\ndata = "train.txt"\nsteps = 4\nlr = 1e-2\n'
             f'batch = {{ context = 64, tokens = 128 }}\nseed = {seed}\n')
     run('good', 'generate', 'base = "models/tiny"\nadapter = "a.run"\nprompts = "prompts.txt"\n'
-        'tokens = 100\ntemperature = 0.8\ntop_p = 0.95\nseed = 1\n')
+        'tokens = 100\ntemperature = 0.8\ntop_p = 0.95\nseed = 3\n')
     for name, change, status, words in CASES:
         out = Path('forged') / name.replace(' ', '-')
         shutil.copytree('good.run', out, ignore=shutil.ignore_patterns('.volt', 'run.json'))

@@ -8,6 +8,7 @@ The forger knows volt-receipt(5) and owns the prover's key: states.bin, digests,
 are made here, with openssl, so that none of them gives a forgery away. That an honest run made so
 verifies shows that this page and volt agree.
 """
+import base64
 import hashlib
 import json
 import os
@@ -23,8 +24,8 @@ gpu_run, gpu_verify = (str(Path(argument).resolve()) for argument in sys.argv[1:
 tests = Path(__file__).resolve().parent.parent
 STEPS, SPAN = 12, 4
 UNITS = STEPS // SPAN
-PAGE, STEP, EVAL = 4096, 48, 24
-JOB = {'lr': 1e-2, 'seed': 1, 'method': 'lora', 'rank': 4, 'data': 'train.jsonl'}
+PAGE, STEP, EVAL = 4096, 56, 24
+JOB = {'lr': 1e-2, 'seed': 1, 'method': 'lora', 'rank': 4, 'data': 'train.jsonl', 'more': ''}
 
 
 def pages_root(data):
@@ -36,7 +37,7 @@ def padded(size):
 
 
 class States:
-    def __init__(self, data, units=UNITS):
+    def __init__(self, data, units):
         self.data, self.units = bytearray(data), units
         self.record = len(data) // (units + 1)
         self.state = self.record - padded(SPAN * STEP + EVAL)
@@ -57,14 +58,18 @@ class States:
     def flip(self, record, offset):
         self.data[record * self.record + offset] ^= 1
 
-    def tell(self, unit, step, offset, text):
+    def tell(self, unit, step, offset, value, kind='f'):
         """Overwrites part of what a step of a unit told."""
-        at = unit * self.record + self.state + step * STEP + offset
-        self.data[at:at + len(text)] = text
+        struct.pack_into('<' + kind, self.data,
+                         unit * self.record + self.state + step * STEP + offset, value)
+
+    def set_average(self, unit, offset, value):
+        """Overwrites one of velvet's averages, the last 24 bytes of a state."""
+        struct.pack_into('<f', self.data, unit * self.record + AVERAGES + offset, value)
 
 
-def forged(name, change, run='good.run'):
-    """A copy of a good run after change(states, files, predicate), signed anew."""
+def forged(name, change, run):
+    """A copy of a run after change(states, files, predicate), signed anew."""
     out = Path('forged') / name
     shutil.copytree(run, out, ignore=shutil.ignore_patterns('.volt'))
     forger.sign_anew(out, lambda payload: put(out, payload, change))
@@ -72,7 +77,7 @@ def forged(name, change, run='good.run'):
 
 
 def put(out, payload, change):
-    states = States((out / 'states.bin').read_bytes())
+    states = States((out / 'states.bin').read_bytes(), payload['predicate']['trace']['units'])
     files, predicate = {}, payload['predicate']
     change(states, files, predicate)
     if 'states.bin' not in files:
@@ -95,7 +100,9 @@ def transplanted(other):
     def change(states, files, predicate):
         for name in 'states.bin', 'adapter_model.safetensors', 'adapter_config.json':
             files[name] = Path(other, name).read_bytes()
-        predicate['trace']['root'] = States(files['states.bin']).trace()
+        theirs = json.loads(base64.b64decode(
+            json.loads(Path(other, 'receipt.json').read_text())['payload']))['predicate']
+        predicate['trace'] = dict(theirs['trace'])
     return change
 
 
@@ -103,10 +110,40 @@ def foreign_adapter(states, files, _):
     files['adapter_model.safetensors'] = Path('seed.run/adapter_model.safetensors').read_bytes()
 
 
+def adapter_of(state):
+    """The adapter's file that a state gives: the header of any, and the state's values."""
+    matrices = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj']
+    file = bytearray(Path('good.run/adapter_model.safetensors').read_bytes())
+    begin = 8 + int.from_bytes(file[:8], 'little')
+    places = {name: value['data_offsets'] for name, value in json.loads(file[8:begin]).items()
+              if name != '__metadata__'}
+
+    def order(name):
+        parts = name.split('.')
+        return int(parts[4]), matrices.index(parts[6]), parts[7]
+    at = 40
+    for name in sorted(places, key=order):
+        first, last = places[name]
+        file[begin + first:begin + last] = state[at:at + last - first]
+        at += last - first
+    return bytes(file)
+
+
 def truncated(states, files, predicate):
-    short = States(states.data[:UNITS * states.record], UNITS - 1)
+    short = States(states.data[:states.units * states.record], states.units - 1)
+    files['adapter_model.safetensors'] = adapter_of(short.data[-short.record:])
     files['states.bin'] = bytes(short.data)
-    predicate['trace'] = {'root': short.trace(), 'units': UNITS - 1}
+    predicate['trace'] = {'root': short.trace(), 'units': short.units}
+
+
+def half_a_record(states, files, predicate):
+    files['states.bin'] = bytes(states.data[:-states.record // 2])
+    predicate['trace']['root'] = '11' * 32
+
+
+def no_unit(states, files, predicate):
+    files['states.bin'] = bytes(states.data[:states.record])
+    predicate['trace']['root'] = '11' * 32
 
 
 def swapped(states, *_):
@@ -145,26 +182,36 @@ def other_a(_, files, __):
     files['adapter_model.safetensors'] = bytes(adapter)
 
 
-HALF, LOSS, RATE, TOKENS = 0.5, 24, 36, 8
+HALF = 0.5
+TOKENS, LOSS, ENTROPY, CLIP, RATE, BETA1, SKIPPED = 8, 24, 28, 36, 40, 44, 48  # in a step
+EVAL_LOSS, CONFIDENCE = 8, 12  # in what the held-out samples told
+ELEMENTS = 2 * 4 * (3 * (64 + 136) + 2 * (64 + 64) + 2 * (64 + 32))  # of adapters of rank 4
+AVERAGES = 40 + 12 * ELEMENTS
 CASES = [
     ('honest', lambda *_: None, 0, 'output holds all 3 units computed again, each bit equal'),
     ('bit of an average', lambda s, *_: s.flip(2, s.state // 2), 11, 'is not what the job gives'),
     ('bit of the last state', lambda s, *_: s.flip(3, 100), 11, 'is not what the last state gives'),
     ('bit of the first state', lambda s, *_: s.flip(0, 5000), 11, 'does not begin with what'),
     ('steps that were not taken', lambda s, *_: s.copy_state(2, 1), 11, 'is not what the job gives'),
-    ('a lower loss', lambda s, *_: s.tell(2, 1, LOSS, struct.pack('<f', HALF)), 11,
+    ('a lower loss', lambda s, *_: s.tell(2, 1, LOSS, HALF), 11,
      'step 5 has the loss 0.5'),
-    ('another rate told', lambda s, *_: s.tell(1, 2, RATE, struct.pack('<f', HALF)), 11,
-     'step 2 has another learning rate than the job\'s schedule'),
-    ('fewer tokens told', lambda s, *_: s.tell(3, 0, TOKENS, struct.pack('<Q', 7)), 11,
+    ('another rate told', lambda s, *_: s.tell(1, 2, RATE, HALF), 11,
+     'step 2 has another learning rate than the job gives it'),
+    ('another beta1 told', lambda s, *_: s.tell(1, 2, BETA1, HALF), 11,
+     'step 2 has another beta1 than the job gives it'),
+    ('another entropy', lambda s, *_: s.tell(2, 1, ENTROPY, HALF), 11,
+     'step 5 has the entropy 0.5'),
+    ('another confidence', lambda s, *_: s.tell(2, SPAN, CONFIDENCE, HALF), 11,
+     'the confidence after step 7 is 0.5'),
+    ('fewer tokens told', lambda s, *_: s.tell(3, 0, TOKENS, 7, 'Q'), 11,
      'step 8 has 7 tokens, '),
-    ('a step told as skipped', lambda s, *_: s.tell(2, 1, 40, struct.pack('<I', 1)), 11,
+    ('a step told as skipped', lambda s, *_: s.tell(2, 1, SKIPPED, 1, 'I'), 11,
      'step 5 contradicts itself'),
-    ('another clip told', lambda s, *_: s.tell(2, 1, 32, struct.pack('<f', HALF)), 11,
+    ('another clip told', lambda s, *_: s.tell(2, 1, CLIP, HALF), 11,
      'step 5 contradicts itself'),
-    ('a lower held-out loss', lambda s, *_: s.tell(2, SPAN, 8, struct.pack('<f', HALF)), 11,
+    ('a lower held-out loss', lambda s, *_: s.tell(2, SPAN, EVAL_LOSS, HALF), 11,
      'the held-out loss after step 7 is 0.5'),
-    ('steps renumbered', lambda s, *_: s.tell(1, 0, 0, struct.pack('<Q', 1)), 11,
+    ('steps renumbered', lambda s, *_: s.tell(1, 0, 0, 1, 'Q'), 11,
      'step 0 is told as step 1'),
     ('something in the padding', lambda s, *_: s.flip(1, s.record - 1), 11,
      'record 1 holds more than a unit tells'),
@@ -179,10 +226,55 @@ CASES = [
     ('a run cut short', truncated, 11, 'bytes, but the job gives'),
     ('another trace', other_root, 11, 'another trace than the receipt names'),
     ('fewer units', fewer_units, 11, 'another trace than the receipt names'),
-    ('an honest flylora', lambda *_: None, 0, 'output holds all 3 units', 'fly.run'),
-    ('a forged d', forged_d, 11, 'is not what the job gives', 'fly.run'),
+]
+FLY = [
+    ('an honest flylora', lambda *_: None, 0, 'output holds all 3 units'),
+    ('a forged d', forged_d, 11, 'is not what the job gives'),
     ('another A', other_a, 11,
-     'adapter_model.safetensors is not what the last state gives', 'fly.run'),
+     'adapter_model.safetensors is not what the last state gives'),
+]
+# Of velvet: rate and beta1 of a step follow from what the steps before it told.
+VELVET = [
+    ('velvet', lambda *_: None, 0, 'output holds all 3 units computed again, each bit equal'),
+    ('velvet, adamw sold as it', transplanted('good.run'), 11,
+     'step 2 has another learning rate than the job gives it'),
+    ('velvet, another rate', lambda s, *_: s.tell(3, 1, RATE, HALF), 11,
+     'step 9 has another learning rate than the job gives it'),
+    ('velvet, another beta1', lambda s, *_: s.tell(3, 1, BETA1, HALF), 11,
+     'step 9 has another beta1 than the job gives it'),
+    ('velvet, a lower entropy', lambda s, *_: s.tell(2, 1, ENTROPY, HALF), 11,
+     'step 6 has another learning rate than the job gives it'),
+    ('velvet, a higher loss', lambda s, *_: s.tell(2, 1, LOSS, 50.0), 11,
+     'step 6 has another beta1 than the job gives it'),
+    ('velvet, a lower last entropy', lambda s, *_: s.tell(2, 3, ENTROPY, HALF), 11,
+     'the state after unit 2 has not the averages of its steps'),
+    ('velvet, another average', lambda s, *_: s.set_average(2, 8, HALF), 11,
+     'the state after unit 2 has not the averages of its steps'),
+    ('velvet, another reference', lambda s, *_: [s.set_average(i, 16, HALF) for i in (1, 2, 3)], 11,
+     'the state after unit 1 has not the averages of its steps'),
+]
+# Of jobs that end by their rule: after unit 2, or after unit 3, which is the last anyway.
+RULE = 'stop_when = { patience = %d, min_delta = 1000 }'
+EARLY = [
+    ('early', lambda *_: None, 0, 'output holds all 2 units computed again, each bit equal'),
+    ('early, a run that went on', transplanted('good.run'), 11,
+     'the training goes on after unit 2, where its rule ends it'),
+    ('early, cut short', truncated, 11, 'the training ends after unit 1, where its rule does not end it'),
+    ('early, half a record', half_a_record, 11, 'for each state, of which there are 2 to 4'),
+    ('early, no unit', no_unit, 11, 'for each state, of which there are 2 to 4'),
+    ('early, too many units', transplanted('long.run'), 11,
+     'for each state, of which there are 2 to 4'),
+]
+LATE = [
+    ('late', lambda *_: None, 0, 'output holds all 3 units computed again, each bit equal'),
+    ('late, cut short', truncated, 11, 'the training ends after unit 2, where its rule does not end it'),
+]
+# Confidence is never 1.
+SURE = [
+    ('sure, cut short', truncated, 11, 'the training ends after unit 2, where its rule does not end it'),
+    ('sure, confidence told', lambda s, files, p: (
+        s.tell(2, SPAN, CONFIDENCE, 1.0), s.tell(2, SPAN, EVAL_LOSS, HALF), truncated(s, files, p)),
+     11, 'the held-out loss after step 7 is 0.5'),
 ]
 
 
@@ -196,11 +288,12 @@ base = "models/tiny"
 data = "{job['data']}"
 eval = "5%"
 method = {{ {job['method']} = {{ rank = {job['rank']}, alpha = 8 }} }}
-steps = {STEPS}
+steps = {job.get('steps', STEPS)}
 span = {SPAN}
 batch = {{ tokens = 128, context = 64 }}
 lr = {job['lr']}
 seed = {job['seed']}
+{job['more']}
 ''')
     end = forger.call(gpu_run, '-q', '-o', name + '.run', name + '.toml')
     if end.returncode != 0:
@@ -228,9 +321,17 @@ with tempfile.TemporaryDirectory(prefix='volt-bad-') as work:
     good_run('rank', rank=8)
     good_run('data', data='other.jsonl')
     good_run('fly', method='flylora', rank=16)
-    for name, change, status, words, *run in CASES:
-        end = forger.call(gpu_verify, forged(name.replace(' ', '-'), change, *run), '--all',
-                          '--inputs', '.', '--inputs', 'models/tiny')
+    good_run('long', steps=STEPS + SPAN)
+    good_run('velvet', more='optimizer = "velvet"')
+    good_run('early', more=RULE % 1)
+    good_run('late', more=RULE % 2)
+    good_run('sure', more='stop_when = { confidence = 1 }')
+    cases = [(*case, run) for run, some in [
+        ('good', CASES), ('fly', FLY), ('velvet', VELVET), ('early', EARLY), ('late', LATE), ('sure', SURE)
+    ] for case in some]
+    for name, change, status, words, run in cases:
+        end = forger.call(gpu_verify, forged(name.replace(' ', '-').replace(',', ''), change, run + '.run'),
+                          '--all', '--inputs', '.', '--inputs', 'models/tiny')
         said = ' '.join((end.stdout + end.stderr).split())
         if end.returncode != status or not any(word in said for word in words.split('|')):
             failures += 1
@@ -238,5 +339,5 @@ with tempfile.TemporaryDirectory(prefix='volt-bad-') as work:
         else:
             print(f'ok      {name}')
     os.chdir('/')
-print(f'{len(CASES) - failures} passed, {failures} failed, 0 skipped')
+print(f'{len(cases) - failures} passed, {failures} failed, 0 skipped')
 sys.exit(1 if failures else 0)

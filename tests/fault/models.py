@@ -6,7 +6,8 @@ it had not been.
 usage: models.py finetune|generate GPU-RUN GPU-VERIFY STOPS [SEED]
 
 A stop is kill -9 of the parent, of the worker or of both, or SIGTERM; each start has another number of
-threads. What it leaves must be that of an undisturbed run, and verify.
+threads. A training ends early by its rule, after step 100 of 120. What is left must be that of an
+undisturbed run, and verify; TensorBoard's file must be, but for its times.
 """
 import json
 import os
@@ -31,9 +32,12 @@ base = "models/tiny"
 data = "train.jsonl"
 eval = "5%"
 method = { lora = { rank = 4, dropout = 0.05 } }
+optimizer = "velvet"
 steps = 120
 span = 4
+stop_when = { patience = 24, min_delta = 1000 }
 batch = { tokens = 256, context = 64 }
+tensorboard = true
 '''
 GENERATE = '''schema = "volt.job/1"
 workload = "generate"
@@ -44,9 +48,20 @@ temperature = 1
 '''
 JOB, OUTPUTS = {
     'finetune': (FINETUNE, ['states.bin', 'adapter_model.safetensors', 'adapter_config.json',
-                            'metrics.jsonl']),
+                            'metrics.jsonl', 'loss.svg']),
     'generate': (GENERATE, ['tokens.bin', 'generated.jsonl']),
 }[sys.argv[1]]
+
+
+def events(path):
+    """The records of an event file without their times and checksums."""
+    data, records = Path(path, 'events.out.tfevents.volt').read_bytes(), []
+    while data:
+        size = int.from_bytes(data[:8], 'little')
+        assert len(data) >= size + 16, 'the event file is torn'
+        records.append(data[21:12 + size])
+        data = data[size + 16:]
+    return records
 
 
 def children(pid):
@@ -98,6 +113,9 @@ with tempfile.TemporaryDirectory(prefix='volt-tune-') as work:
     Path('job.toml').write_text(JOB)
     begin = time.monotonic()
     subprocess.run([run, '-q', '-o', 'whole.run', 'job.toml'], check=True)
+    steps = Path('whole.run/metrics.jsonl').read_bytes() if JOB == FINETUNE else b''
+    if steps and (b'"step":99' not in steps or b'"step":101' in steps):
+        sys.exit('FAILED  the rule did not end the undisturbed run after step 100')
     print(f'seed {seed}, {time.monotonic() - begin:.2f} s undisturbed', flush=True)
     for number in range(stops):
         if stop_once(number) in (0, 5):  # it had time to end: from the beginning, then
@@ -110,6 +128,8 @@ with tempfile.TemporaryDirectory(prefix='volt-tune-') as work:
         for name in OUTPUTS:
             if Path('job.run', name).read_bytes() != Path('whole.run', name).read_bytes():
                 failures.append(f'{name} is not that of an undisturbed run')
+        if sys.argv[1] == 'finetune' and events('job.run') != events('whole.run'):
+            failures.append('the event file is not that of an undisturbed run')
         if subprocess.run([verify, 'job.run', '--all'], stdout=subprocess.DEVNULL).returncode != 0:
             failures.append('it does not verify')
     for failure in failures:

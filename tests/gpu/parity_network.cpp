@@ -262,6 +262,10 @@ void compare_each(Comparison& comparison, Random& random, std::uint64_t rows, st
           comparison, steps, VOLT_CALL {
             return net.scale(c, {m[0], -3.0f});
           });
+  Case(random, wild, "zero")
+      .floats(rows, n)
+      .compare(
+          comparison, rows * n, VOLT_CALL { return net.zero(c, {m[0]}); });
   const std::uint64_t seed = random(), first = random() >> 1;
   const float p = random.one_in(3) ? 0.0f : 0.3f;
   Case(random, wild, "dropout")

@@ -129,6 +129,7 @@ const Matrix& given(const CrossEntropy<Given>& job) { return job.told; }
 const Matrix& given(const Add<Given>& job) { return job.y; }
 const Matrix& given(const SumRows<Given>& job) { return job.y; }
 const Matrix& given(const Scale<Given>& job) { return job.x; }
+const Matrix& given(const Zero<Given>& job) { return job.x; }
 const Matrix& given(const ScatterRows<Given>& job) { return job.dtable; }
 const Matrix& given(const Dropout<Given>& job) { return job.y; }
 const Matrix& given(const KeepLargest<Given>& job) { return job.out; }
@@ -170,6 +171,7 @@ bool make_wrong_network(const std::string& row, Backend& backend) {
   VOLT_WRONG(add);
   VOLT_WRONG(sum_rows);
   VOLT_WRONG(scale);
+  VOLT_WRONG(zero);
   VOLT_WRONG(scatter_rows);
   VOLT_WRONG(dropout);
   VOLT_WRONG(keep_largest);

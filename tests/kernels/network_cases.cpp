@@ -27,7 +27,7 @@ class Builder {
   }
   /// A row of counts.
   Builder& counts(const char* name, std::uint64_t cols) {
-    add(name, true, Place(random_, 1, cols), 1);
+    add(name, true, Place(random_, 1, cols), 4);
     return *this;
   }
   Builder& absent(const char* name) {
@@ -235,6 +235,9 @@ void add_others(std::vector<Operation>& all, Random& random, Oddity oddity, std:
   }));
   all.push_back(begin("scale").out("x", rows, n).calls(VOLT_CALL {
     return net.scale(c, {m[0], -3.0f});
+  }));
+  all.push_back(begin("zero").out("x", rows, n).calls(VOLT_CALL {
+    return net.zero(c, {m[0]});
   }));
   all.push_back(begin("scatter_rows")
                     .words("ids", random_words(random, rows, 7))

@@ -102,14 +102,16 @@ TEST_CASE("a result that overlaps another matrix is refused") {
     for (std::size_t j = 0; j < operation.arguments.size(); ++j) {
       const Matrix& other = prepared.matrices[j];
       if (j == i || other.buffer == nullptr) continue;
-      // In memory that is large enough for either.
+      if (operation.arguments[i].width != operation.arguments[j].width) continue;  // see below
+      // In memory that is large enough for either, so that both end there.
       const bool narrow =
           operation.arguments[i].memory.size() < operation.arguments[j].memory.size();
+      const Matrix& wide = prepared.matrices[narrow ? j : i];
       Matrix onto = prepared.matrices[narrow ? i : j];
-      onto.buffer = prepared.matrices[narrow ? j : i].buffer;
-      onto.offset = prepared.matrices[narrow ? j : i].offset;
-      if (operation.arguments[i].width != operation.arguments[j].width) continue;  // see below
-      onto.offset = std::min(onto.offset, prepared.matrices[narrow ? i : j].offset);
+      const auto extent = [](const Matrix& m) { return (m.rows - 1) * m.stride + m.cols; };
+      onto.buffer = wide.buffer;
+      const std::uint64_t end = wide.offset + extent(wide);
+      onto.offset = end - std::min(end, extent(onto));
       const std::string text = prepared.refusal(narrow ? i : j, onto);
       CHECK(text.ends_with(" overlaps an operand"));
     }

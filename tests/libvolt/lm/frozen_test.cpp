@@ -278,7 +278,7 @@ TEST_CASE("bytes of what is frozen, by how it is kept") {
   CHECK(frozen_bytes(a, Format::fp32, Profile::i8x, all_tensors(a)) == 0);
 }
 
-TEST_CASE("a base of 7B takes 4.0 GB in NF4") {
+TEST_CASE("a base of 7B takes less than 4 GB in NF4") {
   Architecture a = small();  // Llama 2
   a.layers = 32;
   a.width = 4096;
@@ -290,7 +290,7 @@ TEST_CASE("a base of 7B takes 4.0 GB in NF4") {
     return static_cast<double>(frozen_bytes(a, format, profile, {})) * 1e-9;
   };
   CHECK(gigabytes(Format::nf4, Profile::f32x) == doctest::Approx(3.94).epsilon(0.005));
-  CHECK(gigabytes(Format::nf4, Profile::i8x) == doctest::Approx(3.97).epsilon(0.005));
+  CHECK(gigabytes(Format::nf4, Profile::i8x) == doctest::Approx(3.83).epsilon(0.005));
   CHECK(gigabytes(Format::bf16, Profile::i8x) == doctest::Approx(7.31).epsilon(0.01));
   CHECK(gigabytes(Format::bf16, Profile::f32x) == doctest::Approx(13.54).epsilon(0.005));
   CHECK(gigabytes(Format::fp32, Profile::f32x) == doctest::Approx(26.95).epsilon(0.005));

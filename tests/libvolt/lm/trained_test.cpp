@@ -164,6 +164,24 @@ TEST_CASE("FlyLoRA begins with a sparse A, drawn once and for all, and moves B a
   CHECK(trained.get(d)[5] == -0.25F);
 }
 
+TEST_CASE("with a beta1 that varies the first average is still a mean of gradients") {
+  device::Device device(device::wanted("cpu", 1));
+  Trained trained(device, lora_tensors(small(), {4, 8, {Part::query}}));
+  const auto& b = trained.tensors()[1];
+  const std::vector<float> ones(b.elements(), 1.0F);
+  device.call(&kernels::Backend::upload, trained.gradient(b).buffer, 4 * b.offset, ones.data(),
+              std::uint64_t{4 * ones.size()});
+  float expected = 0;
+  for (const float beta1 : {0.9F, 0.8F, 0.95F, 0.85F}) {
+    AdamStep step;
+    step.rate = 0.5F;
+    step.beta1 = beta1;
+    trained.step(step);
+    expected -= 0.5F;  // the mean of equal gradients is the gradient, whatever the weights
+    for (const float value : trained.get(b)) CHECK(value == doctest::Approx(expected));
+  }
+}
+
 TEST_CASE("weight decay is for matrices, and does not depend on the gradient") {
   device::Device device(device::wanted("cpu", 1));
   Trained trained(device, all_tensors(small()));

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <limits>
@@ -75,9 +76,10 @@ TrainingSettings settings(std::uint64_t steps) {
   return s;
 }
 
-bool same(const StepTold& a, const StepTold& b) {
-  return a.step == b.step && a.loss == b.loss && a.norm == b.norm && a.clip == b.clip &&
-         a.rate == b.rate && a.tokens == b.tokens && a.predicted == b.predicted;
+TrainingSettings velvet(std::uint64_t steps, Velvet::Parts parts = {}) {
+  auto s = settings(steps);
+  s.velvet = parts;
+  return s;
 }
 
 }  // namespace
@@ -96,22 +98,84 @@ TEST_CASE("a training learns, and takes as many steps as its epochs have") {
 }
 
 TEST_CASE("a training that was interrupted anywhere ends as one that was not") {
-  Fixture whole(settings(7));
-  std::vector<StepTold> told;
-  std::vector<Bytes> states{whole.training->state()};
-  while (!whole.training->done()) {
-    told.push_back(whole.training->step());
-    states.push_back(whole.training->state());
-  }
-  for (const std::size_t stopped : {0, 1, 3, 6}) {
-    CAPTURE(stopped);
-    Fixture again(settings(7));
-    again.training->restore(states[stopped]);
-    for (std::size_t i = stopped; i < told.size(); ++i) {
-      CHECK(same(again.training->step(), told[i]));
+  for (const auto& given : {settings(7), velvet(7)}) {
+    Fixture whole(given);
+    std::vector<StepTold> told;
+    std::vector<Bytes> states{whole.training->state()};
+    while (!whole.training->done()) {
+      told.push_back(whole.training->step());
+      states.push_back(whole.training->state());
     }
-    CHECK(again.training->state() == states.back());
+    for (const std::size_t stopped : {0, 1, 3, 6}) {
+      CAPTURE(stopped);
+      Fixture again(given);
+      again.training->restore(states[stopped]);
+      for (std::size_t i = stopped; i < told.size(); ++i) {
+        CHECK(again.training->step() == told[i]);
+      }
+      CHECK(again.training->state() == states.back());
+    }
   }
+}
+
+TEST_CASE("velvet without its parts is AdamW, bit for bit") {
+  Fixture adamw(settings(6)), off(velvet(6, {false, false})), on(velvet(6));
+  bool other = false;
+  while (!adamw.training->done()) {
+    const auto told = adamw.training->step();
+    CHECK(off.training->step() == told);
+    other = !(on.training->step() == told);
+  }
+  const Bytes expected = adamw.training->state();
+  Bytes state = off.training->state();
+  REQUIRE(state.size() == expected.size() + sizeof(VelvetAverages));
+  state.resize(expected.size());
+  CHECK(state == expected);
+  CHECK(other);
+}
+
+TEST_CASE("velvet takes the rate and beta1 that it tells, once, from steps before") {
+  Fixture f(velvet(12));
+  Velvet rule({}, 2, 12);
+  bool moved = false;
+  while (!f.training->done()) {
+    // The same step by hand: the gradient is what the step left behind.
+    Fixture by_hand;
+    by_hand.trained.restore(ByteView(f.training->state()).subspan(32, f.trained.state_bytes()));
+    const auto told = f.training->step();
+    CHECK(told == [&] {
+      auto right = told;
+      right.rate = rule.rate(Schedule{Schedule::Kind::cosine, 2, 12}.rate(told.step, 1e-2F));
+      right.beta1 = rule.beta1(0.9F);
+      return right;
+    }());
+    const auto expected = f.training->expected(told.step, rule);
+    CHECK(expected.rate == told.rate);
+    CHECK(expected.beta1 == told.beta1);
+    for (const auto& tensor : f.trained.tensors()) {
+      const auto gradient = f.trained.get_gradient(tensor);
+      by_hand.device.call(&kernels::Backend::upload, by_hand.trained.gradient(tensor).buffer,
+                          4 * tensor.offset, gradient.data(), std::uint64_t{4 * gradient.size()});
+    }
+    by_hand.trained.step({told.rate, told.beta1, 0.999F, 1e-8F, 0.01F,
+                          1.0F / static_cast<float>(told.predicted) * told.clip});
+    for (const auto& tensor : f.trained.tensors()) {
+      CHECK(f.trained.get(tensor) == by_hand.trained.get(tensor));
+    }
+    rule.take(told.loss, told.entropy);
+    moved |= told.beta1 != 0.9F;
+  }
+  CHECK(moved);
+}
+
+TEST_CASE("under velvet B, which begins with 0, learns") {
+  Fixture f(velvet(4));
+  const auto& b = f.trained.tensors()[1];
+  REQUIRE(b.role == TrainedTensor::Role::lora_b);
+  for (const float value : f.trained.get(b)) REQUIRE(value == 0);
+  f.training->step();
+  const auto values = f.trained.get(b);
+  CHECK(std::count(values.begin(), values.end(), 0.0F) == 0);
 }
 
 TEST_CASE("how many tokens fit at a time, and threads, change no bit of the state") {
@@ -244,6 +308,18 @@ TEST_CASE("a step that is skipped leaves d as it was") {
   CHECK(all_d(f.trained) == before);
 }
 
+TEST_CASE("a step that is not finite changes none of velvet's averages") {
+  Fixture f(velvet(4));
+  f.training->step();
+  const auto before = f.training->velvet_in(f.training->state())->averages;
+  CHECK(before.taken == 1);
+  const auto& tensor = f.trained.tensors().front();
+  f.trained.set(tensor, std::vector<float>(tensor.elements(), 1e30F));
+  CHECK(f.training->step().skipped);
+  CHECK(f.training->velvet_in(f.training->state())->averages == before);
+  CHECK(Training::skipped_in(f.training->state()) == 1);
+}
+
 TEST_CASE("what is no state of a training is refused") {
   Fixture f(settings(4));
   const auto refused = [&](Bytes state) { CHECK_THROWS_AS(f.training->restore(state), Error); };
@@ -256,6 +332,7 @@ TEST_CASE("what is no state of a training is refused") {
   other = state;
   other[16] = 200;  // steps taken
   refused(other);
+  refused(Fixture(velvet(4)).training->state());
   f.training->restore(state);
 }
 
