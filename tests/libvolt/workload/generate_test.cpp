@@ -28,6 +28,7 @@ class Model {
     config.replace(config.find(sees), sees.size(), "\"max_position_embeddings\": 160");
   }
   void set(const std::string& name, const std::string& text) { texts_[name] = text; }
+  const std::string& text(const std::string& name) const { return texts_.at(name); }
   lm::Files files() const {
     lm::Files files;
     for (const auto& [name, text] : texts_) files.emplace(name, as_bytes(text));
@@ -46,8 +47,10 @@ schema::Generate job_of(const std::string& members) {
 
 /// A generation with all that it needs.
 struct Made {
-  Made(const std::string& members, const std::string& prompts, unsigned threads = 1)
-      : device({"cpu", threads, std::uint64_t{1} << 30}),
+  Made(const std::string& members, const std::string& prompts, unsigned threads = 1,
+       Model with = {})
+      : model(std::move(with)),
+        device({"cpu", threads, std::uint64_t{1} << 30}),
         text(prompts),
         generation(job_of(members), model.files(), {}, as_bytes(text), device, sink) {}
 
@@ -181,9 +184,10 @@ TEST_CASE("a page is the next unit, or is not taken and says why") {
 }
 
 TEST_CASE("what cannot be gone on from is refused") {
-  const auto refusal = [](const std::string& members, const std::string& prompts) -> std::string {
+  const auto refusal = [](const std::string& members, const std::string& prompts,
+                          const Model& model = {}) -> std::string {
     try {
-      Made made(members, prompts);
+      Made made(members, prompts, 1, model);
     } catch (const Error& error) {
       CHECK(error.code() == Exit::usage);
       return error.message();
@@ -194,6 +198,11 @@ TEST_CASE("what cannot be gone on from is refused") {
         "prompt: the prompt has 160 tokens, but the model sees 160, of which it is to write at "
         "least one");
   CHECK(refusal("prompt = \"" + std::string(158, 'a') + "\"", "") == "nothing thrown");
+  Model plain;
+  std::string tokenizer = plain.text("tokenizer.json");
+  const std::string bos = R"({"SpecialToken":{"id":"<bos>","type_id":0}},)";
+  plain.set("tokenizer.json", tokenizer.erase(tokenizer.find(bos), bos.size()));
+  CHECK(refusal("prompt = \"\"", "", plain) == "prompt: the prompt has no token to go on from");
   CHECK(refusal("prompts = \"p.csv\"", "a") == "p.csv: data is a .jsonl or a .txt file");
 }
 
