@@ -1,24 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// What a worker does for a finetune: train, and train again what a verifier drew.
+// What a worker does for a finetune: train, and tell before what that takes.
 
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <bit>
 #include <cerrno>
 #include <chrono>
 #include <cmath>
 #include <csignal>
-#include <memory>
 
 #include "libvolt/base/error.hpp"
-#include "libvolt/crypto/digest.hpp"
-#include "libvolt/crypto/merkle.hpp"
 #include "libvolt/doc/fields.hpp"
 #include "libvolt/lm/stopping.hpp"
-#include "libvolt/proof/challenge.hpp"
 #include "libvolt/run/model_inputs.hpp"
 #include "libvolt/run/operands.hpp"
 #include "libvolt/run/page_teller.hpp"
@@ -36,11 +31,6 @@ using workload::Finetune;
 using workload::Records;
 
 const Source source{"task", Exit::failure};
-
-/// Of the base, or the tokenizer of a model that has none.
-lm::Files folder_of(const Bench& bench, const ModelInputs& inputs) {
-  return inputs.folder(bench.job().finetune.model ? "tokenizer" : "base");
-}
 
 /// JSON has no NaN.
 Value number(float value) { return std::isfinite(value) ? Value(double{value}) : Value(nullptr); }
@@ -86,15 +76,8 @@ Bytes read_record(int fd, const Records& records, std::uint64_t index) {
   return record;
 }
 
-/// The outputs beside the states.
-std::vector<std::string> results_of(const schema::Finetune& job) {
-  auto names = job.outputs();
-  names.erase(names.begin());
-  return names;
-}
-
 void write_results(const Finetune& finetune, const Bench& bench, const Request& request) {
-  for (const auto& name : results_of(bench.job().finetune)) {
+  for (const auto& name : bench.job().finetune.results()) {
     const int fd = request.file(name);
     if (::ftruncate(fd, 0) != 0) throw_system(errno, "cannot write " + name);
     std::uint64_t at = 0;
@@ -105,67 +88,10 @@ void write_results(const Finetune& finetune, const Bench& bench, const Request& 
   }
 }
 
-/// The first output that is not what the present state gives. Of each the digest is told of what
-/// was compared: a prover could show the receipt's digest another content.
-std::string foreign_result(const Finetune& finetune, const Bench& bench, const Request& request,
-                           const Say& say) {
-  for (const auto& name : results_of(bench.job().finetune)) {
-    const int fd = request.file(name);
-    std::uint64_t at = 0;
-    bool same = true;
-    crypto::Sha256 hash;
-    finetune.put_output(name, [&](ByteView bytes) {
-      Bytes claimed(same ? bytes.size() : 0);
-      same = same && host::read_at(fd, at, claimed.data(), claimed.size()) == claimed.size() &&
-             std::ranges::equal(claimed, bytes);
-      hash.update(claimed);
-      at += bytes.size();
-    });
-    if (!same || host::stamp_of(fd).bytes != at) return name;
-    ModelInputs::tell_digest(name, hash.finish(), say);
-  }
-  return {};
-}
-
 void set_size(int fd, const Records& records) {
   if (::ftruncate(fd, static_cast<off_t>(records.bytes())) != 0) {
     throw_system(errno, "cannot make room for the states");
   }
-}
-
-/// Whether two numbers have the same bits, as a NaN has with itself.
-bool same(float a, float b) {
-  return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b);
-}
-
-/// What a unit's telling and its replay differ in.
-std::string difference(const Finetune& finetune, ByteView claimed, ByteView right,
-                       std::uint64_t unit) {
-  const auto a = finetune.told_in(claimed, unit), b = finetune.told_in(right, unit);
-  for (std::size_t i = 0; i < a.steps.size(); ++i) {
-    const auto &x = a.steps[i], &y = b.steps[i];
-    const std::string where = "step " + std::to_string(y.step);
-    if (!same(x.loss, y.loss)) {
-      return where + " has the loss " + std::to_string(x.loss) + ", not " + std::to_string(y.loss);
-    }
-    if (!same(x.entropy, y.entropy)) {
-      return where + " has the entropy " + std::to_string(x.entropy) + ", not " +
-             std::to_string(y.entropy);
-    }
-    if (!same(x.norm, y.norm) || !same(x.clip, y.clip) || x.skipped != y.skipped) {
-      return where + " is not what the job gives";
-    }
-  }
-  const std::string after = std::to_string(b.steps.back().step);
-  if (a.eval && !same(a.eval->loss, b.eval->loss)) {
-    return "the held-out loss after step " + after + " is " + std::to_string(a.eval->loss) +
-           ", not " + std::to_string(b.eval->loss);
-  }
-  if (a.eval && !same(a.eval->confidence, b.eval->confidence)) {
-    return "the confidence after step " + after + " is " + std::to_string(a.eval->confidence) +
-           ", not " + std::to_string(b.eval->confidence);
-  }
-  return "the state after step " + after + " is not what the job gives";
 }
 
 /// The training's rule ended it before the last unit it could have had.
@@ -181,7 +107,7 @@ void end_early(int fd, const Records& run, const std::string& why, Sink& sink, c
 Value::Object do_train(const Request& request, Sink& sink, const Say& say) {
   Bench bench(request, sink);
   const ModelInputs inputs(request, bench.job(), false);
-  Finetune finetune(bench.job().finetune, folder_of(bench, inputs), inputs.file("data"),
+  Finetune finetune(bench.job().finetune, inputs.model_folder(bench.job()), inputs.file("data"),
                     bench.device(), sink);
   const Records& records = finetune.records();
   say(Value::Object{{"begin", records_value(records)}});
@@ -287,7 +213,7 @@ void end_out_of_time(int) {
 Value::Object do_plan(const Request& request, Sink& sink, const Say& say) {
   Bench bench(request, sink);
   const ModelInputs inputs(request, bench.job(), false);
-  Finetune finetune(bench.job().finetune, folder_of(bench, inputs), inputs.file("data"),
+  Finetune finetune(bench.job().finetune, inputs.model_folder(bench.job()), inputs.file("data"),
                     bench.device(), sink);
   const auto& plan = finetune.plan();
   say(Value::Object{{"plan", plan_value(plan)}, {"device", bench.device().facts().name}});
@@ -303,136 +229,6 @@ Value::Object do_plan(const Request& request, Sink& sink, const Say& say) {
                                  {"tokens", pace.tokens},
                                  {"seconds", pace.seconds},
                                  {"all_s", pace.seconds * plan.multiply_adds() / of_one}}}};
-}
-
-namespace {
-
-/// The records that a states.bin of `size` bytes has. Throws Error (verification_failed) unless the
-/// job can give as many.
-Records records_in(std::uint64_t size, const Records& most, bool may_end_early) {
-  const std::uint64_t each = most.record_bytes();
-  if (size == most.bytes()) return most;
-  const std::string given = "states.bin has " + std::to_string(size) + " bytes, but the job gives ";
-  if (!may_end_early) {
-    throw Error(Exit::verification_failed, given + std::to_string(most.bytes()));
-  }
-  if (size > most.bytes() || size % each != 0 || size < 2 * each) {
-    throw Error(Exit::verification_failed, given + std::to_string(each) + " for each state, of " +
-                                               "which there are 2 to " +
-                                               std::to_string(most.units + 1));
-  }
-  return most.until(size / each - 1);
-}
-
-/// What a receipt leaves out, such as a tokenizer, is a mistake of the receipt.
-std::unique_ptr<Finetune> finetune_of(Bench& bench, const ModelInputs& inputs, Sink& sink) {
-  try {
-    auto made = std::make_unique<Finetune>(bench.job().finetune, folder_of(bench, inputs),
-                                           inputs.file("data"), bench.device(), sink);
-    made->build();
-    return made;
-  } catch (const Error& error) {
-    if (error.code() != Exit::not_found) throw;
-    throw Error(Exit::verification_failed, error.message(), error.hint());
-  }
-}
-
-/// What of a training's length is not as its rule gives it, by what its units told.
-std::string wrong_end(const Finetune& finetune, const schema::StopRule& rule,
-                      const Records& records, ByteView states) {
-  lm::Stopping stopping(rule);
-  for (std::uint64_t unit = 1; unit <= records.units; ++unit) {
-    const auto told = finetune.told_in(
-        states.subspan(unit * records.record_bytes(), records.record_bytes()), unit);
-    const bool ends = told.eval && !stopping.after(*told.eval).empty();
-    const std::string where = " after unit " + std::to_string(unit);
-    if (ends && unit < records.units) {
-      return "the training goes on" + where + ", where its rule ends it";
-    }
-    if (!ends && unit == records.units && unit < finetune.records().units) {
-      return "the training ends" + where + ", where its rule does not end it";
-    }
-  }
-  return {};
-}
-
-}  // namespace
-
-Value::Object do_retrain(const Request& request, Sink& sink, const Say& say) {
-  Bench bench(request, sink);
-  const ModelInputs inputs(request, bench.job(), true);
-  inputs.tell_digests(say);
-  const auto made = finetune_of(bench, inputs, sink);
-  Finetune& finetune = *made;
-  const schema::StopRule& rule = bench.job().finetune.stop_when;
-  // Before it is read: a forged one may be of any size.
-  const Records records =
-      records_in(host::stamp_of(request.file("out")).bytes, finetune.records(), rule.any());
-  const Bytes states = host::read_whole(request.file("out"));
-  records_in(states.size(), records, false);  // it may have grown or shrunk since
-  const auto record = [&](std::uint64_t index) {
-    return ByteView(states).subspan(index * records.record_bytes(), records.record_bytes());
-  };
-  const auto pages = bench.leaves(states, "the states");
-  const auto root = crypto::merkle_root(workload::trace_leaves(records, pages));
-  say(Value::Object{{"trace", Value::Object{{"root", root.hex()}, {"units", records.units}}}});
-
-  std::string mismatch;
-  for (std::uint64_t unit = 0; unit <= records.units && mismatch.empty(); ++unit) {
-    mismatch = finetune.contradiction(record(unit == 0 ? 0 : unit - 1), record(unit), unit);
-  }
-  if (mismatch.empty()) mismatch = wrong_end(finetune, rule, records, states);
-  const Bytes beginning = finetune.begin();
-  if (mismatch.empty() && !std::ranges::equal(beginning, record(0))) {
-    mismatch = "the training does not begin with what the job's seed gives";
-  }
-  finetune.go_on_from(record(records.units));
-  say(Value::Object{{"foreign", foreign_result(finetune, bench, request, say)}});
-
-  Fields fields(request.value, source);
-  const Digest seed = fields.digest("seed");
-  const bool ended_early = records.units < finetune.records().units;
-  std::vector<std::uint64_t> units;
-  if (fields.string("how") == "all") {
-    for (std::uint64_t unit = 0; unit < records.units; ++unit) units.push_back(unit);
-  } else {
-    const auto draws = static_cast<std::uint64_t>(
-        fields.integer("draws", 1, static_cast<std::int64_t>(schema::max_draws)));
-    units = proof::drawn_units(seed, draws, records.units);
-    // What told it to end early is the first that one would forge.
-    const std::uint64_t deciding = ended_early ? std::max<std::uint64_t>(rule.patience + 1, 2) : 0;
-    for (std::uint64_t i = records.units - std::min(records.units, deciding); i < records.units;
-         ++i) {
-      if (std::ranges::find(units, i) == units.end()) units.push_back(i);
-    }
-  }
-  std::uint64_t steps = 0, steps_all = 0;
-  for (const auto unit : units) steps_all += records.steps_of(unit + 1);
-  for (const auto drawn : units) {
-    if (!mismatch.empty()) break;
-    const std::uint64_t unit = drawn + 1;
-    finetune.go_on_from(record(drawn));
-    const Bytes right = finetune.run(unit, [&](const auto&) {
-      sink.send(Progress{"training again", ++steps, steps_all, "steps"});
-    });
-    if (!std::ranges::equal(right, record(unit))) {
-      mismatch = difference(finetune, record(unit), right, unit);
-    }
-  }
-  const auto tokens = [&](std::uint64_t unit) {
-    std::uint64_t sum = 0;
-    for (const auto& step : finetune.told_in(record(unit), unit).steps) sum += step.tokens;
-    return sum;
-  };
-  std::uint64_t some = 0, all = 0;
-  const double each = finetune.plan().step_multiply_adds;
-  for (const auto drawn : units) some += tokens(drawn + 1);
-  for (std::uint64_t unit = 1; unit <= records.units; ++unit) all += tokens(unit);
-  return {{"checked", std::uint64_t{units.size()}},
-          {"ended_early", ended_early},
-          {"mismatch", mismatch.empty() ? Value(nullptr) : Value(mismatch)},
-          {"cost", Value::Object{{"multiply_adds", static_cast<double>(some) * each},
-                                 {"of", static_cast<double>(all) * each}}}};
 }
 
 }  // namespace volt::run

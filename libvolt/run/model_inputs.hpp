@@ -26,6 +26,10 @@ class ModelInputs {
   /// Of a request the files that are inputs of its job, opened or, but for weights, copied.
   ModelInputs(const Request& request, const schema::Job& job, bool copied);
 
+  /// Those of a job's base, or of the tokenizer of a model that has none.
+  lm::Files model_folder(const schema::Job& job) const {
+    return folder(job.is_finetune() && job.finetune.model ? "tokenizer" : "base");
+  }
   /// The files below an input that is a folder, by their paths there.
   lm::Files folder(std::string_view input) const;
   /// Empty when the job has none of this name.

@@ -75,6 +75,7 @@ struct Finetune {
   /// The names of what is made, in the order of a receipt: states.bin, then an adapter, a whole
   /// model, or both.
   std::vector<std::string> outputs() const;
+  std::vector<std::string> results() const;  ///< those beside the states
   /// How messages call the data, "train.jsonl", and its ending says what it is.
   std::string data_name() const;
   /// How the adapter calls the base.

@@ -150,7 +150,13 @@ std::string Finetune::data_name() const { return name_of(data, "data.jsonl"); }
 std::string Finetune::base_name() const { return name_of(base, "base"); }
 
 std::vector<std::string> Finetune::outputs() const {
-  std::vector<std::string> names{"states.bin"};
+  auto names = results();
+  names.insert(names.begin(), "states.bin");
+  return names;
+}
+
+std::vector<std::string> Finetune::results() const {
+  std::vector<std::string> names;
   if (method.adapts()) {
     names.insert(names.end(), {"adapter_config.json", "adapter_model.safetensors"});
   }
