@@ -46,8 +46,9 @@ Digest digest_of(int fd, std::string_view shown, Sink& sink, std::stop_token sto
 /// What `path` of a job names: it must stay below `folder` after links are resolved.
 host::Path path_below(const host::Path& folder, std::string_view path);
 
-/// Finds all file inputs of a job; seeded ones are left out. Of a folder, which only a command
-/// takes, every regular file below it is found; links and special files in it are refused. Throws
+/// Finds all file inputs of a job; seeded ones are left out. Of a folder of a command every regular
+/// file below it is found; links and special files in it are refused. Of one with a model or an
+/// adapter it is what Job::reads() names, and links lead anywhere if the person bound it. Throws
 /// Error: usage (not bound, no digest for a url, outside the folder), not_found,
 /// verification_failed (not the pinned digest, or an earlier run's receipt that does not hold),
 /// network.
