@@ -212,17 +212,17 @@ TEST_CASE("what is not understood is refused by name") {
          stored.tensors[query + "lora_d.weight"] = {{1, 2}};
        }},
   };
-  for (const auto& [says, change] : cases) {
-    CAPTURE(std::string(says));
+  for (const Case& one : cases) {
+    CAPTURE(std::string(one.says));
     auto stored = of_query();
-    change(stored);
+    one.change(stored);
     try {
       read_adapter(stored.files(), small());
       FAIL("was not refused");
     } catch (const Error& error) {
       CHECK(error.code() == Exit::usage);
       CAPTURE(error.message());
-      CHECK(error.message().find(says) != std::string::npos);
+      CHECK(error.message().find(one.says) != std::string::npos);
     }
   }
   auto stored = of_query();
