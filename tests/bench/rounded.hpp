@@ -16,8 +16,9 @@ namespace volt::bench {
 enum class Rounding {
   none,
   bf16,
-  blocks,  ///< int8 as i8x has it but for the rotation: 1 x 128, and 128 x 128 of the matrix
   lines,   ///< int8 with one scale for a whole line along k
+  blocks,  ///< int8 as i8x has it but for the rotation: 1 x 128, and 128 x 128 of the matrix
+  signs,   ///< the same, rotated after signs drawn at random
 };
 
 /// Takes the place of the CPU's matmul_f32x for products with frozen matrices: those of forms `ab`
@@ -35,8 +36,10 @@ class Rounded {
  private:
   kernels::Status product(kernels::Context* arena, kernels::Form form, const kernels::Matrix& a,
                           const kernels::Matrix& b, const kernels::Matrix& c);
-  /// A dense copy of x; each part of `rows` x `cols` elements has one scale.
-  device::Buffer copy(const kernels::Matrix& x, std::uint64_t rows, std::uint64_t cols);
+  /// A rounded copy, with zeros up to whole groups along the columns, and along the rows of a
+  /// frozen matrix; with `lines`, `rows` x `cols` elements have one scale.
+  device::Buffer copy(const kernels::Matrix& x, bool frozen, std::uint64_t rows,
+                      std::uint64_t cols);
 
   static inline Rounded* present = nullptr;  ///< a table of functions has no room for it
   const Rounding rounding_;
