@@ -67,8 +67,9 @@ template <class T>
 VOLT_DEVICE T shuffle_xor(T value, std::uint32_t lane_mask);
 VOLT_DEVICE bool any_in_warp(bool value);
 
-/// *at = min(*at, value), in global memory, by any number of threads.
+/// *at = min(*at, value) and *at += value, in global memory, by any number of threads.
 VOLT_DEVICE void atomic_min(std::uint64_t* at, std::uint64_t value);
+VOLT_DEVICE void atomic_add(std::uint32_t* at, std::uint32_t value);
 
 /// Warp: D[16,8] = A[16,32] * B[32,8] + C of int8 and int32, sums wrap around. With r = lane / 4
 /// and c = lane % 4 (PTX ISA, "Matrix Fragments for mma.m16n8k32"), four bytes to a word, lowest

@@ -81,6 +81,8 @@ VOLT_DEVICE void atomic_min(std::uint64_t* at, std::uint64_t value) {
   atomicMin(reinterpret_cast<unsigned long long*>(at), static_cast<unsigned long long>(value));
 }
 
+VOLT_DEVICE void atomic_add(std::uint32_t* at, std::uint32_t value) { atomicAdd(at, value); }
+
 VOLT_DEVICE void multiply_8x8x16(std::int32_t* d, std::uint32_t a, std::uint32_t b,
                                  const std::int32_t* c) {
   asm volatile("mma.sync.aligned.m8n8k16.row.col.s32.s8.s8.s32 {%0, %1}, {%2}, {%3}, {%4, %5};"

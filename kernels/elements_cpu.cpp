@@ -135,6 +135,63 @@ void dropout(const Dropout<Checked>& job, const Block& block) {
   });
 }
 
+void expand_nf4(const ExpandNf4<Checked>& job, const Block& block) {
+  on_rows(block, [&](std::uint64_t i) {
+    float* const y = row_of(job.y, i);
+    const std::uint64_t first = i * job.y.cols, end = first + job.y.cols;
+    for (std::uint64_t e = first; e < end;) {
+      const std::uint64_t b = e / nf4_block, next = (b + 1) * nf4_block;
+      const float absmax = nf4_absmax(dynamic_value(job.codes.data[b]),
+                                      job.scales.data[(job.first + b) / nf4_group], job.offset);
+      float values[16];
+      for (std::uint32_t k = 0; k < 16; ++k) values[k] = canonical(nf4_value(k) * absmax);
+      for (; e < (next < end ? next : end); ++e) {
+        y[e - first] = values[job.nibbles.data[e / 2] >> (e % 2 == 0 ? 4 : 0) & 15];
+      }
+    }
+  });
+}
+
+// ---- the largest of a row: as many columns at a time as vectors hold
+
+constexpr std::uint64_t batch_columns = 128;
+
+// larger[i] says how many of the row are larger than column `first` + i.
+static inline void count_larger(const float* y, const float* d, std::uint64_t n,
+                                std::uint64_t first, std::uint64_t count,
+                                std::uint32_t (&larger)[batch_columns]) {
+  std::uint32_t size[batch_columns] = {};
+  for (std::uint64_t i = 0; i < count; ++i) size[i] = size_of(y[first + i], d[first + i]);
+  for (std::uint32_t& value : larger) value = 0;
+  for (std::uint64_t j = 0; j < n; ++j) {
+    const std::uint32_t other = size_of(y[j], d[j]);
+    const std::uint64_t past = j < first ? 0 : j - first + 1;  // from there on, j comes first
+    const auto behind = static_cast<std::uint32_t>(past < batch_columns ? past : batch_columns);
+    for (std::uint32_t i = 0; i < batch_columns; ++i) {
+      larger[i] += (other > size[i]) | ((other == size[i]) & (i >= behind));
+    }
+  }
+}
+
+void keep_largest(const KeepLargest<Checked>& job, const Block& block) {
+  on_rows(block, [&](std::uint64_t row) {
+    for (std::uint64_t done = 0; done < block.cols; done += batch_columns) {
+      const std::uint64_t first = block.col + done, left = block.cols - done;
+      const std::uint64_t count = left < batch_columns ? left : batch_columns;
+      std::uint32_t larger[batch_columns];
+      count_larger(row_of(job.y, row), job.d.data, job.y.cols, first, count, larger);
+      const float* const x = row_of(job.x, row) + first;
+      float* const out = row_of(job.out, row) + first;
+      std::uint32_t* const counts = job.counts.data == nullptr ? nullptr : job.counts.data + first;
+      for (std::uint64_t i = 0; i < count; ++i) {
+        const bool kept = larger[i] < job.active;
+        out[i] = kept ? canonical(x[i]) : 0.0f;
+        if (counts != nullptr) counts[i] += kept;
+      }
+    }
+  });
+}
+
 void adam(const Adam<Checked>& job, const Block& block) {
   const AdamFactors factors = factors_of(job);
   on_rows(block, [&](std::uint64_t i) {

@@ -67,6 +67,13 @@ struct Scaled {
   Scale<Checked> job;
 };
 
+struct Zeroed {
+  struct Taken {};
+  VOLT_DEVICE Taken take(ElementAt) const { return {}; }
+  VOLT_DEVICE void give(ElementAt at, Taken) const { element(job.x, at) = 0.0f; }
+  Zero<Checked> job;
+};
+
 struct Stepped {
   struct Taken {
     AdamState now;
@@ -84,6 +91,30 @@ struct Stepped {
   View<float> p, m, v;
   View<const float> g;
   AdamFactors factors;
+};
+
+// A thread looks at all of its row: with the few columns that ranks are, at what its neighbours do.
+struct KeptLargest {
+  struct Taken {
+    float x;
+    bool kept;
+  };
+  VOLT_DEVICE std::uint32_t size_at(ElementAt at) const {
+    return size_of(element(job.y, at), job.d.data[at.col]);
+  }
+  VOLT_DEVICE Taken take(ElementAt at) const {
+    const std::uint32_t own = size_at(at);
+    std::uint64_t larger = 0;
+    for (std::uint64_t j = 0; j < job.y.cols; ++j) {
+      larger += is_behind(own, at.col, size_at({at.row, j}), j);
+    }
+    return {element(job.x, at), larger < job.active};
+  }
+  VOLT_DEVICE void give(ElementAt at, const Taken& in) const {
+    element(job.out, at) = in.kept ? canonical(in.x) : 0.0f;
+    if (in.kept && job.counts.data != nullptr) atomic_add(job.counts.data + at.col, 1);
+  }
+  KeepLargest<Checked> job;
 };
 
 // `at` counts pairs: column c is pair c % half of head c / half.
@@ -220,6 +251,10 @@ Status cuda_scale(CudaStream stream, const Scale<Checked>& job) {
   return each(stream, Scaled{job}, run_of(job.x));
 }
 
+Status cuda_zero(CudaStream stream, const Zero<Checked>& job) {
+  return each(stream, Zeroed{job}, run_of(job.x));
+}
+
 Status cuda_adam(CudaStream stream, const Adam<Checked>& job) {
   return each(stream, Stepped{job.p, job.m, job.v, job.g, factors_of(job)},
               run_of(job.p, job.m, job.v, job.g));
@@ -236,6 +271,10 @@ Status cuda_dropout(CudaStream stream, const Dropout<Checked>& job) {
   const std::uint64_t blocks = (job.first % 4 + count - 1) / 4 + 1;
   return launch(stream, (blocks - 1) / Dropped::threads + 1,
                 Dropped{job, run, 1.0f / (1.0f - job.p)});
+}
+
+Status cuda_keep_largest(CudaStream stream, const KeepLargest<Checked>& job) {
+  return each(stream, KeptLargest{job}, Run{job.y.rows, job.y.cols});
 }
 
 Status cuda_rotate(CudaStream stream, const Rotate<Checked>& job) {

@@ -68,9 +68,13 @@ const NetworkEngine& cuda_network() {
       perform<Add<Checked>, cuda_add>,
       perform<SumRows<Checked>, cuda_sum_rows>,
       perform<Scale<Checked>, cuda_scale>,
+      perform<Zero<Checked>, cuda_zero>,
       perform<ScatterRows<Checked>, cuda_scatter_rows>,
       perform<Dropout<Checked>, cuda_dropout>,
+      perform<KeepLargest<Checked>, cuda_keep_largest>,
       perform<Rotate<Checked>, cuda_rotate>,
+      perform<QuantiseRotated<Checked>, cuda_quantise_rotated>,
+      perform<ExpandNf4<Checked>, cuda_expand_nf4>,
       perform<Adam<Checked>, cuda_adam>,
       square_sum,
   };

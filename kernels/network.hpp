@@ -19,14 +19,20 @@ namespace volt::kernels {
 struct Given {
   using In = Matrix;
   using Out = Matrix;
-  using Words = Matrix;  ///< uint32
-  using Turns = Matrix;  ///< uint64, in units of 2^-64 turn
+  using Words = Matrix;   ///< uint32
+  using Counts = Matrix;  ///< uint32, added to
+  using Turns = Matrix;   ///< uint64, in units of 2^-64 turn
+  using Bytes = Matrix;   ///< uint8
+  using Quants = Matrix;  ///< int8, written
 };
 struct Checked {
   using In = View<const float>;
   using Out = View<float>;
   using Words = View<const std::uint32_t>;
+  using Counts = View<std::uint32_t>;
   using Turns = View<const std::uint64_t>;
+  using Bytes = View<const std::uint8_t>;
+  using Quants = View<std::int8_t>;
 };
 
 constexpr std::uint32_t no_target = 0xffffffffu;
@@ -168,6 +174,12 @@ struct Scale {
   float factor;
 };
 
+/// x = +0.
+template <class T>
+struct Zero {
+  typename T::Out x;
+};
+
 /// Row ids[i] of dtable += row i of dx, i ascending.
 template <class T>
 struct ScatterRows {
@@ -187,6 +199,18 @@ struct Dropout {
   std::uint32_t stream;
 };
 
+/// out = x where |y + d| is one of the `active` largest of its row, else +0; d is [1, n]. NaN is
+/// above all numbers, and of equal ones the first are the larger. counts (absent: not wanted),
+/// [1, n], grow by the rows in which an element of the column is one. The work grows with n^2.
+template <class T>
+struct KeepLargest {
+  typename T::In y, d;
+  std::uint64_t active;  ///< 1 to n
+  typename T::In x;
+  typename T::Out out;
+  typename T::Counts counts;
+};
+
 /// The unnormalised Walsh-Hadamard butterflies of each group of 128 columns, stages of distance 1,
 /// 2, 4, ... 64, each (a + b, a - b), then * factor. Columns that x has not are 0, those that y has
 /// not are left out; both have as many groups.
@@ -195,6 +219,35 @@ struct Rotate {
   typename T::In x;
   typename T::Out y;
   float factor;
+};
+
+/// A frozen matrix for i8x products (section 4): each block of 128 x 128 elements of x, filled up
+/// with zeros, becomes 2^-14 * (its butterflies, as those of Rotate, along the columns and then
+/// down the rows; `down_first`: the other way round), and q those elements as `quantise` makes them
+/// of one group. The scale of the block is that of each of its rows in by_rows, and of each of its
+/// columns in by_columns: the scales of q grouped along the columns, and along the rows. q is [R,
+/// C], the extents of x in whole groups of 128; by_rows is [R, C / 128], by_columns [R / 128, C].
+template <class T>
+struct QuantiseRotated {
+  typename T::In x;
+  bool down_first;
+  typename T::Quants q;
+  typename T::Out by_rows, by_columns;
+};
+
+/// NF4 with double quantisation (arXiv 2305.14314), of which y has whole rows: element e of y, row
+/// after row, has nibble e, the high one of its byte where e is even, and belongs to block e / 64:
+/// y = nf4[nibble] * (map[codes[b]] * scales[(first + b) / 256] + offset). nf4 are the 16 values of
+/// nf4_value(), map those of dynamic_value(). The block of y's first element is number `first` of
+/// its matrix. nibbles are [1, elements / 2], codes [1, blocks], rounded up, and scales those of
+/// the matrix up to y's last block.
+template <class T>
+struct ExpandNf4 {
+  typename T::Out y;
+  typename T::Bytes nibbles, codes;
+  typename T::In scales;
+  float offset;
+  std::uint64_t first;
 };
 
 /// AdamW over elements: with d = g * factor, m' = fmaf(beta1, m, (1 - beta1) * d),
@@ -206,6 +259,9 @@ struct Adam {
   typename T::In g;
   float rate, beta1, beta2, epsilon, decay, correction1, correction2, factor;
 };
+
+constexpr std::uint64_t nf4_block = 64;   ///< elements that share a code
+constexpr std::uint64_t nf4_group = 256;  ///< codes that share a scale
 
 struct Network {
   Status (*rms_norm)(Context*, const RmsNorm<Given>&);
@@ -221,9 +277,13 @@ struct Network {
   Status (*add)(Context*, const Add<Given>&);
   Status (*sum_rows)(Context*, const SumRows<Given>&);
   Status (*scale)(Context*, const Scale<Given>&);
+  Status (*zero)(Context*, const Zero<Given>&);
   Status (*scatter_rows)(Context*, const ScatterRows<Given>&);
   Status (*dropout)(Context*, const Dropout<Given>&);
+  Status (*keep_largest)(Context*, const KeepLargest<Given>&);
   Status (*rotate)(Context*, const Rotate<Given>&);
+  Status (*quantise_rotated)(Context*, const QuantiseRotated<Given>&);
+  Status (*expand_nf4)(Context*, const ExpandNf4<Given>&);
   Status (*adam)(Context*, const Adam<Given>&);
   /// The sum of the squares of a matrix's elements, row after row. Waits for what was asked before.
   Status (*square_sum)(Context*, const Matrix& x, float* sum);

@@ -83,6 +83,14 @@ void add(Context& context, const Add<Checked>& job) { VOLT_CUT(in_blocks, y, add
 
 void sum_rows(Context& context, const SumRows<Checked>& job) { VOLT_CUT(in_columns, x, sum_rows); }
 
+void zero(Context& context, const Zero<Checked>& job) {
+  in_blocks(context, job.x, [&](const Block& block) {
+    for (std::uint64_t i = block.row; i < block.row + block.rows; ++i) {
+      std::fill_n(job.x.data + i * job.x.stride + block.col, block.cols, 0.0f);
+    }
+  });
+}
+
 void scale(Context& context, const Scale<Checked>& job) { VOLT_CUT(in_blocks, x, scale); }
 
 void scatter_rows(Context& context, const ScatterRows<Checked>& job) {
@@ -91,7 +99,24 @@ void scatter_rows(Context& context, const ScatterRows<Checked>& job) {
 
 void dropout(Context& context, const Dropout<Checked>& job) { VOLT_CUT(in_blocks, x, dropout); }
 
+// Columns whose counts are wanted belong to one thread each.
+void keep_largest(Context& context, const KeepLargest<Checked>& job) {
+  if (job.counts.data != nullptr) return VOLT_CUT(in_columns, y, keep_largest);
+  VOLT_CUT(in_blocks, y, keep_largest);
+}
+
 void rotate(Context& context, const Rotate<Checked>& job) { VOLT_CUT(in_rows, x, rotate); }
+
+void quantise_rotated(Context& context, const QuantiseRotated<Checked>& job) {
+  const std::uint64_t across = job.by_rows.cols;
+  context.pool.each(job.by_columns.rows * across, worth_it(job.x), [&](std::uint64_t i) {
+    network_loops_of(context).quantise_rotated(job, i / across * group, i % across * group);
+  });
+}
+
+void expand_nf4(Context& context, const ExpandNf4<Checked>& job) {
+  VOLT_CUT(in_rows, y, expand_nf4);
+}
 
 void adam(Context& context, const Adam<Checked>& job) { VOLT_CUT(in_blocks, p, adam); }
 
@@ -123,9 +148,13 @@ constinit const NetworkEngine network_cpu = {
     add,
     sum_rows,
     scale,
+    zero,
     scatter_rows,
     dropout,
+    keep_largest,
     rotate,
+    quantise_rotated,
+    expand_nf4,
     adam,
     square_sum,
 };

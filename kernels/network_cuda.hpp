@@ -30,9 +30,13 @@ Status cuda_cross_entropy(CudaStream stream, const CrossEntropy<Checked>& job);
 Status cuda_add(CudaStream stream, const Add<Checked>& job);
 Status cuda_sum_rows(CudaStream stream, const SumRows<Checked>& job);
 Status cuda_scale(CudaStream stream, const Scale<Checked>& job);
+Status cuda_zero(CudaStream stream, const Zero<Checked>& job);
 Status cuda_scatter_rows(CudaStream stream, const ScatterRows<Checked>& job);
 Status cuda_dropout(CudaStream stream, const Dropout<Checked>& job);
+Status cuda_keep_largest(CudaStream stream, const KeepLargest<Checked>& job);
 Status cuda_rotate(CudaStream stream, const Rotate<Checked>& job);
+Status cuda_quantise_rotated(CudaStream stream, const QuantiseRotated<Checked>& job);
+Status cuda_expand_nf4(CudaStream stream, const ExpandNf4<Checked>& job);
 Status cuda_adam(CudaStream stream, const Adam<Checked>& job);
 /// The 128 lanes of sum128 over the squares of x's elements, before their tree; `lanes` is device
 /// memory.

@@ -22,9 +22,13 @@ struct NetworkEngine {
   void (*add)(Context&, const Add<Checked>&);
   void (*sum_rows)(Context&, const SumRows<Checked>&);
   void (*scale)(Context&, const Scale<Checked>&);
+  void (*zero)(Context&, const Zero<Checked>&);
   void (*scatter_rows)(Context&, const ScatterRows<Checked>&);
   void (*dropout)(Context&, const Dropout<Checked>&);
+  void (*keep_largest)(Context&, const KeepLargest<Checked>&);
   void (*rotate)(Context&, const Rotate<Checked>&);
+  void (*quantise_rotated)(Context&, const QuantiseRotated<Checked>&);
+  void (*expand_nf4)(Context&, const ExpandNf4<Checked>&);
   void (*adam)(Context&, const Adam<Checked>&);
   float (*square_sum)(Context&, const View<const float>&);
 };

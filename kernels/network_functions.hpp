@@ -78,6 +78,58 @@ VOLT_EXACT bool keeps(std::uint32_t word, float p) {
   return static_cast<float>(word >> 8) * 0x1p-24f >= p;
 }
 
+/// The values of NF4 (arXiv 2305.14314, appendix E), as bitsandbytes has them.
+VOLT_EXACT float nf4_value(std::uint32_t nibble) {
+  constexpr float values[16] = {
+      -1.0f,
+      -0.6961928009986877f,
+      -0.5250730514526367f,
+      -0.39491748809814453f,
+      -0.28444138169288635f,
+      -0.18477343022823334f,
+      -0.09105003625154495f,
+      0.0f,
+      0.07958029955625534f,
+      0.16093020141124725f,
+      0.24611230194568634f,
+      0.33791524171829224f,
+      0.44070982933044434f,
+      0.5626170039176941f,
+      0.7229568362236023f,
+      1.0f,
+  };
+  return values[nibble];
+}
+
+/// Entry `code` of bitsandbytes' signed dynamic map of 8 bits, in ascending order: 0 is entry 127,
+/// 1 the last; for each power of ten from 1e-6 to 1, number i from 0, entries +-place = 2^i + j are
+/// +-(2^(i+1) + 9 (2j+1)) / (2^(i+1) 10^(7-i)), the centres of 2^i equal parts of [0.1, 1] of it.
+/// Both numbers are exact in fp32, so that one division makes the fp32 nearest to each.
+VOLT_EXACT float dynamic_value(std::uint32_t code) {
+  if (code == 127) return 0.0f;
+  if (code == 255) return 1.0f;
+  const std::uint32_t place = code < 127 ? 127 - code : code - 127;
+  std::uint32_t parts = 1, divisor = 20'000'000;
+  for (; 2 * parts <= place; parts *= 2) divisor /= 5;
+  const std::uint32_t number = 2 * parts + 9 * (2 * (place - parts) + 1);
+  const float magnitude = static_cast<float>(number) / static_cast<float>(divisor);
+  return code < 127 ? -magnitude : magnitude;
+}
+
+/// The largest magnitude of a block of NF4.
+VOLT_EXACT float nf4_absmax(float mapped, float scale, float offset) {
+  return mapped * scale + offset;
+}
+
+/// What keep_largest orders by: the magnitude as an unsigned integer, of NaN the largest.
+VOLT_EXACT std::uint32_t size_of(float y, float d) { return magnitude_bits(canonical(y + d)); }
+
+/// Whether it puts column i, of size `own`, behind column j.
+VOLT_EXACT bool is_behind(std::uint32_t own, std::uint64_t i, std::uint32_t other,
+                          std::uint64_t j) {
+  return other > own || (other == own && j < i);
+}
+
 struct AdamFactors {
   float minus_rate, minus_decay, beta1, rest1, beta2, rest2, epsilon, correction1, correction2,
       factor;

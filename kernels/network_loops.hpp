@@ -39,6 +39,10 @@ struct NetworkLoops {
   void (*rope)(const Rope<Checked>&, const Block&);
   void (*cross_entropy)(const CrossEntropy<Checked>&, const Block&);
   void (*rotate)(const Rotate<Checked>&, const Block&);
+  void (*expand_nf4)(const ExpandNf4<Checked>&, const Block&);
+
+  /// The block of 128 x 128 whose first element is (row, col).
+  void (*quantise_rotated)(const QuantiseRotated<Checked>&, std::uint64_t row, std::uint64_t col);
 
   // Whole columns: chains down the rows.
   void (*rms_norm_weights)(const RmsNormBackward<Checked>&, const Block&);
@@ -52,6 +56,7 @@ struct NetworkLoops {
   void (*add)(const Add<Checked>&, const Block&);
   void (*scale)(const Scale<Checked>&, const Block&);
   void (*dropout)(const Dropout<Checked>&, const Block&);
+  void (*keep_largest)(const KeepLargest<Checked>&, const Block&);
   void (*adam)(const Adam<Checked>&, const Block&);
 
   /// Lanes [lane, lane + count) of square_sum's 128, of all of x.

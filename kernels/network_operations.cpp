@@ -257,6 +257,12 @@ Status scale(Context* context, const Scale<Given>& args) {
   return perform(context, check, &NetworkEngine::scale, job, empty(args.x));
 }
 
+Status zero(Context* context, const Zero<Given>& args) {
+  Check check;
+  const Zero<Checked> job = {VOLT_OUT(x)};
+  return perform(context, check, &NetworkEngine::zero, job, empty(args.x));
+}
+
 Status scatter_rows(Context* context, const ScatterRows<Given>& args) {
   Check check;
   VOLT_SHAPED(ids, args.dx.rows, 1);
@@ -283,14 +289,71 @@ Status dropout(Context* context, const Dropout<Given>& args) {
   return perform(context, check, &NetworkEngine::dropout, job, empty(args.x));
 }
 
+Status keep_largest(Context* context, const KeepLargest<Given>& args) {
+  Check check;
+  VOLT_SHAPED(d, 1, args.y.cols);
+  VOLT_SHAPED(x, args.y.rows, args.y.cols);
+  VOLT_SHAPED(out, args.y.rows, args.y.cols);
+  if (!absent(args.counts)) VOLT_SHAPED(counts, 1, args.y.cols);
+  if (args.active < 1 || args.active > args.y.cols) {
+    check.invalid("active is %" PRIu64 ", not one of %" PRIu64 " columns", args.active,
+                  args.y.cols);
+  }
+  const KeepLargest<Checked> job = {
+      VOLT_IN(y), VOLT_IN(d),    args.active,
+      VOLT_IN(x), VOLT_OUT(out), check.view<std::uint32_t>("counts", args.counts)};
+  apart(check, "out", job.out, job.y, job.d, job.x, job.counts);
+  apart(check, "counts", job.counts, job.y, job.d, job.x);
+  return perform(context, check, &NetworkEngine::keep_largest, job, empty(args.y));
+}
+
+std::uint64_t groups_of(std::uint64_t extent) { return (extent + group - 1) / group; }
+
 Status rotate(Context* context, const Rotate<Given>& args) {
   Check check;
   check.equal("y.rows", args.y.rows, "x.rows", args.x.rows);
-  check.equal("the groups of y", (args.y.cols + group - 1) / group, "those of x",
-              (args.x.cols + group - 1) / group);
+  check.equal("the groups of y", groups_of(args.y.cols), "those of x", groups_of(args.x.cols));
   const Rotate<Checked> job = {VOLT_IN(x), VOLT_OUT(y), args.factor};
   apart(check, "y", job.y, job.x);
   return perform(context, check, &NetworkEngine::rotate, job, empty(args.x) || empty(args.y));
+}
+
+Status quantise_rotated(Context* context, const QuantiseRotated<Given>& args) {
+  Check check;
+  const std::uint64_t down = groups_of(args.x.rows), across = groups_of(args.x.cols);
+  VOLT_SHAPED(q, down * group, across * group);
+  VOLT_SHAPED(by_rows, down * group, across);
+  VOLT_SHAPED(by_columns, down, across * group);
+  const QuantiseRotated<Checked> job = {VOLT_IN(x), args.down_first,
+                                        check.view<std::int8_t>("q", args.q), VOLT_OUT(by_rows),
+                                        VOLT_OUT(by_columns)};
+  apart(check, "q", job.q, job.x, job.by_rows, job.by_columns);
+  apart(check, "by_rows", job.by_rows, job.x, job.by_columns);
+  apart(check, "by_columns", job.by_columns, job.x);
+  return perform(context, check, &NetworkEngine::quantise_rotated, job, empty(args.x));
+}
+
+Status expand_nf4(Context* context, const ExpandNf4<Given>& args) {
+  Check check;
+  const View<float> y = VOLT_OUT(y);
+  if (check.failed()) return check.status();  // else its elements can be counted
+  const std::uint64_t elements = y.rows * y.cols;
+  const std::uint64_t blocks = elements / nf4_block + (elements % nf4_block != 0 ? 1 : 0);
+  std::uint64_t end = 0;
+  if (__builtin_add_overflow(args.first, blocks, &end)) {
+    check.invalid("block %" PRIu64 " and %" PRIu64 " blocks overflow 64 bits", args.first, blocks);
+  }
+  VOLT_SHAPED(nibbles, 1, elements / 2 + elements % 2);
+  VOLT_SHAPED(codes, 1, blocks);
+  VOLT_SHAPED(scales, 1, end / nf4_group + (end % nf4_group != 0 ? 1 : 0));
+  const ExpandNf4<Checked> job = {y,
+                                  check.view<const std::uint8_t>("nibbles", args.nibbles),
+                                  check.view<const std::uint8_t>("codes", args.codes),
+                                  VOLT_IN(scales),
+                                  args.offset,
+                                  args.first};
+  apart(check, "y", job.y, job.nibbles, job.codes, job.scales);
+  return perform(context, check, &NetworkEngine::expand_nf4, job, elements == 0);
 }
 
 Status adam(Context* context, const Adam<Given>& args) {
@@ -333,9 +396,13 @@ constinit const Network network_operations = {
     add,
     sum_rows,
     scale,
+    zero,
     scatter_rows,
     dropout,
+    keep_largest,
     rotate,
+    quantise_rotated,
+    expand_nf4,
     adam,
     square_sum,
 };

@@ -269,6 +269,10 @@ void sum_rows(Context&, const SumRows<Checked>& job) {
   }
 }
 
+void zero(Context&, const Zero<Checked>& job) {
+  for (std::uint64_t i = 0; i < job.x.rows; ++i) std::fill_n(row(job.x, i), job.x.cols, 0.0f);
+}
+
 void scale(Context&, const Scale<Checked>& job) {
   for (std::uint64_t i = 0; i < job.x.rows; ++i) {
     for (std::uint64_t j = 0; j < job.x.cols; ++j) {
@@ -298,6 +302,34 @@ void dropout(Context&, const Dropout<Checked>& job) {
   }
 }
 
+void butterflies(float* values, std::uint64_t step) {
+  for (std::uint64_t distance = 1; distance < group; distance *= 2) {
+    for (std::uint64_t j = 0; j < group; ++j) {
+      if ((j & distance) != 0) continue;
+      const float a = values[j * step], b = values[(j + distance) * step];
+      values[j * step] = a + b;
+      values[(j + distance) * step] = a - b;
+    }
+  }
+}
+
+void keep_largest(Context&, const KeepLargest<Checked>& job) {
+  const std::uint64_t n = job.y.cols;
+  const float* const d = job.d.data;
+  for (std::uint64_t i = 0; i < job.y.rows; ++i) {
+    const float* const y = row(job.y, i);
+    for (std::uint64_t j = 0; j < n; ++j) {
+      std::uint64_t larger = 0;
+      for (std::uint64_t k = 0; k < n; ++k) {
+        larger += is_behind(size_of(y[j], d[j]), j, size_of(y[k], d[k]), k);
+      }
+      const bool kept = larger < job.active;
+      row(job.out, i)[j] = kept ? canonical(row(job.x, i)[j]) : 0.0f;
+      if (job.counts.data != nullptr) job.counts.data[j] += kept;
+    }
+  }
+}
+
 void rotate(Context&, const Rotate<Checked>& job) {
   for (std::uint64_t i = 0; i < job.x.rows; ++i) {
     for (std::uint64_t first = 0; first < std::max(job.x.cols, job.y.cols); first += group) {
@@ -305,18 +337,53 @@ void rotate(Context&, const Rotate<Checked>& job) {
       for (std::uint64_t j = first; j < std::min(first + group, job.x.cols); ++j) {
         values[j - first] = row(job.x, i)[j];
       }
-      for (std::uint64_t distance = 1; distance < group; distance *= 2) {
-        for (std::uint64_t j = 0; j < group; ++j) {
-          if ((j & distance) != 0) continue;
-          const float a = values[j], b = values[j + distance];
-          values[j] = a + b;
-          values[j + distance] = a - b;
-        }
-      }
+      butterflies(values, 1);
       for (std::uint64_t j = first; j < std::min(first + group, job.y.cols); ++j) {
         row(job.y, i)[j] = canonical(values[j - first] * job.factor);
       }
     }
+  }
+}
+
+void quantise_rotated(Context&, const QuantiseRotated<Checked>& job) {
+  for (std::uint64_t top = 0; top < job.q.rows; top += group) {
+    for (std::uint64_t left = 0; left < job.q.cols; left += group) {
+      std::vector<float> w(group * group);
+      for (std::uint64_t i = top; i < std::min(top + group, job.x.rows); ++i) {
+        for (std::uint64_t j = left; j < std::min(left + group, job.x.cols); ++j) {
+          w[(i - top) * group + j - left] = row(job.x, i)[j];
+        }
+      }
+      for (const bool down : {job.down_first, !job.down_first}) {
+        for (std::uint64_t line = 0; line < group; ++line) {
+          down ? butterflies(&w[line], group) : butterflies(&w[line * group], 1);
+        }
+      }
+      std::uint32_t amax = 0;
+      for (float& value : w) {
+        value = value * 0x1p-14f;
+        amax = std::max(amax, magnitude_bits(value));
+      }
+      const GroupScale scale = group_scale(amax);
+      for (std::uint64_t i = 0; i < group; ++i) {
+        row(job.by_rows, top + i)[left / group] = scale.scale;
+        row(job.by_columns, top / group)[left + i] = scale.scale;
+        for (std::uint64_t j = 0; j < group; ++j) {
+          row(job.q, top + i)[left + j] = quantise_one(w[i * group + j], scale);
+        }
+      }
+    }
+  }
+}
+
+void expand_nf4(Context&, const ExpandNf4<Checked>& job) {
+  for (std::uint64_t e = 0; e < job.y.rows * job.y.cols; ++e) {
+    const std::uint64_t block = e / nf4_block;
+    const float absmax = nf4_absmax(dynamic_value(job.codes.data[block]),
+                                    job.scales.data[(job.first + block) / nf4_group], job.offset);
+    const std::uint8_t byte = job.nibbles.data[e / 2];
+    row(job.y, e / job.y.cols)[e % job.y.cols] =
+        canonical(nf4_value(e % 2 == 0 ? byte >> 4 : byte & 15) * absmax);
   }
 }
 
@@ -356,9 +423,13 @@ constinit const NetworkEngine network_reference = {
     add,
     sum_rows,
     scale,
+    zero,
     scatter_rows,
     dropout,
+    keep_largest,
     rotate,
+    quantise_rotated,
+    expand_nf4,
     adam,
     square_sum,
 };

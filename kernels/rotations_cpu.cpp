@@ -96,5 +96,47 @@ void rotate(const Rotate<Checked>& job, const Block& block) {
   }
 }
 
+static void rotate_down(float (&w)[group_size][group_size]) {
+  for (std::uint64_t distance = 1; distance < group_size; distance *= 2) {
+    for (std::uint64_t i = 0; i < group_size; ++i) {
+      if ((i & distance) != 0) continue;
+      float* __restrict const upper = w[i];
+      float* __restrict const lower = w[i + distance];
+      for (std::uint64_t j = 0; j < group_size; ++j) {
+        const float a = upper[j], b = lower[j];
+        upper[j] = a + b;
+        lower[j] = a - b;
+      }
+    }
+  }
+}
+
+void quantise_rotated(const QuantiseRotated<Checked>& job, std::uint64_t row, std::uint64_t col) {
+  alignas(64) float w[group_size][group_size] = {};
+  const std::uint64_t rows = least(group_size, job.x.rows - row);
+  const std::uint64_t cols = least(group_size, job.x.cols - col);
+  for (std::uint64_t i = 0; i < rows; ++i) {
+    __builtin_memcpy(w[i], row_of(job.x, row + i) + col, cols * sizeof(float));
+  }
+  if (job.down_first) rotate_down(w);
+  for (float* const line : w) rotate_group(line, line, 1.0f);
+  if (!job.down_first) rotate_down(w);
+  std::uint32_t amax = 0;
+  for (float(&line)[group_size] : w) {
+    for (float& value : line) {
+      value *= 0x1p-14f;
+      const std::uint32_t bits = magnitude_bits(value);
+      amax = bits > amax ? bits : amax;
+    }
+  }
+  const GroupScale scale = group_scale(amax);
+  for (std::uint64_t i = 0; i < group_size; ++i) {
+    row_of(job.by_rows, row + i)[col / group_size] = scale.scale;
+    row_of(job.by_columns, row / group_size)[col + i] = scale.scale;
+    std::int8_t* const q = row_of(job.q, row + i) + col;
+    for (std::uint64_t j = 0; j < group_size; ++j) q[j] = quantise_one(w[i][j], scale);
+  }
+}
+
 }  // namespace VOLT_ISA
 }  // namespace volt::kernels

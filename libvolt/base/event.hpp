@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 
@@ -13,6 +14,9 @@ struct Progress {
   std::uint64_t done = 0;
   std::uint64_t total = 0;
   std::string unit;  ///< "rows", "bytes", "elements"
+  /// What a person wants to see beside it, in place of the rate, the more important first: "loss
+  /// 1.2345, 3105 tokens/s".
+  std::string beside = {};
 };
 
 /// Talk for a person.
@@ -22,11 +26,12 @@ struct Log {
   std::string text;
 };
 
-/// A measured number, for metrics files and --json.
+/// A number of a run, for --json. One that is not finite is null there.
 struct Metric {
   std::string name;
   double value = 0;
   std::string unit;
+  std::optional<std::uint64_t> step = {};  ///< of a training
 };
 
 /// What a job's own program, or a job for a person to look at, printed. Passed through unchanged.

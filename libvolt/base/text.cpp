@@ -61,25 +61,34 @@ std::string to_text(double value) {
 
 namespace {
 
-/// Length of the well-formed UTF-8 sequence at the start of `text`, 0 when there is none
-/// (Unicode 15, table 3-7).
-std::size_t utf8_length(std::string_view text) {
+/// How many bytes at the start of `text` are a well-formed UTF-8 sequence, or the beginning of one
+/// and at least one byte (Unicode 15, table 3-7).
+struct Utf8 {
+  std::size_t bytes;
+  bool whole;
+};
+
+Utf8 utf8_at(std::string_view text) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const auto follows = [&](std::size_t i, unsigned low = 0x80, unsigned high = 0xbf) {
-    return i < text.size() && byte(i) >= low && byte(i) <= high;
-  };
   const unsigned first = byte(0);
-  if (first < 0x80) return 1;
-  if (first >= 0xc2 && first <= 0xdf) return follows(1) ? 2 : 0;
-  if (first >= 0xe0 && first <= 0xef) {
-    const bool ok = follows(1, first == 0xe0 ? 0xa0 : 0x80, first == 0xed ? 0x9f : 0xbf);
-    return ok && follows(2) ? 3 : 0;
+  if (first < 0x80) return {1, true};
+  if (first < 0xc2 || first > 0xf4) return {1, false};
+  const std::size_t length = first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+  unsigned low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
+  unsigned high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
+  std::size_t bytes = 1;
+  while (bytes < length && bytes < text.size() && byte(bytes) >= low && byte(bytes) <= high) {
+    low = 0x80;
+    high = 0xbf;
+    ++bytes;
   }
-  if (first >= 0xf0 && first <= 0xf4) {
-    const bool ok = follows(1, first == 0xf0 ? 0x90 : 0x80, first == 0xf4 ? 0x8f : 0xbf);
-    return ok && follows(2) && follows(3) ? 4 : 0;
-  }
-  return 0;
+  return {bytes, bytes == length};
+}
+
+/// Of a whole sequence, else 0.
+std::size_t utf8_length(std::string_view text) {
+  const Utf8 sequence = utf8_at(text);
+  return sequence.whole ? sequence.bytes : 0;
 }
 
 }  // namespace
@@ -91,6 +100,16 @@ bool is_utf8(std::string_view text) {
     text.remove_prefix(length);
   }
   return true;
+}
+
+std::string as_utf8(std::string_view bytes) {
+  std::string text;
+  while (!bytes.empty()) {
+    const Utf8 sequence = utf8_at(bytes);
+    text += sequence.whole ? bytes.substr(0, sequence.bytes) : "\xef\xbf\xbd";
+    bytes.remove_prefix(sequence.bytes);
+  }
+  return text;
 }
 
 std::string printable(std::string_view text, std::size_t limit) {

@@ -25,6 +25,9 @@ std::optional<double> parse_number(std::string_view text);
 std::string to_text(double value);
 
 bool is_utf8(std::string_view text);
+/// Bytes that may end or break off within a character: what is no UTF-8 becomes U+FFFD, one for as
+/// many bytes as some character begins with, else one for each (Unicode 15, section 3.9).
+std::string as_utf8(std::string_view bytes);
 
 /// `text` made safe for one line on a terminal: control characters and bytes that are not UTF-8
 /// become \xNN, and what is longer than `limit` bytes is cut with "...".

@@ -30,7 +30,7 @@ std::string amount(const Progress& progress) {
   auto text = number(progress.done);
   if (progress.total != 0) text += " of " + number(progress.total);
   if (!bytes && !progress.unit.empty()) text += " " + printable(progress.unit, 20);
-  if (progress.total == 0) return text;
+  if (progress.total == 0 || !progress.beside.empty()) return text;
   const auto share = static_cast<double>(std::min(progress.done, progress.total)) /
                      static_cast<double>(progress.total);
   // Rounded down: 100 % means done.
@@ -42,12 +42,20 @@ std::string amount(const Progress& progress) {
 std::string progress_text(const Progress& progress, std::uint64_t since,
                           std::chrono::nanoseconds elapsed, std::size_t width) {
   std::vector<std::string> parts{printable(progress.what, 40) + ": " + amount(progress)};
+  std::ptrdiff_t beside = 0;
+  for (const auto piece : split(progress.beside, ',')) {
+    if (trim(piece).empty()) continue;
+    parts.push_back(printable(trim(piece), 40));
+    ++beside;
+  }
   const double seconds = std::chrono::duration<double>(elapsed).count();
   const double done = progress.done > since ? static_cast<double>(progress.done - since) : 0;
   // The first moments say nothing about the rate.
   if (done > 0 && seconds >= 0.5) {
     const double rate = done / seconds;
-    if (progress.unit == "bytes") {
+    if (beside > 0) {
+      // It has the rate that matters.
+    } else if (progress.unit == "bytes") {
       parts.push_back(format_memory(static_cast<std::uint64_t>(std::min(rate, 1e18))) + "/s");
     } else {
       auto per = printable(progress.unit, 20);
@@ -65,7 +73,10 @@ std::string progress_text(const Progress& progress, std::uint64_t since,
       }
     }
   }
-  while (parts.size() > 1 && join(parts, ", ").size() > width) parts.pop_back();
+  while (parts.size() > 1 && join(parts, ", ").size() > width) {
+    // Of these the time left goes last.
+    parts.erase(beside > 0 ? parts.begin() + beside-- : parts.end() - 1);
+  }
   auto text = join(parts, ", ");
   if (text.size() <= width) return text;
   while (width > 0 && (static_cast<unsigned char>(text[width]) & 0xc0) == 0x80) --width;

@@ -11,8 +11,8 @@
 namespace volt::cli {
 
 /// "product: 1200 of 4096 rows (29 %), 310 rows/s, 9.3 s left", at most `width` columns: what is at
-/// the end goes first. `since` is how much was done when `elapsed` began, as a resumed run does not
-/// start at 0.
+/// the end goes first, but of what stands beside the work the last before the time left. `since` is
+/// how much was done when `elapsed` began, as a resumed run does not start at 0.
 std::string progress_text(const Progress& progress, std::uint64_t since,
                           std::chrono::nanoseconds elapsed, std::size_t width);
 

@@ -138,7 +138,9 @@ void LiveSession::receive(const Metric& metric) {
   // For people metrics go into files only.
   if (!manner_.json) return;
   settle();
-  send_event("metric", {{"name", metric.name}, {"value", metric.value}, {"unit", metric.unit}});
+  doc::Value::Object members{{"name", metric.name}, {"value", metric.value}, {"unit", metric.unit}};
+  if (metric.step) members.emplace_back("step", *metric.step);
+  send_event("metric", std::move(members));
 }
 
 void LiveSession::receive(const Output& output) {

@@ -119,7 +119,7 @@ void Device::open_cpu(const Wanted& wanted, const kernels::Backend& cpu) {
   kernels::Options options;
   options.threads = wanted.threads != 0 ? wanted.threads : facts_.cores;
   options.memory_limit = wanted.memory_bytes != 0 ? wanted.memory_bytes : most_of_memory();
-  host_memory_limit_ = options.memory_limit;
+  host_memory_limit_ = memory_limit_ = options.memory_limit;
   check(backend_->open(options, &context_));
 }
 
@@ -128,6 +128,7 @@ kernels::Status Device::open_gpu(const Wanted& wanted, const kernels::Cuda& cuda
   backend_ = cuda.backend;
   facts_ = gpu_facts(gpu, driver, cuda.driver);
   host_memory_limit_ = most_of_memory();
+  memory_limit_ = wanted.memory_bytes != 0 ? wanted.memory_bytes : facts_.memory_bytes / 10 * 9;
   return backend_->open({wanted.threads, wanted.memory_bytes, *gpu.place}, &context_);
 }
 

@@ -75,6 +75,8 @@ class Device {
   const Facts& facts() const { return facts_; }
   /// Bytes of the host's memory that a workload may fill; on a CPU this is the device's, too.
   std::uint64_t host_memory_limit() const { return host_memory_limit_; }
+  /// Bytes that all buffers together may take: what was asked for, or nine tenths of what there is.
+  std::uint64_t memory_limit() const { return memory_limit_; }
   Buffer create(std::uint64_t bytes);
   Buffer borrow(ByteView host);  ///< the memory must outlive the buffer
   void download(const Buffer& buffer, std::uint8_t* host, std::uint64_t bytes);
@@ -105,7 +107,7 @@ class Device {
   const kernels::Backend* backend_ = nullptr;
   kernels::Context* context_ = nullptr;
   Facts facts_;
-  std::uint64_t host_memory_limit_ = 0;
+  std::uint64_t host_memory_limit_ = 0, memory_limit_ = 0;
 };
 
 }  // namespace volt::device

@@ -214,14 +214,50 @@ std::map<std::string, host::Path> files_below(const host::Path& folder) {
   return files;
 }
 
+constexpr const char* adapter_hint =
+    "an adapter is a folder with adapter_config.json and adapter_model.safetensors";
+constexpr const char* model_hint =
+    "a model is the folder that Hugging Face keeps it in, with its config.json";
+
+bool is_adapter(const schema::Job& job, std::string_view name) {
+  return job.is_generate() && name == "adapter";
+}
+
+/// Of a folder of a model or an adapter what is read, whatever else lies there: it may be a run's.
+std::map<std::string, host::Path> read_below(const schema::Job& job, std::string_view name,
+                                             const host::Path& folder) {
+  std::map<std::string, host::Path> files;
+  std::error_code error;
+  using Entries = std::filesystem::directory_iterator;
+  for (Entries entry(folder, error), end; !error && entry != end; entry.increment(error)) {
+    const auto file = entry->path().filename().string();
+    if (job.reads(name, file)) files.emplace(file, entry->path());
+    if (files.size() > schema::max_entries) {
+      throw Error(Exit::usage, shown(folder) + " holds more than 1024 files of weights");
+    }
+  }
+  if (error) throw_system(error.value(), "cannot list " + shown(folder));
+  const auto need = [&](std::string_view file, const char* hint) {
+    if (files.contains(std::string(file))) return;
+    throw Error(Exit::not_found, shown(folder) + " has no " + std::string(file), hint);
+  };
+  if (is_adapter(job, name)) {
+    for (const auto file : schema::adapter_files) need(file, adapter_hint);
+  } else {
+    need(name == "base" ? "config.json" : "tokenizer.json", model_hint);
+  }
+  return files;
+}
+
 /// That a path names what the job takes there: a file, or a folder.
 void check_kind(const schema::Job& job, std::string_view name, const host::Path& path) {
   const bool folder = host::is_folder(path);
+  if (folder && job.needs_folder(name)) read_below(job, name, path);
   if (folder && job.takes_folder(name)) return;
   host::open_file(path);
   if (job.needs_folder(name)) {
     throw Error(Exit::usage, shown(path) + " is no folder",
-                "a model is the folder that Hugging Face keeps it in, with its config.json");
+                is_adapter(job, name) ? adapter_hint : model_hint);
   }
 }
 
@@ -234,7 +270,13 @@ void find_into(std::vector<Found>& found, const schema::Job& job, std::string_vi
     check_kind(job, name, found.back().path);
     return;
   }
-  for (const auto& [below, path] : files_below(*folder)) {
+  const auto files = job.needs_folder(name) ? read_below(job, name, *folder) : files_below(*folder);
+  const bool bound = places.bindings.contains(std::string(name));
+  for (const auto& [below, path] : files) {
+    // Hugging Face's cache is made of links. What a job names must lie below it all the same.
+    if (!bound) {
+      path_below(places.job_folder, std::get<schema::File>(input.from).path + "/" + below);
+    }
     found.push_back(
         opened(std::string(name) + "/" + below, path, host::open_file(path), sink, stop));
   }
@@ -283,6 +325,20 @@ host::Path path_below(const host::Path& folder, std::string_view path) {
 
 namespace {
 
+std::string unknown_hint(const schema::Job& job, const std::string& bound,
+                         const std::vector<std::string_view>& names) {
+  if (job.is_command()) return suggestion(bound, names);
+  // A job says all that it takes: what it gives has to follow from it.
+  if (job.is_generate() && (bound == "adapter" || bound == "prompts")) {
+    return "write " + bound + " = {} into [generate]";
+  }
+  std::string list;
+  for (const auto name : names) {
+    list += (list.empty() ? "" : name == names.back() ? " and " : ", ") + std::string(name);
+  }
+  return (names.size() == 1 ? "its input is " : "its inputs are ") + list;
+}
+
 void refuse_unknown(const schema::Job& job, const Places& places) {
   const auto named = job.inputs();
   std::vector<std::string_view> names;
@@ -293,9 +349,7 @@ void refuse_unknown(const schema::Job& job, const Places& places) {
                                     [&](const auto& entry) { return entry.first == bound; });
     if (found == named.end()) {
       throw Error(Exit::usage, "the job has no input \"" + printable(bound) + "\"",
-                  job.is_command()    ? suggestion(bound, names)
-                  : job.is_finetune() ? "its inputs are base and data"
-                                      : "its inputs are a and b");
+                  unknown_hint(job, bound, names));
     }
     if (found->second->seeded() != nullptr) {
       throw Error(Exit::usage, "input " + bound + " is made from a seed",

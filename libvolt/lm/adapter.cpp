@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "libvolt/lm/adapter.hpp"
 
-#include <cstring>
 #include <map>
 #include <set>
 
+#include "libvolt/lm/adapter_names.hpp"
 #include "libvolt/tensor/safetensors.hpp"
 
 namespace volt::lm {
@@ -13,7 +13,22 @@ namespace {
 using doc::Value;
 using Role = TrainedTensor::Role;
 
-/// "model.layers.0.self_attn.q_proj" of every adapted matrix.
+/// What makes it FlyLoRA's; the members that only LoRA has are left out.
+Value flylora_config(const Lora& lora, const std::string& base, Value::Array targets, bool conv1d) {
+  return Value::Object{{"peft_type", "FLYLORA"},
+                       {"task_type", "CAUSAL_LM"},
+                       {"base_model_name_or_path", base},
+                       {"r", lora.rank},
+                       {"k", lora.fly->active},
+                       {"lora_alpha", double{lora.alpha}},
+                       {"balance", double{lora.fly->balance}},
+                       {"target_modules", std::move(targets)},
+                       {"fan_in_fan_out", conv1d},
+                       {"inference_mode", true}};
+}
+
+}  // namespace
+
 std::map<Slot, std::string> modules_of(const Architecture& architecture) {
   constexpr std::string_view weight = ".weight";
   std::map<Slot, std::string> modules;
@@ -25,7 +40,10 @@ std::map<Slot, std::string> modules_of(const Architecture& architecture) {
   return modules;
 }
 
-}  // namespace
+std::string_view name_of(TrainedTensor::Role role) {
+  if (role == Role::fly_d) return ".lora_d";
+  return role == Role::lora_b ? ".lora_B" : ".lora_A";
+}
 
 Value adapter_config(const Architecture& architecture, const Lora& lora, double dropout,
                      const std::string& base) {
@@ -35,6 +53,9 @@ Value adapter_config(const Architecture& architecture, const Lora& lora, double 
     // From the part of the layer on, for GPT-2 has two called c_proj: PEFT compares the ends.
     const std::string& module = modules.at(tensor.slot);
     targets.insert(module.substr(module.rfind('.', module.rfind('.') - 1) + 1));
+  }
+  if (lora.fly) {
+    return flylora_config(lora, base, {targets.begin(), targets.end()}, architecture.conv1d);
   }
   return Value::Object{{"peft_type", "LORA"},
                        {"task_type", "CAUSAL_LM"},
@@ -60,8 +81,8 @@ Bytes adapter_file(const Architecture& architecture, const Trained& trained) {
   std::map<std::string, const TrainedTensor*> by_name;
   for (const auto& tensor : trained.tensors()) {
     if (tensor.role == Role::whole) continue;
-    const char* const matrix = tensor.role == Role::lora_a ? ".lora_A" : ".lora_B";
-    const std::string name = "base_model.model." + modules.at(tensor.slot) + matrix + ".weight";
+    const std::string name = std::string(adapter_prefix) + modules.at(tensor.slot) +
+                             std::string(name_of(tensor.role)) + ".weight";
     named.push_back({name, {tensor::Dtype::f32, {tensor.rows, tensor.cols}}});
     by_name.emplace(name, &tensor);
   }

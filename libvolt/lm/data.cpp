@@ -44,7 +44,7 @@ bool is_answer(const Value& message) {
 DataFormat data_format(std::string_view name) {
   if (name.ends_with(".jsonl")) return DataFormat::json_lines;
   if (name.ends_with(".txt")) return DataFormat::plain_text;
-  throw Error(Exit::usage, printable(name) + ": training data is a .jsonl or a .txt file",
+  throw Error(Exit::usage, printable(name) + ": data is a .jsonl or a .txt file",
               "one JSON object a line, or plain text");
 }
 
@@ -58,7 +58,7 @@ void DataReader::fail(const std::string& what, std::string hint) const {
 }
 
 const Sample* DataReader::next() {
-  if (format_ == DataFormat::plain_text) return whole_text();
+  if (format_ == DataFormat::plain_text && !options_.prompts) return whole_text();
   while (rendered_ < messages_.size() || at_ < file_.size()) {
     try {
       sample_.segments.clear();
@@ -77,8 +77,9 @@ const Sample* DataReader::next() {
   }
   line_ = 0;
   if (samples_ == 0)
-    fail(skipped_.lines == 0 ? "there is nothing to train on in it"
-                             : "every line is bad; first: " + skipped_.first.front());
+    fail(options_.prompts      ? "there is no prompt in it"
+         : skipped_.lines == 0 ? "there is nothing to train on in it"
+                               : "every line is bad; first: " + skipped_.first.front());
   return nullptr;
 }
 
@@ -95,7 +96,10 @@ void DataReader::read_line() {
          std::to_string(max_line) + " allowed");
   if (trim(line).empty()) return;
   sample_.place = name_ + ":" + std::to_string(line_);
-  read_object(line);
+  if (format_ == DataFormat::json_lines) return read_object(line);
+  if (!is_utf8(line)) fail("the line is not UTF-8");
+  sample_.kind = Sample::Kind::text;
+  sample_.segments = {{line.ends_with('\r') ? line.substr(0, line.size() - 1) : line, false}};
 }
 
 void DataReader::read_object(std::string_view line) {
@@ -108,9 +112,9 @@ void DataReader::read_object(std::string_view line) {
   }
   if (object_.get_if<Value::Object>() == nullptr)
     fail("the line is " + std::string(object_.kind()) + ", not a table");
-  const Kind kind = kind_ ? *kind_ : kind_of_object();
-  sample_.kind =
-      kind == Kind::text || kind == Kind::completion ? Sample::Kind::text : Sample::Kind::chat;
+  const Kind kind = kind_ ? *kind_ : options_.prompts ? kind_of_prompt() : kind_of_object();
+  const bool chat = kind == Kind::answer || kind == Kind::messages || kind == Kind::question;
+  sample_.kind = chat ? Sample::Kind::chat : Sample::Kind::text;
   switch (kind) {
     case Kind::text:
       sample_.segments = {{text("text"), true}};
@@ -130,8 +134,14 @@ void DataReader::read_object(std::string_view line) {
         fail(std::to_string(answers) + " answers in " + std::to_string(line.size()) +
              " bytes are too many to train each apart");
       break;
+    case Kind::prompt:
+      sample_.segments = {{text("prompt"), false}};
+      break;
+    case Kind::question:
+      add_messages(object_.find("messages") != nullptr ? "messages" : "prompt");
+      break;
   }
-  if (!sample_.segments.empty() && sample_.segments.back().text.empty())
+  if (!options_.prompts && !sample_.segments.empty() && sample_.segments.back().text.empty())
     fail(kind == Kind::text ? "text is empty" : "completion is empty");
   kind_ = kind;
 }
@@ -152,6 +162,16 @@ DataReader::Kind DataReader::kind_of_object() const {
   for (const auto& one : *object_.get_if<Value::Object>())
     if (hint.empty()) hint = suggestion(one.first, keys);
   fail("the line has no \"text\", no \"messages\", and no \"prompt\" with a \"completion\"", hint);
+}
+
+DataReader::Kind DataReader::kind_of_prompt() const {
+  const Value* prompt = object_.find("prompt");
+  const bool is_chat = object_.find("messages") != nullptr;
+  if (prompt != nullptr && is_chat)
+    fail("the line has \"prompt\" and \"messages\"", "leave the one to go on from");
+  if (is_chat) return Kind::question;
+  if (prompt == nullptr) fail("the line has no \"prompt\" and no \"messages\"");
+  return prompt->get_if<Value::Array>() != nullptr ? Kind::question : Kind::prompt;
 }
 
 const Value& DataReader::member(std::string_view key) const {
@@ -188,7 +208,7 @@ void DataReader::add_messages(std::string_view key) {
   const auto* listed = tools == nullptr ? nullptr : tools->get_if<Value::Array>();
   if (tools != nullptr && tools->get_if<std::nullptr_t>() == nullptr &&
       (listed == nullptr || !listed->empty()))
-    fail("\"tools\" are not trained on yet", "leave them out, or write them into the messages");
+    fail("\"tools\" are not understood yet", "leave them out, or write them into the messages");
   messages_.insert(messages_.end(), list->begin(), list->end());
 }
 
@@ -204,6 +224,10 @@ void DataReader::render() {
   if (chat == nullptr)
     fail("a conversation, but the model has no chat template",
          "add chat_template to its tokenizer_config.json, or give prompts and completions");
+  if (*kind_ == Kind::question) {
+    chat_ = {rendered([&] { return chat->render(messages_, tokens, true); }), {}};
+    return segment_chat();
+  }
   if (*kind_ == Kind::answer) {
     chat_ = rendered([&] { return chat->render_answer(messages_, first_answer_, tokens); });
     return segment_chat();

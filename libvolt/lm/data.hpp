@@ -19,7 +19,8 @@ struct Segment {
   bool trained = true;  ///< whether the model is to learn to write it
 };
 
-/// One text to train on. Its segments follow each other without anything between them.
+/// One text to train on, or to go on from. Its segments follow each other without anything between
+/// them.
 struct Sample {
   enum class Kind {
     text,      ///< as it stands, or a prompt and its completion
@@ -36,6 +37,8 @@ enum class DataFormat { json_lines, plain_text };
 DataFormat data_format(std::string_view name);
 
 struct DataOptions {
+  /// Samples are what a model is to go on from, and nothing in them is trained.
+  bool prompts = false;
   bool skip_bad_lines = false;  ///< count them instead of refusing the file
   /// A sample for each answer of a conversation, with all that was said before: for templates that
   /// are not prefix-stable. Else a sample is a whole conversation.
@@ -44,14 +47,18 @@ struct DataOptions {
   ChatTemplate::SpecialTokens special_tokens;
 };
 
-/// Reads training data sample by sample. A line of JSON Lines (at most 16 MiB; empty ones are
-/// passed over) is an object of one of three kinds, the same in the whole file; its other keys are
-/// ignored:
+/// Reads training data, or prompts, sample by sample. A line of JSON Lines (at most 16 MiB; empty
+/// ones are passed over) is an object of one of three kinds, the same in the whole file; its other
+/// keys are ignored:
 ///   {"text": string}                             all of it trained
 ///   {"prompt": string, "completion": string}     the completion trained
 ///   {"messages": [{"role", "content"}, ...]}     what the assistant says trained
 /// "prompt" and "completion" may both be lists of messages: then the completion is trained. A plain
 /// text is one sample of many segments.
+///
+/// Of prompts a line has a "prompt", which may be a list of messages, or "messages": what the
+/// template makes of them ends with its prompt for an answer. Of a plain text each line is a
+/// sample.
 class DataReader {
  public:
   /// `file` is the whole file, mapped; it and the template must outlive the reader. `name` is for
@@ -69,12 +76,13 @@ class DataReader {
   const Skipped& skipped() const { return skipped_; }
 
  private:
-  enum class Kind { text, completion, answer, messages };
+  enum class Kind { text, completion, answer, messages, prompt, question };
 
   [[noreturn]] void fail(const std::string& what, std::string hint = {}) const;
   void read_line();
   void read_object(std::string_view line);
   Kind kind_of_object() const;
+  Kind kind_of_prompt() const;
   const doc::Value& member(std::string_view key) const;
   std::string_view text(std::string_view key) const;
   void add_messages(std::string_view key);

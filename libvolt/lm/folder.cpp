@@ -239,18 +239,23 @@ Weights find_weights(const Files& files, const Architecture& a) {
   return weights;
 }
 
+void read_floats(const Weight& weight, std::uint64_t first, std::span<float> to) {
+  const Dtype dtype = weight.description.dtype;
+  const auto bytes = weight.bytes.subspan(first * tensor::size_of(dtype));
+  if (dtype == Dtype::f32) {
+    std::memcpy(to.data(), bytes.data(), to.size_bytes());
+    return;
+  }
+  for (std::size_t i = 0; i < to.size(); ++i) {
+    std::uint16_t bits;
+    std::memcpy(&bits, bytes.data() + 2 * i, sizeof bits);
+    to[i] = dtype == Dtype::bf16 ? kernels::from_bf16(bits) : kernels::from_fp16(bits);
+  }
+}
+
 std::vector<float> floats(const Weight& weight) {
   std::vector<float> values(weight.description.elements());
-  if (weight.description.dtype == tensor::Dtype::f32) {
-    std::memcpy(values.data(), weight.bytes.data(), 4 * values.size());
-    return values;
-  }
-  const bool bf16 = weight.description.dtype == tensor::Dtype::bf16;
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    std::uint16_t bits;
-    std::memcpy(&bits, weight.bytes.data() + 2 * i, sizeof bits);
-    values[i] = bf16 ? kernels::from_bf16(bits) : kernels::from_fp16(bits);
-  }
+  read_floats(weight, 0, values);
   return values;
 }
 

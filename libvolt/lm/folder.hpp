@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -53,8 +55,9 @@ Architecture read_architecture(const Files& files);
 /// files.
 Weights find_weights(const Files& files, const Architecture& architecture);
 
-/// A weight's elements, widened.
+/// A weight's elements, widened: all of them, or [first, first + to.size()).
 std::vector<float> floats(const Weight& weight);
+void read_floats(const Weight& weight, std::uint64_t first, std::span<float> to);
 
 /// Throws Error (usage) naming the first element that is NaN or infinite. Reads it all.
 void refuse_non_finite(const Weight& weight);

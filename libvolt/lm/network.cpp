@@ -55,14 +55,15 @@ void Network::State::begin(const Batch& next, const DropoutPlace& place) {
 }
 
 void Network::State::embed() {
-  const auto rows_of = [&](const Matrix& table, const std::vector<std::uint32_t>& of,
+  const auto rows_of = [&](const Place& table, const std::vector<std::uint32_t>& of,
                            const Matrix& to) {
+    if (table.table != nullptr) return table.table->gather(room, of, to);
     const std::vector<std::uint64_t> index(of.begin(), of.end());
-    device.call(&Backend::select, kernels::Lines::rows, 4U, table, index.data(), to);
+    device.call(&Backend::select, kernels::Lines::rows, 4U, table.value, index.data(), to);
   };
-  rows_of(tokens_table.value, batch.tokens, now(x));
+  rows_of(tokens_table, batch.tokens, now(x));
   if (a.rope) return;
-  rows_of(positions_table.value, batch.positions, now(branch));
+  rows_of(positions_table, batch.positions, now(branch));
   device.call(&kernels::Network::add, kernels::Add<Given>{now(branch), now(x)});
 }
 
@@ -135,7 +136,9 @@ Arguments Network::State::attention_of(const Layer& layer) const {
 void Network::State::remember(Layer& layer, const Matrix& qkv,
                               kernels::Attention<Given>& attention) {
   const std::uint64_t q = a.query_width(), kv = a.kv_width();
-  if (layer.cache.buffer.get() == nullptr) layer.cache = keep(2 * kv);
+  if (layer.cache.buffer.get() == nullptr) {
+    layer.cache = make_tensor(device, remembered, 2 * kv);
+  }
   const Matrix& all = layer.cache.matrix;
   const Matrix newest = {all.buffer, past * all.stride, rows, all.cols, all.stride};
   std::vector<std::uint64_t> index(rows);
@@ -152,7 +155,7 @@ void Network::State::forward(Layer& layer, const Matrix& out) {
   copy(now(x), now(layer.in));
   norm(layer.attention_norm, layer.attention_norm_bias, now(layer.in), now(layer.normed1),
        layer.kept1);
-  Matrix qkv = zeroed(layer.qkv_raw);
+  Matrix qkv = now(layer.qkv_raw);
   if (a.conv1d) {
     layer.qkv[0].forward(room, now(layer.normed1), qkv, dropout);
   } else {
@@ -171,13 +174,13 @@ void Network::State::forward(Layer& layer, const Matrix& out) {
   auto attention = attention_of<kernels::Attention<Given>>(layer);
   if (decoding) remember(layer, qkv, attention);
   device.call(&kernels::Network::attention, attention);
-  layer.output->forward(room, now(layer.attended), zeroed(branch), dropout);
+  layer.output->forward(room, now(layer.attended), now(branch), dropout);
   copy(now(layer.in), now(layer.mid));
   device.call(&kernels::Network::add, kernels::Add<Given>{now(branch), now(layer.mid)});
   norm(layer.mlp_norm, layer.mlp_norm_bias, now(layer.mid), now(layer.normed2), layer.kept2);
-  layer.up->forward(room, now(layer.normed2), zeroed(layer.up_out), dropout);
+  layer.up->forward(room, now(layer.normed2), now(layer.up_out), dropout);
   if (a.gated) {
-    layer.gate->forward(room, now(layer.normed2), zeroed(layer.gate_out), dropout);
+    layer.gate->forward(room, now(layer.normed2), now(layer.gate_out), dropout);
     device.call(&kernels::Network::activate,
                 kernels::Activate<Given>{activation_of(a), now(layer.gate_out), now(layer.up_out),
                                          now(layer.acted)});
@@ -186,14 +189,14 @@ void Network::State::forward(Layer& layer, const Matrix& out) {
         &kernels::Network::activate,
         kernels::Activate<Given>{activation_of(a), now(layer.up_out), {}, now(layer.acted)});
   }
-  layer.down->forward(room, now(layer.acted), zeroed(branch), dropout);
+  layer.down->forward(room, now(layer.acted), now(branch), dropout);
   copy(now(layer.mid), out);
   device.call(&kernels::Network::add, kernels::Add<Given>{now(branch), out});
 }
 
 void Network::State::project() {
   norm(final_norm, final_norm_bias, now(x), now(final_normed), final_kept);
-  head->forward(room, now(final_normed), zeroed(logits), {});
+  head->forward(room, now(final_normed), now(logits), {});
 }
 
 std::vector<float> Network::State::read_logits() const {
@@ -301,10 +304,16 @@ std::vector<float> Network::logits(const Batch& batch) {
 
 void Network::forget() { state_->past = 0; }
 
-std::vector<float> Network::decode(std::span<const std::uint32_t> tokens) {
+void Network::keep(std::uint64_t tokens) {
+  for (auto& layer : state_->layers) layer.cache = {};
+  state_->remembered = tokens;
+  forget();
+}
+
+std::vector<float> Network::decode(std::span<const std::uint32_t> tokens, std::uint64_t rows) {
   State& s = *state_;
-  if (s.past + tokens.size() > s.most) {
-    throw Error(Exit::usage, "the text is longer than " + std::to_string(s.most) + " tokens");
+  if (tokens.size() > s.most || s.past + tokens.size() > s.remembered) {
+    throw Error(Exit::usage, "the text is longer than " + std::to_string(s.remembered) + " tokens");
   }
   Batch batch;
   batch.tokens.assign(tokens.begin(), tokens.end());
@@ -319,12 +328,13 @@ std::vector<float> Network::decode(std::span<const std::uint32_t> tokens) {
   for (auto& layer : s.layers) s.forward(layer, s.now(s.x));
   s.decoding = false;
   s.past += tokens.size();
-  // The head is for the last token alone.
-  const Matrix last = {s.x.matrix.buffer, (s.rows - 1) * s.a.width, 1, s.a.width, s.a.width};
-  s.rows = 1;
+  if (rows == 0) return {};
+  // The head is for the last tokens alone.
+  const Matrix last = {s.x.matrix.buffer, (s.rows - rows) * s.a.width, rows, s.a.width, s.a.width};
+  s.rows = rows;
   s.copy(last, s.now(s.branch));
   s.norm(s.final_norm, s.final_norm_bias, s.now(s.branch), s.now(s.final_normed), s.final_kept);
-  s.head->forward(s.room, s.now(s.final_normed), s.zeroed(s.logits), {});
+  s.head->forward(s.room, s.now(s.final_normed), s.now(s.logits), {});
   return s.read_logits();
 }
 

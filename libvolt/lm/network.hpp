@@ -31,11 +31,13 @@ struct Told {
 /// its order are fixed; how tokens are cut into batches changes no bit of any gradient.
 class Network {
  public:
-  /// What `weights` hold and is not trained is copied to the device; what is, `trained` holds, and
-  /// must outlive the network. `scale` is LoRA's alpha / rank. At most `most_rows` rows at a time.
-  /// Throws Error (no_device) if the device has no operations for networks.
+  /// What `weights` hold and is not trained is copied to the device, kept as `format` says; what
+  /// is, `trained` holds, and must outlive the network. `scale` is LoRA's alpha / rank. At most
+  /// `most_rows` rows at a time. Throws Error (no_device) if the device has no operations for
+  /// networks.
   Network(device::Device& device, const Architecture& architecture, const Weights& weights,
-          Trained& trained, Profile profile, float scale, std::uint64_t most_rows);
+          Trained& trained, Profile profile, float scale, std::uint64_t most_rows,
+          Format format = Format::fp32);
   ~Network();
   Network(const Network&) = delete;
   Network& operator=(const Network&) = delete;
@@ -45,11 +47,14 @@ class Network {
   /// The logits alone, [rows, vocabulary].
   std::vector<float> logits(const Batch& batch);
 
-  /// Takes more tokens of one text, which begins with the first call after forget(), and returns
-  /// the logits behind the last of them: bit for bit those that logits() gives for the whole text.
-  /// Keys and values of up to `most_rows` tokens are kept.
-  std::vector<float> decode(std::span<const std::uint32_t> tokens);
+  /// Takes up to `most_rows` more tokens of one text, which begins with the first call after
+  /// forget(), and returns the logits behind the last `rows` of them, [rows, vocabulary]: bit for
+  /// bit those that logits() gives for the whole text. Throws Error (usage) if the text becomes
+  /// longer than what is kept.
+  std::vector<float> decode(std::span<const std::uint32_t> tokens, std::uint64_t rows = 1);
   void forget();
+  /// Has decode() keep keys and values of up to `tokens` tokens; before: of `most_rows`. Forgets.
+  void keep(std::uint64_t tokens);
 
   /// Adds the gradient of the sum of the last forward pass's losses to that of all that is trained.
   void backward();

@@ -17,15 +17,16 @@ using Role = TrainedTensor::Role;
 std::uint64_t Network::State::widest() const {
   std::uint64_t rank = 0;
   for (const auto& tensor : trained.tensors()) {
-    if (tensor.role == Role::lora_a) rank = std::max(rank, tensor.rows);
+    if (tensor.role == Role::lora_b) rank = std::max(rank, tensor.cols);
   }
   return std::max({a.width, a.ff_width, a.query_width() + 2 * a.kv_width(), a.vocabulary, rank});
 }
 
 Network::Network(device::Device& device, const Architecture& architecture, const Weights& weights,
-                 Trained& trained, Profile profile, float scale, std::uint64_t most_rows)
+                 Trained& trained, Profile profile, float scale, std::uint64_t most_rows,
+                 Format format)
     : state_(std::make_unique<State>(device, architecture, weights, trained, profile, scale,
-                                     most_rows)) {
+                                     most_rows, format)) {
   state_->build();
 }
 
@@ -40,7 +41,11 @@ Place Network::State::place(Slot slot) {
   }
   const Weight& weight = weights.at(slot);
   const auto& shape = weight.description.shape;
-  result.own = make_tensor(device, shape.size() == 2 ? shape[0] : 1, shape.back());
+  if (shape.size() == 2) {
+    result.table = frozen(slot, Profile::f32x);
+    return result;
+  }
+  result.own = make_tensor(device, 1, shape[0]);
   const auto values = floats(weight);
   device.call(&Backend::upload, result.own.buffer.get(), std::uint64_t{0}, values.data(),
               std::uint64_t{4 * values.size()});
@@ -48,18 +53,26 @@ Place Network::State::place(Slot slot) {
   return result;
 }
 
+std::shared_ptr<const FrozenMatrix> Network::State::frozen(const Slot& slot, Profile as) {
+  return std::make_shared<FrozenMatrix>(bands, weights.at(slot), format_of(slot.part, format), as,
+                                        a.conv1d && is_linear(slot.part));
+}
+
 Linear Network::State::linear(std::uint64_t layer, Part part, std::uint64_t out, std::uint64_t in,
                               bool bias) {
-  const Slot slot{layer, part, false};
-  const auto of = [&](const Slot& wanted) {
-    const auto found = weights.find(wanted);
-    const bool needed = found != weights.end() && trained.find(wanted, Role::whole) == nullptr;
-    return needed ? floats(found->second) : std::vector<float>();
-  };
-  return {device,   {slot, out, in, bias, a.conv1d && part != Part::token_embedding, next_stream++},
-          of(slot), of({layer, part, true}),
-          trained,  profile,
-          scale,    most};
+  const Slot slot{layer, part, false}, bias_slot{layer, part, true};
+  std::shared_ptr<const FrozenMatrix> weight;
+  // A tied head is the embedding itself where that is kept as it is multiplied.
+  if (part == Part::token_embedding && profile == Profile::f32x) {
+    weight = tokens_table.table;
+  } else if (trained.find(slot, Role::whole) == nullptr) {
+    weight = frozen(slot, profile);
+  }
+  std::vector<float> values;
+  if (bias && trained.find(bias_slot, Role::whole) == nullptr)
+    values = floats(weights.at(bias_slot));
+  const Linear::Base base = {slot, out, in, bias, a.conv1d && is_linear(part), next_stream++};
+  return {device, base, std::move(weight), values, trained, scale, most};
 }
 
 void Network::State::build() {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -14,7 +15,8 @@ namespace volt::lm {
 /// A parameter that is no linear layer's.
 struct Place {
   Tensor own;
-  kernels::Matrix value, gradient;  ///< the latter empty where frozen
+  std::shared_ptr<const FrozenMatrix> table;  ///< of a frozen embedding, which has no `value`
+  kernels::Matrix value, gradient;            ///< the latter empty where frozen
 };
 
 /// Words of a batch on the device.
@@ -35,14 +37,17 @@ struct Network::State {
   };
 
   State(device::Device& d, const Architecture& architecture, const Weights& w, Trained& t,
-        Profile p, float s, std::uint64_t most_rows)
+        Profile p, float s, std::uint64_t most_rows, Format f)
       : device(d),
         a(architecture),
         weights(w),
         trained(t),
         profile(p),
+        format(f),
         scale(s),
         most(most_rows),
+        remembered(most_rows),
+        bands(d, band_elements(a, f, p, t.tensors()), p == Profile::i8x && f == Format::nf4),
         room(d, most_rows, widest()) {}
 
   std::uint64_t widest() const;  ///< columns of what Room has room for
@@ -51,6 +56,7 @@ struct Network::State {
   void build();
   Layer build_layer(std::uint64_t index);
   Place place(Slot slot);
+  std::shared_ptr<const FrozenMatrix> frozen(const Slot& slot, Profile as);
   Linear linear(std::uint64_t layer, Part part, std::uint64_t out, std::uint64_t in, bool bias);
   Tensor keep(std::uint64_t cols) { return make_tensor(device, most, cols); }
   Words words(const std::vector<std::uint32_t>& values);
@@ -85,8 +91,11 @@ struct Network::State {
   const Weights& weights;
   Trained& trained;
   const Profile profile;
+  const Format format;
   const float scale;
   const std::uint64_t most;
+  std::uint64_t remembered;  ///< tokens that a cache has room for
+  Bands bands;
   Room room;
 
   Place tokens_table, positions_table, final_norm, final_norm_bias;

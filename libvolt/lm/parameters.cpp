@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "libvolt/lm/parameters.hpp"
 
+#include <algorithm>
 #include <array>
 #include <span>
 
@@ -102,6 +103,12 @@ void add(std::vector<Parameter>& parameters, const Architecture& a, std::uint64_
 }
 
 }  // namespace
+
+bool is_linear(Part part) {
+  static constexpr std::array linear{Part::qkv,    Part::query, Part::key, Part::value,
+                                     Part::output, Part::gate,  Part::up,  Part::down};
+  return std::ranges::find(linear, part) != linear.end();
+}
 
 std::string_view prefix_of(Family family) { return modules_of(family).prefix; }
 

@@ -31,6 +31,10 @@ enum class Part {
   head,                ///< [vocabulary, width]; absent when tied
 };
 
+/// Whether it is a linear map of a layer, which stands for a matrix [out, in] or, of conv1d, [in,
+/// out].
+bool is_linear(Part part);
+
 /// One parameter of one model. `layer` is 0 where the part belongs to none.
 struct Slot {
   std::uint64_t layer = 0;

@@ -2,6 +2,7 @@
 #include "libvolt/lm/sampler.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <numeric>
 #include <vector>
@@ -29,9 +30,11 @@ std::uint32_t largest(std::span<const float> logits) {
 
 }  // namespace
 
-std::uint32_t Sampler::next(std::span<const float> logits, std::uint64_t position) const {
-  if (temperature == 0) return largest(logits);
-  const float m = logits[largest(logits)] / temperature;
+std::uint32_t Sampler::next(std::span<const float> logits, std::uint64_t text,
+                            std::uint64_t position) const {
+  const std::uint32_t likeliest = largest(logits);
+  const float m = logits[likeliest] / temperature;
+  if (temperature == 0 || !std::isfinite(m)) return likeliest;
   std::vector<float> p(logits.size());
   for (std::size_t i = 0; i < p.size(); ++i) {
     p[i] = logits[i] == logits[i] ? kernels::exp(logits[i] / temperature - m) : 0.0F;
@@ -46,7 +49,7 @@ std::uint32_t Sampler::next(std::span<const float> logits, std::uint64_t positio
   float all = 0;
   std::size_t kept = 0;
   while (kept < order.size() && (kept == 0 || all < top_p)) all += p[order[kept++]];
-  const auto block = kernels::random_block(seed, sampling_stream, position / 4);
+  const auto block = kernels::random_block(seed, sampling_stream, (text << 32) + position / 4);
   const float u = static_cast<float>(block.word[position % 4] >> 8) * 0x1p-24F;
   float sum = 0;
   for (std::size_t i = 0; i < kept; ++i) {

@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 
 #include "libvolt/base/error.hpp"
+#include "libvolt/lm/sparse_projection.hpp"
 
 namespace volt::lm {
 namespace {
@@ -16,20 +18,32 @@ using kernels::Network;
 
 bool is_matrix(const Parameter& parameter) { return parameter.shape.size() == 2; }
 
-bool is_linear(Part part) {
-  return part != Part::token_embedding && part != Part::position_embedding && part != Part::head;
-}
-
 }  // namespace
 
-Trained::Trained(device::Device& device, std::vector<TrainedTensor> tensors)
-    : device_(device), tensors_(std::move(tensors)) {
-  for (auto& tensor : tensors_) {
-    tensor.offset = elements_;
-    elements_ += tensor.elements();
-  }
-  for (auto* buffer : {&values_, &gradients_, &m_, &v_, &zeros_})
-    *buffer = device.create(4 * elements_);
+Trained::Trained(device::Device& device, std::vector<TrainedTensor> tensors,
+                 const std::optional<FlyLora>& fly)
+    : device_(device), tensors_(std::move(tensors)), fly_(fly) {
+  using Role = TrainedTensor::Role;
+  std::uint64_t next = 0;
+  const auto place = [&](auto belongs) {
+    const std::uint64_t first = next;
+    for (auto& tensor : tensors_) {
+      if (!belongs(tensor)) continue;
+      tensor.offset = next;
+      next += tensor.elements();
+    }
+    return next - first;
+  };
+  elements_ = place([](const TrainedTensor& tensor) { return tensor.has_gradient(); });
+  d_elements_ = place([](const TrainedTensor& tensor) { return tensor.role == Role::fly_d; });
+  place([](const TrainedTensor& tensor) { return tensor.role == Role::fly_a; });
+  values_ = device.create(4 * next);
+  for (auto* buffer : {&gradients_, &m_, &v_}) *buffer = device.create(4 * elements_);
+  counts_ = device.create(4 * d_elements_);
+}
+
+kernels::Matrix Trained::counts(const TrainedTensor& tensor) const {
+  return {counts_.get(), tensor.offset - elements_, 1, tensor.cols, tensor.cols};
 }
 
 const TrainedTensor* Trained::find(const Slot& slot, TrainedTensor::Role role) const {
@@ -52,8 +66,12 @@ std::vector<float> Trained::read(const device::Buffer& from, const TrainedTensor
 }
 
 void Trained::clear_gradients() {
-  device_.call(&Backend::copy, static_cast<const kernels::Buffer*>(zeros_.get()), std::uint64_t{0},
-               gradients_.get(), std::uint64_t{0}, 4 * elements_);
+  const auto clear = [&](const device::Buffer& buffer, std::uint64_t elements) {
+    device_.call(&Network::zero,
+                 kernels::Zero<Given>{{buffer.get(), 0, 1, elements, elements}});
+  };
+  clear(gradients_, elements_);
+  clear(counts_, d_elements_);  // whose 0 has the bits of +0
 }
 
 float Trained::gradient_norm(float factor) {
@@ -67,12 +85,12 @@ void Trained::step(const AdamStep& step) {
   power1_ *= step.beta1;
   power2_ *= step.beta2;
   // Neighbours with the same decay are one call: usually all of it.
-  for (std::size_t i = 0; i < tensors_.size();) {
-    const std::uint64_t first = tensors_[i].offset;
+  std::uint64_t first = 0, count = 0;
+  for (std::size_t i = 0; i < tensors_.size(); first += count) {
     const bool decays = tensors_[i].decays;
-    std::uint64_t count = 0;
-    for (; i < tensors_.size() && tensors_[i].decays == decays; ++i)
-      count += tensors_[i].elements();
+    for (count = 0; i < tensors_.size() && tensors_[i].decays == decays; ++i) {
+      if (tensors_[i].has_gradient()) count += tensors_[i].elements();
+    }
     const auto part = [&](const device::Buffer& buffer) {
       return kernels::Matrix{buffer.get(), first, 1, count, count};
     };
@@ -82,6 +100,30 @@ void Trained::step(const AdamStep& step) {
                              step.beta1, step.beta2, step.epsilon, decays ? step.decay : 0.0F,
                              1 - power1_, 1 - power2_, step.factor});
   }
+  if (fly_) balance();
+}
+
+/// d += balance * sign(mean count - count), the mean that of the matrix's ranks: compared as
+/// sum <> ranks * count, which is exact.
+void Trained::balance() {
+  std::vector<std::uint32_t> counts(d_elements_);
+  std::vector<float> d(d_elements_);
+  device_.call(&Backend::download, static_cast<const kernels::Buffer*>(counts_.get()),
+               std::uint64_t{0}, static_cast<void*>(counts.data()), 4 * d_elements_);
+  device_.call(&Backend::download, static_cast<const kernels::Buffer*>(values_.get()),
+               4 * elements_, static_cast<void*>(d.data()), 4 * d_elements_);
+  for (const auto& tensor : tensors_) {
+    if (tensor.role != TrainedTensor::Role::fly_d) continue;
+    const auto of_matrix = std::span(counts).subspan(tensor.offset - elements_, tensor.cols);
+    const auto sum = std::accumulate(of_matrix.begin(), of_matrix.end(), std::uint64_t{0});
+    for (std::uint64_t i = 0; i < tensor.cols; ++i) {
+      const std::uint64_t times = tensor.cols * of_matrix[i];
+      float& moved = d[tensor.offset - elements_ + i];
+      if (times != sum) moved += times < sum ? fly_->balance : -fly_->balance;
+    }
+  }
+  device_.call(&Backend::upload, values_.get(), 4 * elements_, static_cast<const void*>(d.data()),
+               4 * d_elements_);
 }
 
 void Trained::save(std::span<std::uint8_t> state) const {
@@ -89,8 +131,9 @@ void Trained::save(std::span<std::uint8_t> state) const {
   std::memcpy(state.data() + 4, &power2_, 4);
   std::uint8_t* to = state.data() + 8;
   for (const auto* buffer : {&values_, &m_, &v_}) {
-    device_.download(*buffer, to, 4 * elements_);
-    to += 4 * elements_;
+    const std::uint64_t bytes = 4 * (elements_ + (buffer == &values_ ? d_elements_ : 0));
+    device_.download(*buffer, to, bytes);
+    to += bytes;
   }
 }
 
@@ -99,8 +142,9 @@ void Trained::restore(ByteView state) {
   std::memcpy(&power2_, state.data() + 4, 4);
   const std::uint8_t* from = state.data() + 8;
   for (const auto* buffer : {&values_, &m_, &v_}) {
-    device_.call(&Backend::upload, buffer->get(), std::uint64_t{0}, from, 4 * elements_);
-    from += 4 * elements_;
+    const std::uint64_t bytes = 4 * (elements_ + (buffer == &values_ ? d_elements_ : 0));
+    device_.call(&Backend::upload, buffer->get(), std::uint64_t{0}, from, bytes);
+    from += bytes;
   }
 }
 
@@ -127,11 +171,16 @@ void initialise(device::Device& device, const Architecture& architecture, std::u
                 Trained& trained) {
   for (std::size_t i = 0; i < trained.tensors().size(); ++i) {
     const auto& tensor = trained.tensors()[i];
+    const auto stream = first_initial_stream + static_cast<std::uint32_t>(i);
+    if (tensor.role == TrainedTensor::Role::fly_a) {
+      const auto nonzeros = nonzeros_of(tensor.rows, tensor.cols, trained.fly()->active);
+      trained.set(tensor, sparse_projection(tensor.rows, tensor.cols, nonzeros, seed, stream));
+      continue;
+    }
     const bool drawn = tensor.role == TrainedTensor::Role::lora_a ||
                        (tensor.role == TrainedTensor::Role::whole && !tensor.slot.bias &&
                         !is_norm(tensor.slot.part));
     if (drawn) {
-      const auto stream = first_initial_stream + static_cast<std::uint32_t>(i);
       device.call(&Backend::fill_f32, trained.values().get(), tensor.offset, tensor.elements(),
                   seed, stream, std::uint64_t{0});
       device.call(&Network::scale, kernels::Scale<Given>{trained.value(tensor),
@@ -154,8 +203,10 @@ std::vector<TrainedTensor> lora_tensors(const Architecture& architecture, const 
     if (!is_matrix(parameter) || !is_linear(slot.part) || !lora.adapts(slot.part)) continue;
     const std::uint64_t in = parameter.shape[architecture.conv1d ? 0 : 1];
     const std::uint64_t out = parameter.shape[architecture.conv1d ? 1 : 0];
-    tensors.push_back({slot, TrainedTensor::Role::lora_a, lora.rank, in, 0, true});
-    tensors.push_back({slot, TrainedTensor::Role::lora_b, out, lora.rank, 0, true});
+    using Role = TrainedTensor::Role;
+    tensors.push_back({slot, lora.fly ? Role::fly_a : Role::lora_a, lora.rank, in, 0, true});
+    tensors.push_back({slot, Role::lora_b, out, lora.rank, 0, true});
+    if (lora.fly) tensors.push_back({slot, Role::fly_d, 1, lora.rank, 0, true});
   }
   for (const Part part : lora.targets) {
     if (std::none_of(tensors.begin(), tensors.end(),

@@ -26,7 +26,42 @@ std::uint64_t predicted(const Batch& batch) {
 
 std::uint64_t ceil_div(std::uint64_t a, std::uint64_t b) { return (a + b - 1) / b; }
 
+Packing packing_of(const TokenSamples& samples, std::span<const std::uint32_t> train,
+                   std::uint64_t seed, std::uint64_t epoch) {
+  auto order =
+      shuffled(static_cast<std::uint32_t>(train.size()), seed, static_cast<std::uint32_t>(epoch));
+  for (auto& sample : order) sample = train[sample];
+  return pack(samples, order);
+}
+
 }  // namespace
+
+Course course_of(const TokenSamples& samples, std::span<const std::uint32_t> train,
+                 const TrainingSettings& settings) {
+  if (train.empty()) throw Error(Exit::usage, "there is nothing to train on");
+  constexpr std::uint64_t most_packed = 1'000'000'000;  // samples, about a minute of work
+  const std::uint64_t wanted = settings.steps;
+  Course course;
+  for (std::uint64_t epoch = 0; wanted != 0 ? course.steps < wanted : epoch < settings.epochs;
+       ++epoch) {
+    if ((epoch + 1) * train.size() > most_packed) {
+      throw Error(Exit::usage, "the training has more than 1000000000 samples in all its epochs",
+                  "give it fewer epochs or steps");
+    }
+    const Packing packing = packing_of(samples, train, settings.seed, epoch);
+    const std::uint64_t before = course.steps;
+    course.steps += ceil_div(packing.rows(), settings.rows_per_step);
+    course.epoch_ends.push_back(course.steps);
+    if (wanted != 0) course.steps = std::min(course.steps, wanted);
+    // Of the last epoch perhaps not all rows.
+    const std::uint64_t rows =
+        std::min(packing.rows(), (course.steps - before) * settings.rows_per_step);
+    for (std::uint64_t i = 0; i < packing.row_begin[rows]; ++i) {
+      course.tokens += samples.length(packing.samples[i]);
+    }
+  }
+  return course;
+}
 
 Training::Training(Network& network, Trained& trained, const TokenSamples& samples,
                    std::vector<std::uint32_t> train, const TrainingSettings& settings,
@@ -36,32 +71,14 @@ Training::Training(Network& network, Trained& trained, const TokenSamples& sampl
       samples_(samples),
       train_(std::move(train)),
       settings_(settings),
-      most_tokens_(most_tokens) {
-  if (train_.empty()) throw Error(Exit::usage, "there is nothing to train on");
-  constexpr std::uint64_t most_packed = 1'000'000'000;  // samples, about a minute of work
-  const std::uint64_t wanted = settings_.steps;
-  for (std::uint64_t epoch = 0; wanted != 0 ? steps_ < wanted : epoch < settings_.epochs; ++epoch) {
-    if ((epoch + 1) * train_.size() > most_packed) {
-      throw Error(Exit::usage, "the training has more than 1000000000 samples in all its epochs",
-                  "give it fewer epochs or steps");
-    }
-    const Packing packing = packing_of(epoch);
-    steps_ += ceil_div(packing.rows(), settings_.rows_per_step);
-    epoch_ends_.push_back(steps_);
-  }
-  if (wanted != 0) steps_ = wanted;
-}
-
-Packing Training::packing_of(std::uint64_t epoch) const {
-  auto order = shuffled(static_cast<std::uint32_t>(train_.size()), settings_.seed,
-                        static_cast<std::uint32_t>(epoch));
-  for (auto& sample : order) sample = train_[sample];
-  return pack(samples_, order);
+      most_tokens_(most_tokens),
+      course_(course_of(samples_, train_, settings_)) {
+  if (settings_.velvet) velvet_.emplace(*settings_.velvet, settings_.warmup, course_.steps);
 }
 
 void Training::reach(std::uint64_t epoch) {
   if (epoch_ && epoch_->index == epoch) return;
-  epoch_ = Epoch{epoch, packing_of(epoch), {}};
+  epoch_ = Epoch{epoch, packing_of(samples_, train_, settings_.seed, epoch), {}};
   std::uint64_t token = epoch * epoch_->packing.tokens;
   for (std::uint64_t row = 0; row < epoch_->packing.rows(); ++row) {
     epoch_->first_token.push_back(token);
@@ -97,9 +114,9 @@ void Training::in_batches(std::span<const std::uint32_t> samples, Run run) const
 }
 
 Training::StepData Training::data_of(std::uint64_t step) {
-  const auto end = std::upper_bound(epoch_ends_.begin(), epoch_ends_.end(), step);
-  reach(static_cast<std::uint64_t>(end - epoch_ends_.begin()));
-  const std::uint64_t first_step = end == epoch_ends_.begin() ? 0 : *(end - 1);
+  const auto end = std::upper_bound(course_.epoch_ends.begin(), course_.epoch_ends.end(), step);
+  reach(static_cast<std::uint64_t>(end - course_.epoch_ends.begin()));
+  const std::uint64_t first_step = end == course_.epoch_ends.begin() ? 0 : *(end - 1);
   const Packing& packing = epoch_->packing;
   const std::uint64_t row = (step - first_step) * settings_.rows_per_step;
   const std::uint64_t rows = std::min(settings_.rows_per_step, packing.rows() - row);
@@ -107,10 +124,19 @@ Training::StepData Training::data_of(std::uint64_t step) {
   return {std::span(packing.samples).subspan(first, count), epoch_->first_token[row]};
 }
 
-StepTold Training::expected(std::uint64_t step) {
+void Training::set_pace(StepTold& told, const std::optional<Velvet>& velvet) const {
+  told.rate =
+      Schedule{settings_.schedule, settings_.warmup, course_.steps}.rate(told.step, settings_.rate);
+  told.beta1 = settings_.beta1;
+  if (!velvet) return;
+  told.rate = velvet->rate(told.rate);
+  told.beta1 = velvet->beta1(told.beta1);
+}
+
+StepTold Training::expected(std::uint64_t step, const std::optional<Velvet>& before) {
   StepTold told;
   told.step = step;
-  told.rate = Schedule{settings_.schedule, settings_.warmup, steps_}.rate(step, settings_.rate);
+  set_pace(told, before);
   in_batches(data_of(step).samples, [&](const Batch& batch, std::uint64_t) {
     told.tokens += batch.tokens.size();
     told.predicted += predicted(batch);
@@ -122,6 +148,7 @@ StepTold Training::step() {
   const StepData data = data_of(next_);
   StepTold told;
   told.step = next_;
+  set_pace(told, velvet_);
   std::vector<Told> of_tokens;
   trained_.clear_gradients();
   in_batches(data.samples, [&](const Batch& batch, std::uint64_t before) {
@@ -134,11 +161,10 @@ StepTold Training::step() {
   told.tokens = of_tokens.size();
   const auto count = static_cast<float>(told.predicted);
   told.loss = mean(of_tokens, &Told::loss, count);
-  AdamStep adam{0,           settings_.beta1, settings_.beta2, settings_.epsilon, settings_.decay,
-                1.0F / count};
+  told.entropy = mean(of_tokens, &Told::entropy, count);
+  AdamStep adam{told.rate,         told.beta1,      settings_.beta2,
+                settings_.epsilon, settings_.decay, 1.0F / count};
   told.norm = trained_.gradient_norm(adam.factor);
-  told.rate = adam.rate =
-      Schedule{settings_.schedule, settings_.warmup, steps_}.rate(next_, settings_.rate);
   told.clip = clip_of(told.norm);
   adam.factor *= told.clip;
   told.skipped = !std::isfinite(told.loss) || !std::isfinite(told.norm);
@@ -146,6 +172,7 @@ StepTold Training::step() {
     ++skipped_;
   } else {
     trained_.step(adam);
+    if (velvet_) velvet_->take(told.loss, told.entropy);
   }
   ++next_;
   return told;
@@ -167,14 +194,31 @@ EvalTold Training::evaluate(std::span<const std::uint32_t> samples) {
   return told;
 }
 
+std::uint64_t Training::state_bytes() const {
+  return state_name.size() + 16 + trained_.state_bytes() + (velvet_ ? sizeof(VelvetAverages) : 0);
+}
+
 Bytes Training::state() const {
   const std::size_t counters = state_name.size();
-  Bytes state(counters + 16 + trained_.state_bytes());
+  Bytes state(state_bytes());
   std::memcpy(state.data(), state_name.data(), counters);
   std::memcpy(state.data() + counters, &next_, 8);
   std::memcpy(state.data() + counters + 8, &skipped_, 8);
-  trained_.save(std::span(state).subspan(counters + 16));
+  trained_.save(std::span(state).subspan(counters + 16, trained_.state_bytes()));
+  if (velvet_) {
+    std::memcpy(state.data() + counters + 16 + trained_.state_bytes(), &velvet_->averages,
+                sizeof(VelvetAverages));
+  }
   return state;
+}
+
+std::optional<Velvet> Training::velvet_in(ByteView state) const {
+  auto velvet = velvet_;
+  if (velvet) {
+    std::memcpy(&velvet->averages, state.data() + state_bytes() - sizeof(VelvetAverages),
+                sizeof(VelvetAverages));
+  }
+  return velvet;
 }
 
 namespace {
@@ -201,20 +245,21 @@ bool Training::agrees(const StepTold& told) const {
 
 void Training::restore(ByteView state) {
   const std::size_t counters = state_name.size();
-  if (state.size() != counters + 16 + trained_.state_bytes() ||
+  if (state.size() != state_bytes() ||
       std::memcmp(state.data(), state_name.data(), counters) != 0) {
     throw Error(Exit::usage, "this is no state of such a training");
   }
   std::uint64_t next = 0, skipped = 0;
   std::memcpy(&next, state.data() + counters, 8);
   std::memcpy(&skipped, state.data() + counters + 8, 8);
-  if (next > steps_ || skipped > next) {
+  if (next > course_.steps || skipped > next) {
     throw Error(Exit::usage, "the state is of step " + std::to_string(next) +
-                                 ", but the training has " + std::to_string(steps_));
+                                 ", but the training has " + std::to_string(course_.steps));
   }
   next_ = next;
   skipped_ = skipped;
-  trained_.restore(state.subspan(counters + 16));
+  trained_.restore(state.subspan(counters + 16, trained_.state_bytes()));
+  velvet_ = velvet_in(state);
 }
 
 }  // namespace volt::lm

@@ -2,7 +2,6 @@
 #include "libvolt/proof/consistency.hpp"
 
 #include <algorithm>
-#include <array>
 #include <map>
 #include <vector>
 
@@ -14,17 +13,6 @@
 #include "libvolt/workload/matmul.hpp"
 
 namespace volt::proof {
-namespace {
-
-/// The job's own outputs, in the order in which receipts name them.
-std::vector<std::string> output_names(const schema::Job& job) {
-  std::vector<std::string> names{job.matmul.out};
-  if (!job.matmul.image.empty()) names.push_back(job.matmul.image);
-  return names;
-}
-
-}  // namespace
-
 namespace {
 
 /// What must hold of every file that a job names, whatever the workload.
@@ -43,7 +31,7 @@ std::string matmul_contradiction(const schema::Receipt& receipt, const schema::J
     return "the profile is " + printable(receipt.profile) + ", but the job says " +
            job.matmul.profile;
   }
-  const auto names = output_names(job);
+  const auto names = job.outputs();
   if (receipt.outputs.size() != names.size()) return "it has not the job's outputs";
   for (std::size_t i = 0; i < names.size(); ++i) {
     if (receipt.outputs[i].name != names[i]) return "it has not the job's outputs";
@@ -100,16 +88,18 @@ std::string command_input_contradiction(const schema::Receipt& receipt, const st
   return files.empty() && !input.sha256 ? "input " + name + " is missing" : "";
 }
 
-std::string finetune_contradiction(const schema::Receipt& receipt, const schema::Job& job) {
-  if (receipt.profile != job.finetune.profile + "/1") {
-    return "the profile is " + printable(receipt.profile) + ", but the job says " +
-           job.finetune.profile;
+/// Of a workload with a language model.
+std::string model_contradiction(const schema::Receipt& receipt, const schema::Job& job) {
+  if (receipt.profile != job.profile() + "/1") {
+    return "the profile is " + printable(receipt.profile) + ", but the job says " + job.profile();
   }
   for (const auto& record : receipt.inputs) {
     if (record.tensor || !record.sha256) return "input " + record.name + " is no file";
     const bool named = std::ranges::any_of(job.inputs(), [&](const auto& input) {
-      return job.needs_folder(input.first) ? record.name.starts_with(std::string(input.first) + "/")
-                                           : record.name == input.first;
+      const std::string folder = std::string(input.first) + "/";
+      if (!job.needs_folder(input.first)) return record.name == input.first;
+      return record.name.starts_with(folder) &&
+             job.reads(input.first, record.name.substr(folder.size()));
     });
     if (!named) return "it has not the job's inputs";
   }
@@ -117,10 +107,12 @@ std::string finetune_contradiction(const schema::Receipt& receipt, const schema:
     if (auto why = command_input_contradiction(receipt, std::string(name), *input); !why.empty()) {
       return why;
     }
+    if (!job.needs_folder(name) && receipt.input(name) == nullptr) {
+      return "input " + std::string(name) + " is missing";
+    }
   }
-  if (receipt.input("data") == nullptr) return "input data is missing";
   const bool same = std::ranges::equal(
-      receipt.outputs, job.finetune.outputs(),
+      receipt.outputs, job.outputs(),
       [](const auto& output, const auto& name) { return output.name == name && !output.tensor; });
   if (!same) return "it has not the job's outputs";
   if (receipt.units == 0) return "it counts no units";
@@ -173,7 +165,7 @@ std::string contradiction(const schema::Receipt& receipt, const schema::Job& job
   }
   if (receipt.attempt == 0) return "attempts count from 1";
   try {
-    if (job.is_finetune()) return finetune_contradiction(receipt, job);
+    if (job.has_model()) return model_contradiction(receipt, job);
     return job.is_command() ? command_contradiction(receipt, job)
                             : matmul_contradiction(receipt, job);
   } catch (const Error& error) {

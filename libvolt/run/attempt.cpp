@@ -6,7 +6,6 @@
 #include "libvolt/base/version.hpp"
 #include "libvolt/crypto/digest.hpp"
 #include "libvolt/doc/read.hpp"
-#include "libvolt/run/finetune_files.hpp"
 
 namespace volt::run {
 namespace {
@@ -151,13 +150,6 @@ std::string Attempt::run_json(std::string_view ended, int status, Exit exit,
                         {"class", exit_class(exit).word}};
   members.insert(members.end(), more.begin(), more.end());
   return doc::to_json(members) + "\n";
-}
-
-std::vector<std::string> output_names(const schema::Job& job) {
-  if (job.is_finetune()) return job.finetune.outputs();
-  std::vector<std::string> names{job.matmul.out};
-  if (!job.matmul.image.empty()) names.push_back(job.matmul.image);
-  return names;
 }
 
 }  // namespace volt::run

@@ -76,11 +76,9 @@ class Attempt {
   LogSink log_;
 };
 
-/// What a matmul or a finetune makes, in the order of its receipt.
-std::vector<std::string> output_names(const schema::Job& job);
-
 Outcome run_matmul(Attempt& attempt);
 Outcome run_finetune(Attempt& attempt);
+Outcome run_generate(Attempt& attempt);
 Outcome run_command(Attempt& attempt);
 
 }  // namespace volt::run

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <chrono>
-#include <cstdio>
+#include <optional>
 
 #include "libvolt/base/quantities.hpp"
 #include "libvolt/base/text.hpp"
 #include "libvolt/crypto/merkle.hpp"
 #include "libvolt/doc/fields.hpp"
 #include "libvolt/doc/read.hpp"
-#include "libvolt/lm/language.hpp"
 #include "libvolt/run/attempt.hpp"
-#include "libvolt/run/finetune_files.hpp"
+#include "libvolt/run/model_inputs.hpp"
+#include "libvolt/run/training_report.hpp"
 #include "libvolt/workload/finetune.hpp"
 
 namespace volt::run {
@@ -45,7 +45,7 @@ class FinetuneRun {
     Task task = task_for("train", job_, for_language_models(wanted));
     task.request.emplace_back("done_pages", std::uint64_t{folder_.leaves().size()});
     for (const auto& input : attempt_.found()) {
-      if (worker_reads(input.name)) task.files.push_back({input.name, input.fd.get()});
+      task.files.push_back({input.name, input.fd.get()});
     }
     std::vector<host::Fd> files;
     for (const auto& name : job_.finetune.outputs()) {
@@ -62,10 +62,14 @@ class FinetuneRun {
     Fields fields(message, source);
     if (fields.has("begin")) {
       begin(fields.table("begin"));
-    } else if (const auto* step = fields.find("step")) {
-      take(*step);
+    } else if (records_.steps == 0) {
+      throw Error(Exit::failure, "the worker did not begin");
+    } else if (fields.has("step")) {
+      take(fields);
     } else if (fields.has("unit")) {
       end_unit(fields);
+    } else if (fields.has("ended")) {
+      end_early(fields.table("ended"));
     } else {
       take_pages(fields);
     }
@@ -92,8 +96,9 @@ class FinetuneRun {
                       format_memory(*job_.limits.disk_bytes) + " of [limits] disk",
                   "a larger finetune.span keeps fewer");
     }
-    info(std::to_string(records_.steps) + " steps; a state of " +
-         format_memory(records_.state_bytes) + " is kept every " + std::to_string(records_.span));
+    info((job_.finetune.stop_when.any() ? "at most " : "") + std::to_string(records_.steps) +
+         " steps; a state of " + format_memory(records_.state_bytes) + " is kept every " +
+         std::to_string(records_.span));
     folder_.begin(0, bytes);
   }
 
@@ -101,40 +106,36 @@ class FinetuneRun {
     return static_cast<std::uint64_t>(fields.integer(key, 0, INT64_MAX));
   }
 
-  void take(const Value& step) {
+  void take(Fields& fields) {
     if (++steps_ > records_.steps) throw Error(Exit::failure, "the worker made steps up");
-    last_ = step;
-    const std::string line = doc::to_canonical_json(step);
-    if (line.size() > 1024) throw Error(Exit::failure, "the worker tells too much of a step");
-    metrics_ += line + "\n";
+    std::optional<Measured> measured;
+    if (fields.has("took_ns")) {
+      measured = {std::chrono::nanoseconds(fields.integer("took_ns", 1, INT64_MAX)),
+                  count(fields, "memory_bytes")};
+    }
+    report().step(fields.get("step"), measured);
   }
 
-  /// What a person wants to see: a line a unit, which are about as many as the root of the steps.
   void end_unit(Fields& fields) {
     if (++units_ > records_.units) throw Error(Exit::failure, "the worker made units up");
-    std::string line = "step " + std::to_string(steps_) + "/" + std::to_string(records_.steps) +
-                       ": loss " + shown(last_, "loss");
-    if (fields.has("eval")) {
-      line += ", eval " + shown(fields.get("eval"), "loss");
-      Value::Object members{{"step", steps_}};
-      members.emplace_back("eval", fields.get("eval"));
-      metrics_ += doc::to_canonical_json(members) + "\n";
-    }
-    info(line);
-    // All of it each time: seldom, then, where there are many units.
-    const auto now = std::chrono::steady_clock::now();
-    if (units_ != records_.units && now - noted_ < std::chrono::seconds(10)) return;
-    noted_ = now;
-    folder_.note("metrics.jsonl", metrics_);
+    if (fields.has("eval")) report().eval(fields.get("eval"));
+    report().unit();
   }
 
-  static std::string shown(const Value& of, std::string_view key) {
-    const Value* value = of.find(key);
-    const auto* number = value == nullptr ? nullptr : value->get_if<double>();
-    if (number == nullptr) return "not finite";
-    char text[32];
-    std::snprintf(text, sizeof text, "%.4f", *number);
-    return text;
+  /// The job's rule has ended it before its last unit.
+  void end_early(Fields ended) {
+    if (!job_.finetune.stop_when.any() || units_ == 0 || units_ >= records_.units ||
+        count(ended, "units") != units_) {
+      throw Error(Exit::failure, "the worker ended early");
+    }
+    records_ = records_.until(units_);
+    folder_.end_pages();
+  }
+
+  /// Not before there is something to report: a run that is refused leaves nothing.
+  TrainingReport& report() {
+    if (!report_) report_.emplace(attempt_, records_.steps);
+    return *report_;
   }
 
   void take_pages(Fields& fields) {
@@ -173,10 +174,12 @@ class FinetuneRun {
     receipt.backend = device.string("backend");
     receipt.device = device.string("name");
     receipt.driver = device.string("driver");
-    auto outcome =
-        attempt_.complete(std::move(receipt), {{"peak_memory_bytes", ending.peak_memory_bytes},
-                                               {"steps", records_.steps},
-                                               {"trained", end.integer("trained", 0, INT64_MAX)}});
+    report_->finish(ending.peak_memory_bytes);
+    Value::Object facts = report_->facts();
+    facts.emplace_back("trained", end.integer("trained", 0, INT64_MAX));
+    facts.emplace_back("peak_memory_bytes", ending.peak_memory_bytes);
+    auto outcome = attempt_.complete(std::move(receipt), facts);
+    outcome.facts = std::move(facts);
     outcome.multiply_adds = end.number("multiply_adds", 0, 1e300);
     return outcome;
   }
@@ -196,26 +199,10 @@ class FinetuneRun {
   Folder& folder_;
   workload::Records records_;
   std::uint64_t steps_ = 0, units_ = 0;
-  std::chrono::steady_clock::time_point noted_;
-  Value last_;
-  std::string metrics_;
+  std::optional<TrainingReport> report_;
 };
 
 }  // namespace
-
-device::Wanted for_language_models(device::Wanted wanted) {
-  if (wanted.device == "auto") wanted.device = "cpu";
-  return wanted;
-}
-
-bool worker_reads(std::string_view input) {
-  const auto slash = input.find('/');
-  if (slash == std::string_view::npos) return true;
-  const auto name = input.substr(slash + 1);
-  return name == "config.json" || name == lm::tokenizer_file || name == lm::tokenizer_config_file ||
-         name == lm::chat_template_file || name == "model.safetensors.index.json" ||
-         (name.ends_with(".safetensors") && name.find('/') == std::string_view::npos);
-}
 
 Outcome run_finetune(Attempt& attempt) { return FinetuneRun(attempt).perform(); }
 

@@ -2,22 +2,27 @@
 
 // What a worker does for a finetune: train, and train again what a verifier drew.
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <chrono>
 #include <cmath>
+#include <csignal>
 #include <memory>
 
 #include "libvolt/base/error.hpp"
-#include "libvolt/crypto/digest.hpp"
 #include "libvolt/crypto/merkle.hpp"
 #include "libvolt/doc/fields.hpp"
+#include "libvolt/lm/stopping.hpp"
 #include "libvolt/proof/challenge.hpp"
+#include "libvolt/run/model_inputs.hpp"
 #include "libvolt/run/operands.hpp"
 #include "libvolt/run/page_teller.hpp"
 #include "libvolt/run/tasks.hpp"
+#include "libvolt/run/worker.hpp"
 #include "libvolt/workload/finetune.hpp"
 
 namespace volt::run {
@@ -31,50 +36,10 @@ using workload::Records;
 
 const Source source{"task", Exit::failure};
 
-/// The files of a request: the model's folder, or a tokenizer's, and the data. A prover who can
-/// still write to them could show one content to the digest and another to the training; what is
-/// copied cannot change, and its digest is told. Weights are too large for that: the parent looks
-/// at their stamps.
-class Inputs {
- public:
-  Inputs(const Request& request, bool copied) {
-    for (const auto& [name, fd] : request.files) {
-      const bool weights = name.ends_with(".safetensors");
-      if (name != "data" && !name.starts_with("base/") && !name.starts_with("tokenizer/")) continue;
-      if (copied && !weights) {
-        copies_.emplace(name, host::read_whole(fd));
-      } else {
-        mappings_.emplace(name, host::Mapping(fd));
-      }
-    }
-  }
-  lm::Files folder() const {
-    lm::Files files;
-    const auto add = [&](const std::string& name, ByteView bytes) {
-      if (const auto slash = name.find('/'); slash != std::string::npos) {
-        files.emplace(name.substr(slash + 1), bytes);
-      }
-    };
-    for (const auto& [name, mapping] : mappings_) add(name, mapping.bytes());
-    for (const auto& [name, bytes] : copies_) add(name, bytes);
-    return files;
-  }
-  ByteView data() const {
-    const auto copy = copies_.find("data");
-    return copy != copies_.end() ? ByteView(copy->second) : mappings_.at("data").bytes();
-  }
-  void tell_digests(const Say& say) const {
-    for (const auto& [name, bytes] : copies_) tell_digest(name, bytes, say);
-  }
-  static void tell_digest(const std::string& name, ByteView bytes, const Say& say) {
-    say(Value::Object{
-        {"file", Value::Object{{"name", name}, {"sha256", crypto::sha256(bytes).hex()}}}});
-  }
-
- private:
-  std::map<std::string, host::Mapping> mappings_;
-  std::map<std::string, Bytes> copies_;
-};
+/// Of the base, or the tokenizer of a model that has none.
+lm::Files folder_of(const Bench& bench, const ModelInputs& inputs) {
+  return inputs.folder(bench.job().finetune.model ? "tokenizer" : "base");
+}
 
 /// JSON has no NaN.
 Value number(float value) { return std::isfinite(value) ? Value(double{value}) : Value(nullptr); }
@@ -82,7 +47,8 @@ Value number(float value) { return std::isfinite(value) ? Value(double{value}) :
 Value step_value(const lm::StepTold& t) {
   return Value::Object{{"step", t.step},           {"loss", number(t.loss)},
                        {"norm", number(t.norm)},   {"clip", number(t.clip)},
-                       {"lr", number(t.rate)},     {"tokens", t.tokens},
+                       {"lr", number(t.rate)},     {"beta1", number(t.beta1)},
+                       {"tokens", t.tokens},       {"entropy", number(t.entropy)},
                        {"predicted", t.predicted}, {"skipped", t.skipped}};
 }
 
@@ -101,6 +67,14 @@ Value records_value(const Records& r) {
                        {"units", r.units},           {"span", r.span},
                        {"steps", r.steps},           {"state_bytes", r.state_bytes},
                        {"evaluates", r.evaluates}};
+}
+
+/// The most memory that it took so far: on a GPU, of the GPU's.
+std::uint64_t most_memory(Bench& bench, const Finetune& finetune) {
+  if (bench.device().facts().backend != "cpu") return finetune.plan().memory_bytes();
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
 }
 
 Bytes read_record(int fd, const Records& records, std::uint64_t index) {
@@ -147,6 +121,12 @@ std::string foreign_result(const Finetune& finetune, const Bench& bench, const R
   return {};
 }
 
+void set_size(int fd, const Records& records) {
+  if (::ftruncate(fd, static_cast<off_t>(records.bytes())) != 0) {
+    throw_system(errno, "cannot make room for the states");
+  }
+}
+
 /// Whether two numbers have the same bits, as a NaN has with itself.
 bool same(float a, float b) {
   return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b);
@@ -162,6 +142,10 @@ std::string difference(const Finetune& finetune, ByteView claimed, ByteView righ
     if (!same(x.loss, y.loss)) {
       return where + " has the loss " + std::to_string(x.loss) + ", not " + std::to_string(y.loss);
     }
+    if (!same(x.entropy, y.entropy)) {
+      return where + " has the entropy " + std::to_string(x.entropy) + ", not " +
+             std::to_string(y.entropy);
+    }
     if (!same(x.norm, y.norm) || !same(x.clip, y.clip) || x.skipped != y.skipped) {
       return where + " is not what the job gives";
     }
@@ -171,22 +155,34 @@ std::string difference(const Finetune& finetune, ByteView claimed, ByteView righ
     return "the held-out loss after step " + after + " is " + std::to_string(a.eval->loss) +
            ", not " + std::to_string(b.eval->loss);
   }
+  if (a.eval && !same(a.eval->confidence, b.eval->confidence)) {
+    return "the confidence after step " + after + " is " + std::to_string(a.eval->confidence) +
+           ", not " + std::to_string(b.eval->confidence);
+  }
   return "the state after step " + after + " is not what the job gives";
+}
+
+/// The training's rule ended it before the last unit it could have had.
+void end_early(int fd, const Records& run, const std::string& why, Sink& sink, const Say& say) {
+  set_size(fd, run);
+  say(Value::Object{{"ended", Value::Object{{"units", run.units}}}});
+  sink.send(
+      Log{Log::Level::info, "stopped early after step " + std::to_string(run.steps) + ": " + why});
 }
 
 }  // namespace
 
 Value::Object do_train(const Request& request, Sink& sink, const Say& say) {
   Bench bench(request, sink);
-  const Inputs inputs(request, false);
-  Finetune finetune(bench.job().finetune, inputs.folder(), inputs.data(), bench.device(), sink);
+  const ModelInputs inputs(request, bench.job(), false);
+  Finetune finetune(bench.job().finetune, folder_of(bench, inputs), inputs.file("data"),
+                    bench.device(), sink);
   const Records& records = finetune.records();
   say(Value::Object{{"begin", records_value(records)}});
+  finetune.build();
 
   const int out = request.file("out");
-  if (::ftruncate(out, static_cast<off_t>(records.bytes())) != 0) {
-    throw_system(errno, "cannot make room for the states");
-  }
+  set_size(out, records);
   const auto done_pages =
       static_cast<std::uint64_t>(Fields(request.value, source).integer("done_pages", 0, INT64_MAX));
   const std::uint64_t record_pages = records.record_bytes() / tensor::page_bytes;
@@ -194,10 +190,13 @@ Value::Object do_train(const Request& request, Sink& sink, const Say& say) {
   // Pages of a record that was not told to its end are there already.
   std::uint64_t skip = done_pages % record_pages * tensor::page_bytes;
   std::uint64_t tokens = 0;
+  lm::Stopping stopping(bench.job().finetune.stop_when);
+  std::string ended;  // why
   const auto say_unit = [&](std::uint64_t unit, ByteView record) {
     const auto told = finetune.told_in(record, unit);
     for (const auto& step : told.steps) tokens += step.tokens;
     say(unit_value(unit, told));
+    if (told.eval) ended = stopping.after(*told.eval);
   };
   for (std::uint64_t unit = 1; unit < next; ++unit) {
     const Bytes record = read_record(out, records, unit);
@@ -208,55 +207,159 @@ Value::Object do_train(const Request& request, Sink& sink, const Say& say) {
   }
   if (next != 0) finetune.go_on_from(read_record(out, records, next - 1));
   PageTeller teller(bench, say);
-  for (; next <= records.units; ++next) {
+  for (; next <= records.units && ended.empty(); ++next) {
+    auto began = std::chrono::steady_clock::now();
     const Bytes record = next == 0 ? finetune.begin() : finetune.run(next, [&](const auto& step) {
-      say(Value::Object{{"step", step_value(step)}});
-      sink.send(Progress{"training", step.step + 1, records.steps, "steps"});
+      const std::chrono::nanoseconds took = std::chrono::steady_clock::now() - began;
+      say(Value::Object{{"step", step_value(step)},
+                        {"took_ns", std::int64_t{std::max<std::int64_t>(took.count(), 1)}},
+                        {"memory_bytes", most_memory(bench, finetune)}});
+      began = std::chrono::steady_clock::now();
     });
     host::write_at(out, next * record.size(), record);
     teller.add(ByteView(record).subspan(skip), true);
     skip = 0;
     if (next != 0) say_unit(next, record);
   }
+  if (next <= records.units) end_early(out, records.until(next - 1), ended, sink, say);
   write_results(finetune, bench, request);
   const auto& facts = bench.device().facts();
   return {
       {"device",
        Value::Object{{"backend", facts.backend}, {"name", facts.name}, {"driver", facts.driver}}},
-      {"multiply_adds", finetune.multiply_adds(tokens)},
-      {"trained", finetune.trained_elements()}};
+      {"multiply_adds", static_cast<double>(tokens) * finetune.plan().step_multiply_adds},
+      {"trained", finetune.plan().trained}};
 }
 
 namespace {
 
+Value memory_value(const workload::Plan& p) {
+  return Value::Object{{"base", p.memory.frozen},
+                       {"trained", p.memory.trained},
+                       {"activations", p.activation_bytes()},
+                       {"scratch", p.scratch_bytes()},
+                       {"host", p.host_bytes},
+                       {"total", p.memory_bytes()},
+                       {"limit", p.memory_limit}};
+}
+
+Value plan_value(const workload::Plan& p) {
+  return Value::Object{{"parameters", p.parameters},
+                       {"trained", p.trained},
+                       {"samples", p.samples},
+                       {"held_out", p.held_out},
+                       {"tokens", p.tokens},
+                       {"predicted", p.predicted},
+                       {"steps", p.records.steps},
+                       {"span", p.records.span},
+                       {"units", p.records.units},
+                       {"step_tokens", p.step_tokens},
+                       {"eval_tokens", p.eval_tokens},
+                       {"tokens_at_a_time", p.tokens_at_a_time},
+                       {"memory", memory_value(p)},
+                       {"states_bytes", p.records.bytes()},
+                       {"outputs_bytes", p.output_bytes},
+                       {"multiply_adds", p.multiply_adds()},
+                       {"too_large", p.too_large},
+                       {"remedy", p.remedy}};
+}
+
+constexpr std::string_view out_of_time = "{\"end\":{\"pace\":null}}\n";
+
+/// Nothing else could end what a large model's network takes to be made.
+void end_out_of_time(int) {
+  static_cast<void>(!::write(answer_fd, out_of_time.data(), out_of_time.size()));
+  ::_exit(0);
+}
+
+}  // namespace
+
+Value::Object do_plan(const Request& request, Sink& sink, const Say& say) {
+  Bench bench(request, sink);
+  const ModelInputs inputs(request, bench.job(), false);
+  Finetune finetune(bench.job().finetune, folder_of(bench, inputs), inputs.file("data"),
+                    bench.device(), sink);
+  const auto& plan = finetune.plan();
+  say(Value::Object{{"plan", plan_value(plan)}, {"device", bench.device().facts().name}});
+  if (!plan.too_large.empty()) return {{"pace", nullptr}};
+  std::signal(SIGALRM, end_out_of_time);
+  ::alarm(most_trial_s);
+  finetune.build();
+  const auto pace = finetune.measure(std::chrono::seconds(3));
+  ::alarm(0);
+  // What a step costs, all of them do, and a look at the held-out samples what goes forward.
+  const double of_one = plan.step_multiply_adds * static_cast<double>(pace.tokens);
+  return {{"pace", Value::Object{{"steps", pace.steps},
+                                 {"tokens", pace.tokens},
+                                 {"seconds", pace.seconds},
+                                 {"all_s", pace.seconds * plan.multiply_adds() / of_one}}}};
+}
+
+namespace {
+
+/// The records that a states.bin of `size` bytes has. Throws Error (verification_failed) unless the
+/// job can give as many.
+Records records_in(std::uint64_t size, const Records& most, bool may_end_early) {
+  const std::uint64_t each = most.record_bytes();
+  if (size == most.bytes()) return most;
+  const std::string given = "states.bin has " + std::to_string(size) + " bytes, but the job gives ";
+  if (!may_end_early) {
+    throw Error(Exit::verification_failed, given + std::to_string(most.bytes()));
+  }
+  if (size > most.bytes() || size % each != 0 || size < 2 * each) {
+    throw Error(Exit::verification_failed, given + std::to_string(each) + " for each state, of " +
+                                               "which there are 2 to " +
+                                               std::to_string(most.units + 1));
+  }
+  return most.until(size / each - 1);
+}
+
 /// What a receipt leaves out, such as a tokenizer, is a mistake of the receipt.
-std::unique_ptr<Finetune> finetune_of(Bench& bench, const Inputs& inputs, Sink& sink) {
+std::unique_ptr<Finetune> finetune_of(Bench& bench, const ModelInputs& inputs, Sink& sink) {
   try {
-    return std::make_unique<Finetune>(bench.job().finetune, inputs.folder(), inputs.data(),
-                                      bench.device(), sink);
+    auto made = std::make_unique<Finetune>(bench.job().finetune, folder_of(bench, inputs),
+                                           inputs.file("data"), bench.device(), sink);
+    made->build();
+    return made;
   } catch (const Error& error) {
     if (error.code() != Exit::not_found) throw;
     throw Error(Exit::verification_failed, error.message(), error.hint());
   }
 }
 
+/// What of a training's length is not as its rule gives it, by what its units told.
+std::string wrong_end(const Finetune& finetune, const schema::StopRule& rule,
+                      const Records& records, ByteView states) {
+  lm::Stopping stopping(rule);
+  for (std::uint64_t unit = 1; unit <= records.units; ++unit) {
+    const auto told = finetune.told_in(
+        states.subspan(unit * records.record_bytes(), records.record_bytes()), unit);
+    const bool ends = told.eval && !stopping.after(*told.eval).empty();
+    const std::string where = " after unit " + std::to_string(unit);
+    if (ends && unit < records.units) {
+      return "the training goes on" + where + ", where its rule ends it";
+    }
+    if (!ends && unit == records.units && unit < finetune.records().units) {
+      return "the training ends" + where + ", where its rule does not end it";
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 Value::Object do_retrain(const Request& request, Sink& sink, const Say& say) {
   Bench bench(request, sink);
-  const Inputs inputs(request, true);
+  const ModelInputs inputs(request, bench.job(), true);
   inputs.tell_digests(say);
   const auto made = finetune_of(bench, inputs, sink);
   Finetune& finetune = *made;
-  const Records& records = finetune.records();
+  const schema::StopRule& rule = bench.job().finetune.stop_when;
   // Before it is read: a forged one may be of any size.
-  const std::uint64_t size = host::stamp_of(request.file("out")).bytes;
-  const Bytes states = size == records.bytes() ? host::read_whole(request.file("out")) : Bytes();
-  if (states.size() != records.bytes()) {
-    throw Error(Exit::verification_failed, "states.bin has " + std::to_string(size) +
-                                               " bytes, but the job gives " +
-                                               std::to_string(records.bytes()));
-  }
+  const Records records =
+      records_in(host::stamp_of(request.file("out")).bytes, finetune.records(), rule.any());
+  const Bytes states = host::read_whole(request.file("out"));
+  records_in(states.size(), records, false);  // it may have grown or shrunk since
   const auto record = [&](std::uint64_t index) {
     return ByteView(states).subspan(index * records.record_bytes(), records.record_bytes());
   };
@@ -268,6 +371,7 @@ Value::Object do_retrain(const Request& request, Sink& sink, const Say& say) {
   for (std::uint64_t unit = 0; unit <= records.units && mismatch.empty(); ++unit) {
     mismatch = finetune.contradiction(record(unit == 0 ? 0 : unit - 1), record(unit), unit);
   }
+  if (mismatch.empty()) mismatch = wrong_end(finetune, rule, records, states);
   const Bytes beginning = finetune.begin();
   if (mismatch.empty() && !std::ranges::equal(beginning, record(0))) {
     mismatch = "the training does not begin with what the job's seed gives";
@@ -304,12 +408,13 @@ Value::Object do_retrain(const Request& request, Sink& sink, const Say& say) {
     return sum;
   };
   std::uint64_t some = 0, all = 0;
+  const double each = finetune.plan().step_multiply_adds;
   for (const auto drawn : units) some += tokens(drawn + 1);
   for (std::uint64_t unit = 1; unit <= records.units; ++unit) all += tokens(unit);
   return {{"checked", std::uint64_t{units.size()}},
           {"mismatch", mismatch.empty() ? Value(nullptr) : Value(mismatch)},
-          {"cost", Value::Object{{"multiply_adds", finetune.multiply_adds(some)},
-                                 {"of", finetune.multiply_adds(all)}}}};
+          {"cost", Value::Object{{"multiply_adds", static_cast<double>(some) * each},
+                                 {"of", static_cast<double>(all) * each}}}};
 }
 
 }  // namespace volt::run

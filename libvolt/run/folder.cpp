@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <utility>
 
 #include "libvolt/base/error.hpp"
 #include "libvolt/base/quantities.hpp"
@@ -31,6 +33,9 @@ const Source source{"journal", Exit::failure};
 
 using host::shown;
 
+/// What note() and noted_file() write beside run.json.
+constexpr std::array<std::string_view, 3> noted_names{"metrics.jsonl", "loss.svg", event_file_name};
+
 Value::Object identity_members(const Identity& identity) {
   Value::Array inputs;
   for (const auto& digest : identity.inputs) inputs.emplace_back(digest.hex());
@@ -53,6 +58,7 @@ struct Journal {
   std::string started;
   std::optional<std::pair<std::uint64_t, std::uint64_t>> extent;
   std::vector<Digest> leaves;
+  bool all_pages = false;
   std::vector<std::string> outputs;
 };
 
@@ -82,6 +88,8 @@ void take_line(Journal& journal, std::string_view line) {
   } else if (fields.has("offset")) {
     journal.extent = {static_cast<std::uint64_t>(fields.integer("offset", 0, INT64_MAX)),
                       static_cast<std::uint64_t>(fields.integer("bytes", 0, INT64_MAX))};
+  } else if (fields.has("all_pages")) {
+    journal.all_pages = fields.boolean("all_pages");
   } else {
     for (const auto& page : fields.array("pages")) journal.leaves.push_back(digest_in(page));
     journal.elapsed_ns = static_cast<std::uint64_t>(fields.integer("elapsed_ns", 0, INT64_MAX));
@@ -107,6 +115,8 @@ Journal read_journal(const host::Path& path, const Digest& secret) {
   }
   return journal;
 }
+
+const std::string end_line = R"({"all_pages":true})";
 
 std::string pages_line(const std::vector<Digest>& leaves, std::uint64_t elapsed_ns) {
   Value::Array pages;
@@ -176,6 +186,7 @@ Folder::Folder(host::Path path, const Identity& identity, const std::vector<std:
     earlier_ns_ = journal.elapsed_ns;
     extent_ = journal.extent;
     leaves_ = journal.leaves;
+    all_pages_ = journal.all_pages;
     resume(force);
     return;
   }
@@ -199,7 +210,8 @@ void Folder::refuse(const std::string& name) const {
 
 /// Whether an earlier start of ours wrote it.
 bool Folder::is_noted(const std::string& name) const {
-  return ours_ && (name == "job.json" || name == "run.json" || name == "metrics.jsonl" ||
+  return ours_ && (name == "job.json" || name == "run.json" ||
+                   std::ranges::find(noted_names, name) != noted_names.end() ||
                    std::ranges::any_of(begun_outputs_, [&](const std::string& output) {
                      return output == name || output.starts_with(name + "/");
                    }));
@@ -254,6 +266,14 @@ host::Path Folder::note(const std::string& name, const std::string& text) const 
   return path_ / name;
 }
 
+host::Fd Folder::noted_file(const std::string& name) const {
+  auto path = host::exists(path_ / "receipt.json") ? work() / name : path_ / name;
+  if (leaves_.empty() || !host::exists(path)) path = note(name, {});
+  host::Fd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  if (!fd) throw_system(errno, "cannot open " + shown(path));
+  return fd;
+}
+
 void Folder::set_outputs(const std::vector<std::pair<std::string, host::Path>>& outputs) {
   Value::Array names;
   names_.clear();
@@ -269,7 +289,8 @@ void Folder::set_outputs(const std::vector<std::pair<std::string, host::Path>>& 
 void Folder::resume(bool force) {
   host::make_own_folder(hidden("work"));
   open_log(leaves_.empty());
-  const bool computed = extent_ && leaves_.size() == tensor::page_count(extent_->second);
+  const bool computed =
+      extent_ && (all_pages_ || leaves_.size() == tensor::page_count(extent_->second));
   if (!host::exists(path_ / "receipt.json")) {
     if (!computed && !force) refuse_in_the_way();
     drop_outputs(begun_outputs_);
@@ -284,7 +305,9 @@ void Folder::resume(bool force) {
   if (!extent_) leaves_.clear();
   if (!leaves_.empty()) {
     const auto file = work_file(names_.front());
+    const auto found = leaves_.size();
     leaves_.resize(matching_pages(file.get(), extent_->first, extent_->second, leaves_));
+    all_pages_ = all_pages_ && leaves_.size() == found;
   }
   start_journal();
 }
@@ -309,6 +332,7 @@ void Folder::start_journal() {
                                leaves_.begin() + static_cast<std::ptrdiff_t>(last)},
                               earlier_ns_));
   }
+  if (all_pages_) text += tagged(end_line);
   // Written in a folder that is removed with all that a kill may leave in it.
   host::write_file(hidden("work") / "journal.jsonl", text);
   host::rename_into(hidden("work") / "journal.jsonl", hidden("journal.jsonl"));
@@ -333,7 +357,8 @@ void Folder::begin(std::uint64_t offset, std::uint64_t bytes) {
                 "it is dropped: the same command starts anew");
   }
   struct statvfs space {};
-  const std::uint64_t missing = bytes - std::min(bytes, leaves_.size() * tensor::page_bytes);
+  const std::uint64_t missing =
+      all_pages_ ? 0 : bytes - std::min(bytes, leaves_.size() * tensor::page_bytes);
   if (::statvfs(path_.c_str(), &space) == 0 &&
       space.f_bavail * std::uint64_t{space.f_frsize} < missing) {
     throw Error(Exit::local_io,
@@ -349,6 +374,10 @@ void Folder::begin(std::uint64_t offset, std::uint64_t bytes) {
 void Folder::add_pages(const std::vector<Digest>& leaves, std::uint64_t elapsed_ns) {
   host::write_all(journal_.get(), tagged(pages_line(leaves, earlier_ns_ + elapsed_ns)));
   leaves_.insert(leaves_.end(), leaves.begin(), leaves.end());
+}
+
+void Folder::end_pages() {
+  if (!std::exchange(all_pages_, true)) host::write_all(journal_.get(), tagged(end_line));
 }
 
 void Folder::complete(const std::string& job, const std::string& run, const std::string& receipt) {
@@ -367,12 +396,15 @@ void Folder::complete(const std::string& job, const std::string& run, const std:
   if (host::exists(path_ / "receipt.json")) {
     host::remove_tree(path_ / "receipt.json");
     host::sync_folder(path_);
+    for (const auto name : noted_names) ::unlink((path_ / name).c_str());
   }
   std::erase_if(earlier_outputs_,
                 [&](const auto& name) { return std::ranges::find(names_, name) != names_.end(); });
   drop_outputs(earlier_outputs_);
   for (const auto& name : names_) settle(name);
-  if (host::exists(work() / "metrics.jsonl")) settle("metrics.jsonl");
+  for (const auto name : noted_names) {
+    if (host::exists(work() / name)) settle(std::string(name));
+  }
   settle("job.json");
   settle("run.json");
   settle("receipt.json");

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "libvolt/base/hex.hpp"
@@ -42,9 +43,12 @@ class Folder {
   /// Where what a person may want to read of the run is added.
   int log() const { return log_.get(); }
   /// Writes one of the files that say how a run goes or went, and vouch for nothing: run.json,
-  /// metrics.jsonl. While a complete run is there, which this one is to replace, its own stay.
-  /// Returns where it is.
+  /// metrics.jsonl, loss.svg. While a complete run is there, which this one is to replace, its own
+  /// stay. Returns where it is.
   host::Path note(const std::string& name, const std::string& text) const;
+  /// One of these to add to, open for reading and writing: as an earlier start left it if this one
+  /// goes on from there, otherwise empty.
+  host::Fd noted_file(const std::string& name) const;
 
   /// The outputs, once they are known: name, and where it is below work().
   void set_outputs(const std::vector<std::pair<std::string, host::Path>>& outputs);
@@ -52,10 +56,13 @@ class Folder {
   /// The unfinished output, open for reading and writing.
   host::Fd work_file(const std::string& name) const;
 
-  /// The main output's place in its file; must equal what the journal says of an earlier start.
+  /// The main output's place in its file, and its length or more; must equal what the journal says
+  /// of an earlier start.
   void begin(std::uint64_t offset, std::uint64_t bytes);
   /// Journals the leaf digests of the next pages.
   void add_pages(const std::vector<Digest>& leaves, std::uint64_t elapsed_ns);
+  /// Journals that these are all, where the output may be shorter than begin() said.
+  void end_pages();
   /// Leaf digests so far: of earlier starts, as far as the file still has those pages, and of this.
   const std::vector<Digest>& leaves() const { return leaves_; }
 
@@ -89,7 +96,11 @@ class Folder {
   std::string started_;
   std::optional<std::pair<std::uint64_t, std::uint64_t>> extent_;  ///< offset, bytes
   std::vector<Digest> leaves_;
+  bool all_pages_ = false;  ///< no leaf follows
 };
+
+/// TensorBoard knows its files by the word in the middle.
+inline constexpr std::string_view event_file_name = "events.out.tfevents.volt";
 
 /// How many of `leaves`, from the first on, are the digests of the pages of bytes [offset, offset +
 /// bytes) of an open file.

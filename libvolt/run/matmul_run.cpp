@@ -94,7 +94,7 @@ class MatmulRun {
     receipt.profile = job_.matmul.profile + "/1";
     receipt.peak_memory_bytes = ending.peak_memory_bytes;
     for (const auto& [name, facts] : heard_.inputs) receipt.inputs.push_back(record(name, facts));
-    for (const auto& name : output_names(job_)) {
+    for (const auto& name : job_.outputs()) {
       const host::Fd fd = folder_.work_file(name);
       const auto digest =
           inputs::digest_of(fd.get(), name, attempt_.sink(), attempt_.interrupt().stop);

@@ -19,10 +19,11 @@ const Source source{"worker", Exit::failure};
 Value to_message(const Event& event) {
   struct Writer {
     Value operator()(const Progress& e) const {
-      return Value::Object{
-          {"progress",
-           Value::Object{
-               {"what", e.what}, {"done", e.done}, {"total", e.total}, {"unit", e.unit}}}};
+      return Value::Object{{"progress", Value::Object{{"what", e.what},
+                                                      {"done", e.done},
+                                                      {"total", e.total},
+                                                      {"unit", e.unit},
+                                                      {"beside", e.beside}}}};
     }
     Value operator()(const Log& e) const {
       return Value::Object{
@@ -40,9 +41,10 @@ Value to_message(const Event& event) {
 bool send_event(const Value& message, Sink& sink) {
   if (const auto* progress = message.find("progress")) {
     Fields fields(*progress, source, "progress");
-    sink.send(Progress{
-        fields.string("what"), static_cast<std::uint64_t>(fields.integer("done", 0, INT64_MAX)),
-        static_cast<std::uint64_t>(fields.integer("total", 0, INT64_MAX)), fields.string("unit")});
+    sink.send(Progress{fields.string("what"),
+                       static_cast<std::uint64_t>(fields.integer("done", 0, INT64_MAX)),
+                       static_cast<std::uint64_t>(fields.integer("total", 0, INT64_MAX)),
+                       fields.string("unit"), fields.string("beside")});
   } else if (const auto* log = message.find("log")) {
     Fields fields(*log, source, "log");
     sink.send(Log{static_cast<Log::Level>(fields.integer("level", 0, 2)), fields.string("text")});

@@ -62,8 +62,9 @@ std::string make_challenge(const host::Path& path, std::optional<std::uint64_t> 
     throw Error(Exit::usage, "a command has nothing to open: only running it again checks it",
                 "gpu-verify --rerun, where its outputs are");
   }
-  if (job.is_finetune()) {
-    throw Error(Exit::usage, "a finetune has nothing to open: its states are needed to check it",
+  if (job.has_model()) {
+    throw Error(Exit::usage,
+                "a " + job.workload + " has nothing to open: a check needs all that it left",
                 "gpu-verify, where its outputs are");
   }
   if (!draws) draws = job.proof.at_least(schema::usual_policy(job)).draws();

@@ -21,12 +21,12 @@ End end_of(const Error& error, const schema::Job& job, const Options& options) {
 
 Outcome run_job(const JobFile& file, const Options& options, crypto::KeyStore& keys, Sink& sink,
                 const Interrupt& interrupt) {
-  const auto outputs = file.job.is_command() ? std::vector<std::string>() : output_names(file.job);
-  Attempt attempt(file, options, outputs, keys, sink, interrupt);
+  Attempt attempt(file, options, file.job.outputs(), keys, sink, interrupt);
   try {
     if (file.job.is_command()) return run_command(attempt);
     if (options.begun) options.begun(attempt.folder().path());
     if (file.job.is_finetune()) return run_finetune(attempt);
+    if (file.job.is_generate()) return run_generate(attempt);
     return run_matmul(attempt);
   } catch (const Error& error) {
     const End end = end_of(error, file.job, options);

@@ -37,6 +37,7 @@ struct Outcome {
   Digest receipt_digest;  ///< SHA-256 of its payload
   std::string sketch;     ///< the image in characters; empty when the job makes none
   double multiply_adds = 0;
+  doc::Value::Object facts;  ///< of a training: what run.json says of it, for the result
 };
 
 /// The folder that a job is run in when nobody says another one.

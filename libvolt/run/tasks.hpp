@@ -28,7 +28,13 @@ doc::Value::Object do_run(const Request& request, Sink& sink, const Say& say);
 doc::Value::Object do_replay(const Request& request, Sink& sink, const Say& say);
 doc::Value::Object do_prove(const Request& request, Sink& sink, const Say& say);
 doc::Value::Object do_openings(const Request& request, Sink& sink, const Say& say);
+doc::Value::Object do_plan(const Request& request, Sink& sink, const Say& say);
 doc::Value::Object do_train(const Request& request, Sink& sink, const Say& say);
 doc::Value::Object do_retrain(const Request& request, Sink& sink, const Say& say);
+doc::Value::Object do_generate(const Request& request, Sink& sink, const Say& say);
+doc::Value::Object do_regenerate(const Request& request, Sink& sink, const Say& say);
+
+/// The most that do_plan() takes to make a network and try it.
+inline constexpr unsigned most_trial_s = 20;
 
 }  // namespace volt::run

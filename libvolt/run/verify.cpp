@@ -10,8 +10,8 @@
 #include "libvolt/proof/challenge.hpp"
 #include "libvolt/proof/conclusion.hpp"
 #include "libvolt/proof/consistency.hpp"
-#include "libvolt/run/finetune_files.hpp"
 #include "libvolt/run/job_file.hpp"
+#include "libvolt/run/model_inputs.hpp"
 #include "libvolt/run/operands.hpp"
 #include "libvolt/run/receipt_files.hpp"
 #include "libvolt/run/rerun.hpp"
@@ -132,7 +132,7 @@ class Verification {
 
   std::string description() const {
     if (job_.is_command()) return ", " + printable(job_.command.argv.front(), 60);
-    if (job_.is_finetune()) {
+    if (job_.has_model()) {
       return " " + receipt().profile + ", " + std::to_string(receipt().units) + " units";
     }
     const auto g = geometry();
@@ -184,9 +184,8 @@ class Verification {
     } else if (options_.rerun) {
       throw Error(Exit::usage, "--rerun is for commands, which this is not",
                   "--all computes every element again");
-    } else if (wanted == "L4" && (job_.is_finetune() || job_.matmul.profile != "i8")) {
-      const auto& profile = job_.is_finetune() ? job_.finetune.profile : job_.matmul.profile;
-      throw Error(Exit::usage, "level L4 needs the profile i8, not " + profile,
+    } else if (wanted == "L4" && job_.profile() != "i8") {
+      throw Error(Exit::usage, "level L4 needs the profile i8, not " + job_.profile(),
                   "only integer products have an algebraic check; try --all");
     }
     if (options_.level || options_.rerun) {
@@ -271,20 +270,21 @@ class Verification {
     const Digest seed = proof::challenge_seed(receipt(), crypto::random_digest());
 
     device::Wanted device = how == How::all ? options_.device : for_a_few();
-    if (job_.is_finetune()) device = for_language_models(device);
-    Task task = task_for(job_.is_finetune() ? "retrain" : "replay", job_, device);
+    if (job_.has_model()) device = for_language_models(device);
+    Task task = task_for(job_.is_finetune()   ? "retrain"
+                         : job_.is_generate() ? "regenerate"
+                                              : "replay",
+                         job_, device);
     task.request.emplace_back("how", how == How::all       ? "all"
                                      : how == How::algebra ? "algebra"
                                                            : "sample");
     task.request.emplace_back("seed", seed.hex());
     task.request.emplace_back("draws", draws_);
     for (const auto& input : files.found) {
-      if (!job_.is_finetune() || worker_reads(input.name)) {
-        task.files.push_back({input.name, input.fd.get()});
-      }
+      task.files.push_back({input.name, input.fd.get()});
     }
     for (std::size_t i = 0; i < outputs_.size(); ++i) {
-      const std::string other = job_.is_finetune() ? outputs_[i].first : "image";
+      const std::string other = job_.has_model() ? outputs_[i].first : "image";
       task.files.push_back({i == 0 ? "out" : other, outputs_[i].second.get()});
     }
     try {
@@ -339,8 +339,10 @@ class Verification {
       if (trace.digest("root") != receipt().trace_root ||
           static_cast<std::uint64_t>(trace.integer("units", 0, INT64_MAX)) != receipt().units) {
         verdict_.set("files", Answer::fails,
-                     "the states have another trace than the receipt names");
+                     outputs_.front().first + " has another trace than the receipt names");
       }
+    } else if (fields.has("wrong")) {
+      verdict_.set("files", Answer::fails, printable(fields.string("wrong")));
     } else if (fields.has("foreign")) {
       if (const auto& name = fields.string("foreign"); !name.empty()) {
         verdict_.set("files", Answer::fails, printable(name) + " is not what the last state gives");
@@ -367,7 +369,7 @@ class Verification {
     proof::Examined examined{how, receipt().units, draws_, 0, {}};
     examined.checked = static_cast<std::uint64_t>(end.integer("checked", 0, INT64_MAX));
     if (const auto* text = end.get("mismatch").get_if<std::string>()) examined.mismatch = *text;
-    if (job_.is_finetune()) examined.unit = "unit";
+    if (job_.has_model()) examined.unit = "unit";
     proof::conclude(verdict_, examined, policy_);
   }
 

@@ -62,8 +62,11 @@ Value::Object perform(const std::string& text) {
   PipeSink sink;
   if (task == "run") return do_run(request, sink, say);
   if (task == "replay") return do_replay(request, sink, say);
+  if (task == "plan") return do_plan(request, sink, say);
   if (task == "train") return do_train(request, sink, say);
   if (task == "retrain") return do_retrain(request, sink, say);
+  if (task == "generate") return do_generate(request, sink, say);
+  if (task == "regenerate") return do_regenerate(request, sink, say);
   if (task == "prove") return do_prove(request, sink, say);
   if (task == "openings") return do_openings(request, sink, say);
   throw Error(Exit::failure, "no task is called " + printable(task));

@@ -17,10 +17,53 @@ using doc::Fields;
 using doc::Source;
 using doc::Value;
 
-constexpr std::array<std::string_view, 4> matmul_levels{"L0", "L2", "L4", "all"};
-constexpr std::array<std::string_view, 3> finetune_levels{"L0", "L2", "all"};
-constexpr std::array<std::string_view, 2> command_levels{"L0", "all"};
-constexpr std::array<std::string_view, 3> workloads{"matmul", "finetune", "command"};
+constexpr std::array<std::string_view, 4> product_levels{"L0", "L2", "L4", "all"};
+constexpr std::array<std::string_view, 3> model_levels{"L0", "L2", "all"};
+constexpr std::array<std::string_view, 2> program_levels{"L0", "all"};
+
+/// What there is to say of a workload.
+struct Workload {
+  std::string_view name;
+  std::span<const std::string_view> levels;
+  void (*parse)(Job& job, Fields fields, const Source& source);
+  Value (*value)(const Job& job);
+  const std::string& (*profile)(const Job& job);
+};
+
+constexpr Workload workloads[] = {
+    {"matmul", product_levels,
+     [](Job& job, Fields fields, const Source& source) {
+       job.matmul = parse_matmul(std::move(fields), source);
+     },
+     [](const Job& job) { return matmul_value(job.matmul); },
+     [](const Job& job) -> const std::string& { return job.matmul.profile; }},
+    {"finetune", model_levels,
+     [](Job& job, Fields fields, const Source& source) {
+       job.finetune = parse_finetune(std::move(fields), source);
+     },
+     [](const Job& job) { return finetune_value(job.finetune); },
+     [](const Job& job) -> const std::string& { return job.finetune.profile; }},
+    {"generate", model_levels,
+     [](Job& job, Fields fields, const Source& source) {
+       job.generate = parse_generate(std::move(fields), source);
+     },
+     [](const Job& job) { return generate_value(job.generate); },
+     [](const Job& job) -> const std::string& { return job.generate.profile; }},
+    {"command", program_levels,
+     [](Job& job, Fields fields, const Source& source) {
+       job.command = parse_command(std::move(fields), source);
+     },
+     [](const Job& job) { return command_value(job.command); },
+     [](const Job&) -> const std::string& {
+       static const std::string none = "none";
+       return none;
+     }},
+};
+
+const Workload& workload_of(const Job& job) {
+  return *std::ranges::find(workloads, job.workload, &Workload::name);
+}
+
 constexpr const char* no_plain_name = "is no plain file name";
 
 /// [a-z0-9][a-z0-9._-]{0,62}
@@ -76,11 +119,15 @@ Limits parse_limits(Fields fields, bool command) {
   return limits;
 }
 
-ProofPolicy parse_proof(Fields fields, std::span<const std::string_view> levels,
-                        const std::string& profile, ProofPolicy proof) {
-  if (fields.has("level")) proof.level = fields.choice("level", levels);
-  if (proof.level == "L4" && profile != "i8") {
-    fields.fail("level", fields.get("level"), "needs the profile i8, not " + profile,
+ProofPolicy parse_proof(Fields fields, const Job& job) {
+  ProofPolicy proof = job.proof;
+  if (fields.has("level")) proof.level = fields.choice("level", workload_of(job).levels);
+  if (job.is_command()) {
+    fields.refuse_others();
+    return proof;
+  }
+  if (proof.level == "L4" && job.profile() != "i8") {
+    fields.fail("level", fields.get("level"), "needs the profile i8, not " + job.profile(),
                 "only integer products have an algebraic check; \"all\" covers every profile");
   }
   if (fields.has("catch")) proof.catch_share = fields.number("catch", 1e-6, 1);
@@ -90,14 +137,6 @@ ProofPolicy parse_proof(Fields fields, std::span<const std::string_view> levels,
     fields.fail(key, fields.get(key),
                 "makes " + std::to_string(proof.draws()) + " draws necessary, more than 1000000",
                 "level = \"all\" looks at every element");
-  }
-  fields.refuse_others();
-  return proof;
-}
-
-ProofPolicy parse_command_proof(Fields fields, ProofPolicy proof) {
-  if (fields.has("level")) {
-    proof.level = fields.choice("level", command_levels);
   }
   fields.refuse_others();
   return proof;
@@ -150,11 +189,27 @@ ProofPolicy ProofPolicy::at_least(const ProofPolicy& usual) const {
   return stricter;
 }
 
+const std::string& Job::profile() const { return workload_of(*this).profile(*this); }
+
+std::vector<std::string> Job::outputs() const {
+  if (is_finetune()) return finetune.outputs();
+  if (is_generate()) return {"tokens.bin", "generated.jsonl"};
+  if (is_command()) return {};
+  if (matmul.image.empty()) return {matmul.out};
+  return {matmul.out, matmul.image};
+}
+
 std::vector<std::pair<std::string_view, Input*>> Job::inputs() {
   if (is_finetune()) {
     if (!finetune.model) return {{"base", &finetune.base}, {"data", &finetune.data}};
     if (!finetune.tokenizer) return {{"data", &finetune.data}};
     return {{"data", &finetune.data}, {"tokenizer", &*finetune.tokenizer}};
+  }
+  if (is_generate()) {
+    std::vector<std::pair<std::string_view, Input*>> all{{"base", &generate.base}};
+    if (generate.adapter) all.emplace_back("adapter", &*generate.adapter);
+    if (generate.prompts) all.emplace_back("prompts", &*generate.prompts);
+    return all;
   }
   if (!is_command()) return {{"a", &matmul.a}, {"b", &matmul.b}};
   std::vector<std::pair<std::string_view, Input*>> all;
@@ -167,12 +222,22 @@ std::vector<std::pair<std::string_view, const Input*>> Job::inputs() const {
   return {all.begin(), all.end()};
 }
 
+bool Job::reads(std::string_view input, std::string_view file) const {
+  if (!needs_folder(input)) return true;
+  if (input == "adapter") return std::ranges::count(adapter_files, file) != 0;
+  constexpr std::string_view texts[] = {"config.json", "tokenizer.json", "tokenizer_config.json",
+                                        "chat_template.jinja"};
+  if (std::ranges::count(texts, file) != 0) return true;
+  return input == "base" && file.find('/') == std::string_view::npos &&
+         (file.ends_with(".safetensors") || file.ends_with(".safetensors.index.json"));
+}
+
 ProofPolicy usual_policy(const Job& job) {
   ProofPolicy usual;
   if (job.is_command()) usual.level = "L0";
-  if (job.is_finetune()) {
+  if (job.has_model()) {
     // There are about as many units as the root of the steps: to catch one wrong in a hundred, each
-    // would have to be computed again.
+    // would have to be computed again. Of texts there may be more, but a pass over one costs much.
     usual.catch_share = 0.1;
     usual.error = 0.01;
   }
@@ -194,23 +259,16 @@ Job parse_job(const Value& value, const Source& source, std::string_view stem) {
     fields.fail("name", fields.get("name"), "is \"" + printable(job.name) + "\", which is no name",
                 "use lower-case letters, digits, '.', '_' and '-', at most 63");
   }
-  job.workload = fields.choice("workload", workloads);
+  std::vector<std::string_view> names;
+  for (const auto& workload : workloads) names.push_back(workload.name);
+  job.workload = fields.choice("workload", names);
   job.proof = usual_policy(job);
   if (fields.has("limits")) job.limits = parse_limits(fields.table("limits"), job.is_command());
-  if (job.is_command()) {
-    job.command = parse_command(fields.table("command"), source);
-    if (fields.has("resources")) job.resources = parse_resources(fields.table("resources"));
-    if (fields.has("proof")) job.proof = parse_command_proof(fields.table("proof"), job.proof);
-  } else if (job.is_finetune()) {
-    job.finetune = parse_finetune(fields.table("finetune"), source);
-    if (fields.has("proof"))
-      job.proof =
-          parse_proof(fields.table("proof"), finetune_levels, job.finetune.profile, job.proof);
-  } else {
-    job.matmul = parse_matmul(fields.table("matmul"), source);
-    if (fields.has("proof"))
-      job.proof = parse_proof(fields.table("proof"), matmul_levels, job.matmul.profile, job.proof);
+  workload_of(job).parse(job, fields.table(job.workload), source);
+  if (job.is_command() && fields.has("resources")) {
+    job.resources = parse_resources(fields.table("resources"));
   }
+  if (fields.has("proof")) job.proof = parse_proof(fields.table("proof"), job);
   fields.refuse_others();
   return job;
 }
@@ -238,12 +296,10 @@ Value limits_value(const Job& job) {
 Value to_value(const Job& job) {
   Value::Object members{{"schema", job_schema}, {"name", job.name}, {"workload", job.workload}};
   Value::Object proof{{"level", job.proof.level}};
+  members.emplace_back(job.workload, workload_of(job).value(job));
   if (job.is_command()) {
-    members.emplace_back("command", command_value(job.command));
     members.emplace_back("resources", Value::Object{{"gpus", job.resources.gpus}});
   } else {
-    members.emplace_back(
-        job.workload, job.is_finetune() ? finetune_value(job.finetune) : matmul_value(job.matmul));
     proof.emplace_back("catch", job.proof.catch_share);
     proof.emplace_back("error", job.proof.error);
   }

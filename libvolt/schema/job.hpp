@@ -11,6 +11,7 @@
 #include "libvolt/doc/fields.hpp"
 #include "libvolt/doc/value.hpp"
 #include "libvolt/schema/finetune.hpp"
+#include "libvolt/schema/generate.hpp"
 #include "libvolt/schema/input.hpp"
 
 namespace volt::schema {
@@ -66,10 +67,12 @@ struct ProofPolicy {
 };
 
 struct Job {
-  std::string name;      ///< the file's stem when the job does not say
-  std::string workload;  ///< "matmul", "finetune" or "command"; the other tables are empty
+  std::string name;  ///< the file's stem when the job does not say
+  std::string
+      workload;  ///< "matmul", "finetune", "generate" or "command"; the other tables are empty
   Matmul matmul;
   Finetune finetune;
+  Generate generate;
   Command command;
   Resources resources;
   Limits limits;
@@ -77,9 +80,21 @@ struct Job {
 
   bool is_command() const { return workload == "command"; }
   bool is_finetune() const { return workload == "finetune"; }
+  bool is_generate() const { return workload == "generate"; }
+  /// Whether it is computed by a language model.
+  bool has_model() const { return is_finetune() || is_generate(); }
+  /// Of the numerics; of a command "none".
+  const std::string& profile() const;
   /// Whether an input may be, or must be, a folder.
   bool takes_folder(std::string_view input) const { return is_command() || needs_folder(input); }
-  bool needs_folder(std::string_view input) const { return is_finetune() && input != "data"; }
+  /// Whether a file of a folder is looked at: of a model, a tokenizer or an adapter what is read of
+  /// it, whatever else lies there, of a command's inputs all.
+  bool reads(std::string_view input, std::string_view file) const;
+  bool needs_folder(std::string_view input) const {
+    return has_model() && input != "data" && input != "prompts";
+  }
+  /// What it makes, in the order of its receipt; of a command nobody knows before.
+  std::vector<std::string> outputs() const;
   /// The inputs by name, in a fixed order.
   std::vector<std::pair<std::string_view, const Input*>> inputs() const;
   std::vector<std::pair<std::string_view, Input*>> inputs();
@@ -100,6 +115,9 @@ Job parse_job(const doc::Value& value, const doc::Source& source, std::string_vi
 /// The resolved job: every setting, defaults included, in the one form that is digested. Reading it
 /// again gives the same job.
 doc::Value to_value(const Job& job);
+
+inline constexpr std::string_view adapter_files[] = {"adapter_config.json",
+                                                     "adapter_model.safetensors"};
 
 /// Whether `name` can be that of an environment variable: [A-Za-z_][A-Za-z0-9_]*.
 bool is_variable(std::string_view name);

@@ -33,19 +33,18 @@ std::uint64_t parse_count(Fields& fields, std::string_view key, std::int64_t low
   return static_cast<std::uint64_t>(fields.integer(key, low, high));
 }
 
-namespace {
-
-/// A folder, or a file as it is: neither made from a seed nor one tensor of a file.
 Input parse_whole(Fields& fields, const Source& source, std::string_view key, bool folder) {
   Input input = parse_input(fields, source, key);
   const bool plain = input.seeded() == nullptr && input.tensor.empty();
   if (!plain || (folder && !std::holds_alternative<File>(input.from))) {
     fields.fail(key, fields.get(key), folder ? "is no folder" : "is no file",
-                folder ? "base = \"models/NAME\", or --input base=DIR"
-                       : "data = \"train.jsonl\", or --input data=FILE");
+                std::string(key) + " = \"PATH\", or --input " + std::string(key) +
+                    (folder ? "=DIR" : "=FILE"));
   }
   return input;
 }
+
+namespace {
 
 /// "2%" as so many of a million. What is not a whole number of them is refused, so that the
 /// resolved job says what the person wrote.
@@ -92,6 +91,10 @@ void check_method(Fields& fields, const Finetune& f) {
   if (f.model && f.method.adapts())
     fields.fail("method", fields.get("method"), "cannot adapt a model that knows nothing yet",
                 "write { full = {} }");
+  if (!f.method.adapts() && f.base_format != "fp32")
+    fields.fail("base_format", fields.get("base_format"),
+                "is \"" + f.base_format + "\", but a full training has every parameter in fp32",
+                "leave it out, or write method = { lora = {} }");
   if (f.merged && f.method.kind != Method::Kind::lora)
     fields.fail("merged", fields.get("merged"), "is for lora alone",
                 f.method.adapts() ? "what flylora adds depends on each token and cannot be merged"
@@ -136,8 +139,6 @@ void parse_optimizer(Fields& fields, Finetune& f) {
 
 }  // namespace
 
-namespace {
-
 std::string name_of(const Input& input, std::string usual) {
   if (const auto* file = std::get_if<File>(&input.from))
     return file->path.empty() ? usual : file->path;
@@ -146,8 +147,6 @@ std::string name_of(const Input& input, std::string usual) {
   const std::string path = url.substr(0, url.find_first_of("?#"));
   return path.substr(path.rfind('/') + 1);
 }
-
-}  // namespace
 
 std::string Finetune::data_name() const { return name_of(data, "data.jsonl"); }
 std::string Finetune::base_name() const { return name_of(base, "base"); }

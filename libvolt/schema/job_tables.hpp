@@ -21,6 +21,12 @@ doc::Value input_value(const Input& input);
 std::uint64_t parse_count(doc::Fields& fields, std::string_view key, std::int64_t low,
                           std::int64_t high);
 
+/// A folder, or a file as it is: neither made from a seed nor one tensor of a file.
+Input parse_whole(doc::Fields& fields, const doc::Source& source, std::string_view key,
+                  bool folder);
+/// What the person calls such a file; `usual` where the job does not say it.
+std::string name_of(const Input& input, std::string usual);
+
 Matmul parse_matmul(doc::Fields fields, const doc::Source& source);
 doc::Value matmul_value(const Matmul& matmul);
 
@@ -34,6 +40,9 @@ NewModel parse_model(doc::Fields fields);
 doc::Value model_value(const NewModel& model);
 StopRule parse_stop_rule(doc::Fields& parent);
 doc::Value stop_rule_value(const StopRule& rule);
+
+Generate parse_generate(doc::Fields fields, const doc::Source& source);
+doc::Value generate_value(const Generate& generate);
 
 Command parse_command(doc::Fields fields, const doc::Source& source);
 doc::Value command_value(const Command& command);

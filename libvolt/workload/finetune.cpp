@@ -3,114 +3,26 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
-#include <cstring>
 
 #include "libvolt/base/error.hpp"
-#include "libvolt/base/quantities.hpp"
 #include "libvolt/base/text.hpp"
-#include "libvolt/crypto/merkle.hpp"
 #include "libvolt/doc/read.hpp"
 #include "libvolt/lm/adapter.hpp"
 #include "libvolt/lm/language.hpp"
 #include "libvolt/lm/new_model.hpp"
-#include "libvolt/tensor/tensor.hpp"
 
 namespace volt::workload {
 namespace {
 
-constexpr std::uint64_t step_bytes = 48, eval_bytes = 24;
-constexpr std::string_view leaf_name = "volt.finetune/1\n";
-
-std::uint64_t padded(std::uint64_t bytes) { return tensor::page_count(bytes) * tensor::page_bytes; }
-
-/// The least whole number whose square is at least `value`.
-std::uint64_t root_above(std::uint64_t value) {
-  std::uint64_t root = 1;
-  while (root * root < value) ++root;
-  return root;
-}
-
-/// Little-endian fields, one after the other.
-class Writer {
- public:
-  explicit Writer(std::uint8_t* to) : to_(to) {}
-  void u64(std::uint64_t value) { put(&value, 8); }
-  void u32(std::uint32_t value) { put(&value, 4); }
-  void f32(float value) { put(&value, 4); }
-
- private:
-  void put(const void* value, std::size_t size) {
-    std::memcpy(to_, value, size);
-    to_ += size;
-  }
-  std::uint8_t* to_;
-};
-
-class Reader {
- public:
-  explicit Reader(const std::uint8_t* from) : from_(from) {}
-  std::uint64_t u64() { return get<std::uint64_t>(); }
-  std::uint32_t u32() { return get<std::uint32_t>(); }
-  float f32() { return get<float>(); }
-
- private:
-  template <class T>
-  T get() {
-    T value;
-    std::memcpy(&value, from_, sizeof value);
-    from_ += sizeof value;
-    return value;
-  }
-  const std::uint8_t* from_;
-};
-
-void write(const lm::StepTold& t, std::uint8_t* to) {
-  Writer writer(to);
-  writer.u64(t.step);
-  writer.u64(t.tokens);
-  writer.u64(t.predicted);
-  for (const float value : {t.loss, t.norm, t.clip, t.rate}) writer.f32(value);
-  writer.u32(t.skipped);
-  writer.u32(0);
-}
-
-lm::StepTold read_step(const std::uint8_t* from) {
-  Reader reader(from);
-  lm::StepTold t;
-  t.step = reader.u64();
-  t.tokens = reader.u64();
-  t.predicted = reader.u64();
-  t.loss = reader.f32();
-  t.norm = reader.f32();
-  t.clip = reader.f32();
-  t.rate = reader.f32();
-  t.skipped = reader.u32() != 0;
-  return t;
-}
-
-void write(const lm::EvalTold& t, std::uint8_t* to) {
-  Writer writer(to);
-  writer.u64(t.predicted);
-  for (const float value : {t.loss, t.confidence, t.entropy}) writer.f32(value);
-  writer.u32(0);
-}
-
-lm::EvalTold read_eval(const std::uint8_t* from) {
-  Reader reader(from);
-  lm::EvalTold t;
-  t.predicted = reader.u64();
-  t.loss = reader.f32();
-  t.confidence = reader.f32();
-  t.entropy = reader.f32();
-  t.finite = std::isfinite(t.loss);
-  return t;
-}
+std::uint32_t bits(float value) { return std::bit_cast<std::uint32_t>(value); }
 
 lm::Lora lora_of(const schema::Finetune& job, const lm::Architecture& architecture) {
   lm::Lora lora;
   lora.rank = job.method.rank;
   lora.alpha = static_cast<float>(job.method.alpha);
+  if (job.method.kind == schema::Method::Kind::flylora) {
+    lora.fly = lm::FlyLora{job.method.active, static_cast<float>(job.method.balance)};
+  }
   const auto parameters = lm::parameters_of(architecture);
   for (const auto& target : job.method.targets) {
     const std::string end = "." + target + ".weight";
@@ -147,6 +59,7 @@ lm::TrainingSettings settings_of(const schema::Finetune& job) {
                                           : lm::Schedule::Kind::constant;
   s.warmup = job.warmup;
   s.decay = static_cast<float>(job.weight_decay);
+  if (job.optimizer == "velvet") s.velvet.emplace();
   s.clip = static_cast<float>(job.clip);
   s.dropout = static_cast<float>(job.method.dropout);
   s.seed = job.seed;
@@ -164,61 +77,7 @@ void check_context(std::uint64_t context, const lm::Architecture& architecture) 
               "set batch = { context = " + std::to_string(most) + " }");
 }
 
-/// Of activations, for each token that is in the network at a time.
-std::uint64_t bytes_per_token(const lm::Architecture& a) {
-  const std::uint64_t qkv = a.query_width() + 2 * a.kv_width();
-  const std::uint64_t layer = 6 * a.width + 2 * qkv + a.query_width() + 4 * a.ff_width;
-  const std::uint64_t widest = std::max({a.vocabulary, a.ff_width, qkv, a.width});
-  return 4 * (a.layers * layer + 8 * widest);
-}
-
 }  // namespace
-
-std::uint64_t Records::told_bytes() const {
-  return span * step_bytes + (evaluates ? eval_bytes : 0);
-}
-std::uint64_t Records::state_room() const { return padded(state_bytes); }
-std::uint64_t Records::record_bytes() const { return state_room() + padded(told_bytes()); }
-std::uint64_t Records::steps_of(std::uint64_t unit) const {
-  return std::min(span, steps - first_step(unit));
-}
-
-RecordRoots roots_of(const Records& records, std::uint64_t index, std::span<const Digest> pages) {
-  const std::uint64_t state = records.state_room() / tensor::page_bytes;
-  const std::uint64_t all = records.record_bytes() / tensor::page_bytes;
-  const auto of_record = pages.subspan(index * all, all);
-  return {crypto::merkle_root(of_record.first(state)),
-          crypto::merkle_root(of_record.subspan(state))};
-}
-
-std::vector<Digest> trace_leaves(const Records& records, std::span<const Digest> pages) {
-  std::vector<Digest> leaves;
-  RecordRoots before = roots_of(records, 0, pages);
-  for (std::uint64_t unit = 1; unit <= records.units; ++unit) {
-    const RecordRoots after = roots_of(records, unit, pages);
-    Bytes leaf(leaf_name.begin(), leaf_name.end());
-    leaf.resize(leaf.size() + 8);
-    std::memcpy(leaf.data() + leaf_name.size(), &unit, 8);
-    for (const Digest& digest : {before.state, after.state, after.told}) {
-      leaf.insert(leaf.end(), digest.bytes.begin(), digest.bytes.end());
-    }
-    leaves.push_back(crypto::leaf_digest(leaf));
-    before = after;
-  }
-  return leaves;
-}
-
-/// What the job's words have and this version has not.
-void refuse_unbuilt(const schema::Finetune& job) {
-  const auto refuse = [](const std::string& what) {
-    throw Error(Exit::usage, what + " is not built yet");
-  };
-  if (job.method.kind == schema::Method::Kind::flylora) refuse("method.flylora");
-  if (job.base_format != "fp32") refuse("base_format = \"" + job.base_format + "\"");
-  if (job.optimizer != "adamw") refuse("optimizer = \"velvet\"");
-  if (job.stop_when.any()) refuse("stop_when");
-  if (job.tensorboard) refuse("tensorboard = true");
-}
 
 /// As Llama's are but for the size: RMSNorm's epsilon and RoPE's theta of Llama 2.
 lm::Architecture architecture_of(const schema::NewModel& model) {
@@ -257,26 +116,41 @@ struct Finetune::Parts {
         lora(job.method.adapts() ? lora_of(job, architecture) : lm::Lora{}),
         weights(made ? lm::Weights() : lm::find_weights(files, architecture)),
         samples(static_cast<std::uint32_t>(job.context)) {
-    refuse_unbuilt(job);
     check_context(job.context, architecture);
     read(data, sink);
+    split = lm::split_samples(samples.size(), static_cast<std::uint32_t>(job.eval_millionths),
+                              job.seed);
+    tensors =
+        job.method.adapts() ? lm::lora_tensors(architecture, lora) : lm::all_tensors(architecture);
+    plan = plan_of({job, architecture, tensors, weights, samples, split.train, split.eval,
+                    settings_of(job), device.memory_limit(), device.facts().backend == "cpu"});
+    records = plan.records;
+  }
+
+  void build() {
+    refuse_unfit(plan);
     for (const auto& [slot, weight] : weights) lm::refuse_non_finite(weight);
-    trained.emplace(device, job.method.adapts() ? lm::lora_tensors(architecture, lora)
-                                                : lm::all_tensors(architecture));
+    trained.emplace(device, tensors, lora.fly);
     start();
-    const std::uint64_t most = tokens_at_a_time();
-    network.emplace(device, architecture, weights, *trained,
-                    job.profile == "i8x" ? lm::Profile::i8x : lm::Profile::f32x, lora.scale(),
-                    most);
-    const auto split = lm::split_samples(samples.size(),
-                                         static_cast<std::uint32_t>(job.eval_millionths), job.seed);
-    eval = split.eval;
-    training.emplace(*network, *trained, samples, split.train, settings_of(job), most);
-    records.steps = training->steps();
-    records.span = std::min(job.span != 0 ? job.span : root_above(records.steps), records.steps);
-    records.units = (records.steps + records.span - 1) / records.span;
-    records.state_bytes = training->state().size();
-    records.evaluates = !eval.empty();
+    network.emplace(device, architecture, weights, *trained, profile_of(job), lora.scale(),
+                    plan.tokens_at_a_time, lm::format_named(job.base_format));
+    training.emplace(*network, *trained, samples, split.train, settings_of(job),
+                     plan.tokens_at_a_time);
+    if (training->state().size() != records.state_bytes) {
+      throw Error(Exit::failure, "a state has not the size that was counted",
+                  "this is a bug of volt: please report it");
+    }
+  }
+
+  /// One step over some of the samples.
+  std::chrono::nanoseconds time_of_step(const std::vector<std::uint32_t>& some) {
+    lm::TrainingSettings settings = settings_of(job);
+    settings.steps = 1;
+    settings.rows_per_step = some.size();  // a row has at least one
+    lm::Training step(*network, *trained, samples, some, settings, plan.tokens_at_a_time);
+    const auto began = std::chrono::steady_clock::now();
+    step.step();
+    return std::chrono::steady_clock::now() - began;
   }
 
   /// From random numbers, or where the base is.
@@ -324,13 +198,6 @@ struct Finetune::Parts {
     }
   }
 
-  std::uint64_t tokens_at_a_time() const {
-    const std::uint64_t budget = device.host_memory_limit() / 2;
-    const std::uint64_t fit = budget / bytes_per_token(architecture);
-    return std::clamp(fit, job.context,
-                      std::max(job.context, std::min<std::uint64_t>(job.batch_tokens, 8192)));
-  }
-
   Bytes record(const UnitTold& told) const {
     Bytes record(records.record_bytes());
     const Bytes state = training->state();
@@ -354,7 +221,9 @@ struct Finetune::Parts {
   const lm::Lora lora;
   const lm::Weights weights;
   lm::TokenSamples samples;
-  std::vector<std::uint32_t> eval;
+  lm::Split split;
+  std::vector<lm::TrainedTensor> tensors;
+  Plan plan;
   std::optional<lm::Trained> trained;
   std::optional<lm::Network> network;
   std::optional<lm::Training> training;
@@ -366,6 +235,38 @@ Finetune::Finetune(const schema::Finetune& job, const lm::Files& folder, ByteVie
     : parts_(std::make_unique<Parts>(job, folder, data, device, sink)) {}
 Finetune::~Finetune() = default;
 
+const Plan& Finetune::plan() const { return parts_->plan; }
+void Finetune::build() { parts_->build(); }
+
+/// Larger steps say more; of the largest size the fastest, as others may work here, too.
+Pace Finetune::measure(std::chrono::nanoseconds at_most) {
+  constexpr std::uint64_t first_tokens = 256, growth = 4, of_one_size = 4;
+  const auto& train = parts_->split.train;
+  Pace pace;
+  std::vector<std::uint32_t> some;
+  std::uint64_t tried = 0;
+  const auto grow_to = [&](std::uint64_t tokens) {
+    while (some.size() < train.size() && pace.tokens < tokens) {
+      some.push_back(train[some.size()]);
+      pace.tokens += parts_->samples.length(some.back());
+    }
+    tried = 0;
+  };
+  grow_to(first_tokens);
+  for (auto left = at_most; tried < of_one_size;) {
+    const auto took = parts_->time_of_step(some);
+    const double seconds = std::chrono::duration<double>(took).count();
+    pace.seconds = tried == 0 ? seconds : std::min(seconds, pace.seconds);
+    ++tried;
+    ++pace.steps;
+    left -= took;
+    if (took > left) break;
+    const bool largest = some.size() == train.size() || pace.tokens >= parts_->job.batch_tokens;
+    if (!largest && took * growth <= left) grow_to(growth * pace.tokens);
+  }
+  return pace;
+}
+
 const Records& Finetune::records() const { return parts_->records; }
 
 Bytes Finetune::begin() { return parts_->record({}); }
@@ -376,7 +277,7 @@ Bytes Finetune::run(std::uint64_t unit, const std::function<void(const lm::StepT
     told.steps.push_back(parts_->training->step());
     stepped(told.steps.back());
   }
-  if (parts_->records.evaluates) told.eval = parts_->training->evaluate(parts_->eval);
+  if (parts_->records.evaluates) told.eval = parts_->training->evaluate(parts_->split.eval);
   return parts_->record(told);
 }
 
@@ -400,8 +301,9 @@ std::string Finetune::contradiction(ByteView before, ByteView record, std::uint6
   const auto told = told_in(record, unit);
   std::uint64_t step = unit == 0 ? 0 : r.first_step(unit);
   std::uint64_t skipped = unit == 0 ? 0 : lm::Training::skipped_in(before);
+  auto velvet = parts_->training->velvet_in(before.first(r.state_bytes));
   for (const auto& claimed : told.steps) {
-    const auto right = parts_->training->expected(step);
+    const auto right = parts_->training->expected(step, velvet);
     const std::string where = "step " + std::to_string(step);
     if (claimed.step != step) return where + " is told as step " + std::to_string(claimed.step);
     if (claimed.tokens != right.tokens || claimed.predicted != right.predicted) {
@@ -410,11 +312,15 @@ std::string Finetune::contradiction(ByteView before, ByteView record, std::uint6
              std::to_string(right.tokens) + " and " + std::to_string(right.predicted) +
              " that the job gives it";
     }
-    if (std::bit_cast<std::uint32_t>(claimed.rate) != std::bit_cast<std::uint32_t>(right.rate)) {
-      return where + " has another learning rate than the job's schedule";
+    if (bits(claimed.rate) != bits(right.rate)) {
+      return where + " has another learning rate than the job gives it";
+    }
+    if (bits(claimed.beta1) != bits(right.beta1)) {
+      return where + " has another beta1 than the job gives it";
     }
     if (!parts_->training->agrees(claimed)) return where + " contradicts itself";
     skipped += claimed.skipped;
+    if (velvet && !claimed.skipped) velvet->take(claimed.loss, claimed.entropy);
     ++step;
   }
   if (lm::Training::skipped_in(record) != skipped) {
@@ -422,6 +328,10 @@ std::string Finetune::contradiction(ByteView before, ByteView record, std::uint6
   }
   if (lm::Training::steps_in(record) != step) {
     return "the state after unit " + std::to_string(unit) + " has not the steps before it";
+  }
+  if (velvet &&
+      !(velvet->averages == parts_->training->velvet_in(record.first(r.state_bytes))->averages)) {
+    return "the state after unit " + std::to_string(unit) + " has not the averages of its steps";
   }
   const auto empty = [&](std::uint64_t from, std::uint64_t to) {
     return std::all_of(record.begin() + static_cast<std::ptrdiff_t>(from),
@@ -456,20 +366,6 @@ void Finetune::put_output(std::string_view output, const lm::Put& put) const {
   } else {
     put(p.files.at(std::string(output.substr(output.rfind('/') + 1))));
   }
-}
-
-std::uint64_t Finetune::trained_elements() const { return parts_->trained->elements(); }
-
-/// Forward once, and backward to the inputs and, of what is trained, to the weights.
-double Finetune::multiply_adds(std::uint64_t tokens) const {
-  double frozen = 0;
-  for (const auto& parameter : lm::parameters_of(parts_->architecture)) {
-    if (parameter.shape.size() != 2) continue;
-    if (parameter.slot.part == lm::Part::token_embedding && !parts_->architecture.tied) continue;
-    frozen += static_cast<double>(parameter.shape[0]) * static_cast<double>(parameter.shape[1]);
-  }
-  const auto adapters = static_cast<double>(trained_elements());
-  return static_cast<double>(tokens) * (2 * frozen + 3 * adapters);
 }
 
 }  // namespace volt::workload

@@ -14,35 +14,22 @@ import json
 import os
 import shutil
 import struct
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from forger import Forger, leaf, root
 
 gpu_run, gpu_verify = (str(Path(argument).resolve()) for argument in sys.argv[1:3])
 tests = Path(__file__).resolve().parent.parent
 STEPS, SPAN = 12, 4
 UNITS = STEPS // SPAN
-PAGE, STEP, EVAL = 4096, 48, 24
-JOB = {'lr': 1e-2, 'seed': 1, 'rank': 4, 'data': 'train.jsonl'}
-
-
-def sha256(data):
-    return hashlib.sha256(data).digest()
-
-
-def root(leaves):
-    """RFC 9162."""
-    if len(leaves) == 1:
-        return leaves[0]
-    split = 1
-    while 2 * split < len(leaves):
-        split *= 2
-    return sha256(b'\x01' + root(leaves[:split]) + root(leaves[split:]))
+PAGE, STEP, EVAL = 4096, 56, 24
+JOB = {'lr': 1e-2, 'seed': 1, 'method': 'lora', 'rank': 4, 'data': 'train.jsonl', 'more': ''}
 
 
 def pages_root(data):
-    return root([sha256(b'\x00' + data[at:at + PAGE]) for at in range(0, len(data), PAGE)])
+    return root([leaf(data[at:at + PAGE]) for at in range(0, len(data), PAGE)])
 
 
 def padded(size):
@@ -50,7 +37,7 @@ def padded(size):
 
 
 class States:
-    def __init__(self, data, units=UNITS):
+    def __init__(self, data, units):
         self.data, self.units = bytearray(data), units
         self.record = len(data) // (units + 1)
         self.state = self.record - padded(SPAN * STEP + EVAL)
@@ -59,7 +46,7 @@ class States:
         part = lambda i, begin, end: bytes(self.data[i * self.record + begin:i * self.record + end])
         states = [pages_root(part(i, 0, self.state)) for i in range(self.units + 1)]
         told = [pages_root(part(i, self.state, self.record)) for i in range(self.units + 1)]
-        leaves = [sha256(b'\x00volt.finetune/1\n' + struct.pack('<Q', i) + states[i - 1] + states[i]
+        leaves = [leaf(b'volt.finetune/1\n' + struct.pack('<Q', i) + states[i - 1] + states[i]
                          + told[i]) for i in range(1, self.units + 1)]
         return root(leaves).hex()
 
@@ -71,31 +58,26 @@ class States:
     def flip(self, record, offset):
         self.data[record * self.record + offset] ^= 1
 
-    def tell(self, unit, step, offset, text):
+    def tell(self, unit, step, offset, value, kind='f'):
         """Overwrites part of what a step of a unit told."""
-        at = unit * self.record + self.state + step * STEP + offset
-        self.data[at:at + len(text)] = text
+        struct.pack_into('<' + kind, self.data,
+                         unit * self.record + self.state + step * STEP + offset, value)
+
+    def set_average(self, unit, offset, value):
+        """Overwrites one of velvet's averages, the last 24 bytes of a state."""
+        struct.pack_into('<f', self.data, unit * self.record + AVERAGES + offset, value)
 
 
-def sign(receipt, payload):
-    body = json.dumps(payload, sort_keys=True, separators=(',', ':'), ensure_ascii=False).encode()
-    kind = receipt['payloadType'].encode()
-    pae = b'DSSEv1 %d %s %d %s' % (len(kind), kind, len(body), body)
-    Path('pae').write_bytes(pae)
-    signature = subprocess.run(['openssl', 'dgst', '-sha256', '-sign',
-                                'home/.config/volt/keys/sign.pem', 'pae'],
-                               capture_output=True, check=True).stdout
-    receipt['payload'] = base64.b64encode(body).decode()
-    receipt['signatures'][0]['sig'] = base64.b64encode(signature).decode()
-
-
-def forged(name, change):
-    """A copy of the good run after change(states, files, predicate), signed anew."""
+def forged(name, change, run):
+    """A copy of a run after change(states, files, predicate), signed anew."""
     out = Path('forged') / name
-    shutil.copytree('good.run', out, ignore=shutil.ignore_patterns('.volt'))
-    receipt = json.loads((out / 'receipt.json').read_text())
-    payload = json.loads(base64.b64decode(receipt['payload']))
-    states = States((out / 'states.bin').read_bytes())
+    shutil.copytree(run, out, ignore=shutil.ignore_patterns('.volt'))
+    forger.sign_anew(out, lambda payload: put(out, payload, change))
+    return str(out)
+
+
+def put(out, payload, change):
+    states = States((out / 'states.bin').read_bytes(), payload['predicate']['trace']['units'])
     files, predicate = {}, payload['predicate']
     change(states, files, predicate)
     if 'states.bin' not in files:
@@ -111,9 +93,6 @@ def forged(name, change):
             for annotations in (subject, subject.get('annotations', {})):
                 if 'bytes' in annotations:
                     annotations['bytes'] = len(data)
-    sign(receipt, payload)
-    (out / 'receipt.json').write_text(json.dumps(receipt))
-    return str(out)
 
 
 def transplanted(other):
@@ -121,7 +100,9 @@ def transplanted(other):
     def change(states, files, predicate):
         for name in 'states.bin', 'adapter_model.safetensors', 'adapter_config.json':
             files[name] = Path(other, name).read_bytes()
-        predicate['trace']['root'] = States(files['states.bin']).trace()
+        theirs = json.loads(base64.b64decode(
+            json.loads(Path(other, 'receipt.json').read_text())['payload']))['predicate']
+        predicate['trace'] = dict(theirs['trace'])
     return change
 
 
@@ -129,10 +110,40 @@ def foreign_adapter(states, files, _):
     files['adapter_model.safetensors'] = Path('seed.run/adapter_model.safetensors').read_bytes()
 
 
+def adapter_of(state):
+    """The adapter's file that a state gives: the header of any, and the state's values."""
+    matrices = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj']
+    file = bytearray(Path('good.run/adapter_model.safetensors').read_bytes())
+    begin = 8 + int.from_bytes(file[:8], 'little')
+    places = {name: value['data_offsets'] for name, value in json.loads(file[8:begin]).items()
+              if name != '__metadata__'}
+
+    def order(name):
+        parts = name.split('.')
+        return int(parts[4]), matrices.index(parts[6]), parts[7]
+    at = 40
+    for name in sorted(places, key=order):
+        first, last = places[name]
+        file[begin + first:begin + last] = state[at:at + last - first]
+        at += last - first
+    return bytes(file)
+
+
 def truncated(states, files, predicate):
-    short = States(states.data[:UNITS * states.record], UNITS - 1)
+    short = States(states.data[:states.units * states.record], states.units - 1)
+    files['adapter_model.safetensors'] = adapter_of(short.data[-short.record:])
     files['states.bin'] = bytes(short.data)
-    predicate['trace'] = {'root': short.trace(), 'units': UNITS - 1}
+    predicate['trace'] = {'root': short.trace(), 'units': short.units}
+
+
+def half_a_record(states, files, predicate):
+    files['states.bin'] = bytes(states.data[:-states.record // 2])
+    predicate['trace']['root'] = '11' * 32
+
+
+def no_unit(states, files, predicate):
+    files['states.bin'] = bytes(states.data[:states.record])
+    predicate['trace']['root'] = '11' * 32
 
 
 def swapped(states, *_):
@@ -150,26 +161,57 @@ def fewer_units(_, files, predicate):
     predicate['trace']['units'] = UNITS - 1
 
 
-HALF, LOSS, RATE, TOKENS = 0.5, 24, 36, 8
+def forged_d(states, *_):
+    """FlyLoRA's, which lies behind all B."""
+    adapter = Path('fly.run/adapter_model.safetensors').read_bytes()
+    header = json.loads(adapter[8:8 + int.from_bytes(adapter[:8], 'little')])
+    trained = sum(tensor['shape'][0] * tensor['shape'][1] for name, tensor in header.items()
+                  if '.lora_B.' in name)
+    at = 2 * states.record + 40 + 4 * trained
+    d = struct.unpack_from('<f', states.data, at)[0]
+    assert 0 < abs(d) < 0.01, d
+    struct.pack_into('<f', states.data, at, -d)
+
+
+def other_a(_, files, __):
+    adapter = bytearray(Path('fly.run/adapter_model.safetensors').read_bytes())
+    begin = 8 + int.from_bytes(adapter[:8], 'little')
+    header = json.loads(adapter[8:begin])
+    first = next(tensor for name, tensor in header.items() if '.lora_A.' in name)
+    adapter[begin + first['data_offsets'][0] + 3] ^= 0x3f
+    files['adapter_model.safetensors'] = bytes(adapter)
+
+
+HALF = 0.5
+TOKENS, LOSS, ENTROPY, CLIP, RATE, BETA1, SKIPPED = 8, 24, 28, 36, 40, 44, 48  # in a step
+EVAL_LOSS, CONFIDENCE = 8, 12  # in what the held-out samples told
+ELEMENTS = 2 * 4 * (3 * (64 + 136) + 2 * (64 + 64) + 2 * (64 + 32))  # of adapters of rank 4
+AVERAGES = 40 + 12 * ELEMENTS
 CASES = [
     ('honest', lambda *_: None, 0, 'output holds all 3 units computed again, each bit equal'),
     ('bit of an average', lambda s, *_: s.flip(2, s.state // 2), 11, 'is not what the job gives'),
     ('bit of the last state', lambda s, *_: s.flip(3, 100), 11, 'is not what the last state gives'),
     ('bit of the first state', lambda s, *_: s.flip(0, 5000), 11, 'does not begin with what'),
     ('steps that were not taken', lambda s, *_: s.copy_state(2, 1), 11, 'is not what the job gives'),
-    ('a lower loss', lambda s, *_: s.tell(2, 1, LOSS, struct.pack('<f', HALF)), 11,
+    ('a lower loss', lambda s, *_: s.tell(2, 1, LOSS, HALF), 11,
      'step 5 has the loss 0.5'),
-    ('another rate told', lambda s, *_: s.tell(1, 2, RATE, struct.pack('<f', HALF)), 11,
-     'step 2 has another learning rate than the job\'s schedule'),
-    ('fewer tokens told', lambda s, *_: s.tell(3, 0, TOKENS, struct.pack('<Q', 7)), 11,
+    ('another rate told', lambda s, *_: s.tell(1, 2, RATE, HALF), 11,
+     'step 2 has another learning rate than the job gives it'),
+    ('another beta1 told', lambda s, *_: s.tell(1, 2, BETA1, HALF), 11,
+     'step 2 has another beta1 than the job gives it'),
+    ('another entropy', lambda s, *_: s.tell(2, 1, ENTROPY, HALF), 11,
+     'step 5 has the entropy 0.5'),
+    ('another confidence', lambda s, *_: s.tell(2, SPAN, CONFIDENCE, HALF), 11,
+     'the confidence after step 7 is 0.5'),
+    ('fewer tokens told', lambda s, *_: s.tell(3, 0, TOKENS, 7, 'Q'), 11,
      'step 8 has 7 tokens, '),
-    ('a step told as skipped', lambda s, *_: s.tell(2, 1, 40, struct.pack('<I', 1)), 11,
+    ('a step told as skipped', lambda s, *_: s.tell(2, 1, SKIPPED, 1, 'I'), 11,
      'step 5 contradicts itself'),
-    ('another clip told', lambda s, *_: s.tell(2, 1, 32, struct.pack('<f', HALF)), 11,
+    ('another clip told', lambda s, *_: s.tell(2, 1, CLIP, HALF), 11,
      'step 5 contradicts itself'),
-    ('a lower held-out loss', lambda s, *_: s.tell(2, SPAN, 8, struct.pack('<f', HALF)), 11,
+    ('a lower held-out loss', lambda s, *_: s.tell(2, SPAN, EVAL_LOSS, HALF), 11,
      'the held-out loss after step 7 is 0.5'),
-    ('steps renumbered', lambda s, *_: s.tell(1, 0, 0, struct.pack('<Q', 1)), 11,
+    ('steps renumbered', lambda s, *_: s.tell(1, 0, 0, 1, 'Q'), 11,
      'step 0 is told as step 1'),
     ('something in the padding', lambda s, *_: s.flip(1, s.record - 1), 11,
      'record 1 holds more than a unit tells'),
@@ -185,13 +227,55 @@ CASES = [
     ('another trace', other_root, 11, 'another trace than the receipt names'),
     ('fewer units', fewer_units, 11, 'another trace than the receipt names'),
 ]
-
-
-def call(*command):
-    """With a memory of its own, for a verifier remembers what a signer gave before."""
-    state = tempfile.mkdtemp(dir='.')
-    return subprocess.run(command, capture_output=True, text=True, timeout=120,
-                          env={**os.environ, 'XDG_STATE_HOME': os.path.abspath(state)})
+FLY = [
+    ('an honest flylora', lambda *_: None, 0, 'output holds all 3 units'),
+    ('a forged d', forged_d, 11, 'is not what the job gives'),
+    ('another A', other_a, 11,
+     'adapter_model.safetensors is not what the last state gives'),
+]
+# Of velvet: rate and beta1 of a step follow from what the steps before it told.
+VELVET = [
+    ('velvet', lambda *_: None, 0, 'output holds all 3 units computed again, each bit equal'),
+    ('velvet, adamw sold as it', transplanted('good.run'), 11,
+     'step 2 has another learning rate than the job gives it'),
+    ('velvet, another rate', lambda s, *_: s.tell(3, 1, RATE, HALF), 11,
+     'step 9 has another learning rate than the job gives it'),
+    ('velvet, another beta1', lambda s, *_: s.tell(3, 1, BETA1, HALF), 11,
+     'step 9 has another beta1 than the job gives it'),
+    ('velvet, a lower entropy', lambda s, *_: s.tell(2, 1, ENTROPY, HALF), 11,
+     'step 6 has another learning rate than the job gives it'),
+    ('velvet, a higher loss', lambda s, *_: s.tell(2, 1, LOSS, 50.0), 11,
+     'step 6 has another beta1 than the job gives it'),
+    ('velvet, a lower last entropy', lambda s, *_: s.tell(2, 3, ENTROPY, HALF), 11,
+     'the state after unit 2 has not the averages of its steps'),
+    ('velvet, another average', lambda s, *_: s.set_average(2, 8, HALF), 11,
+     'the state after unit 2 has not the averages of its steps'),
+    ('velvet, another reference', lambda s, *_: [s.set_average(i, 16, HALF) for i in (1, 2, 3)], 11,
+     'the state after unit 1 has not the averages of its steps'),
+]
+# Of jobs that end by their rule: after unit 2, or after unit 3, which is the last anyway.
+RULE = 'stop_when = { patience = %d, min_delta = 1000 }'
+EARLY = [
+    ('early', lambda *_: None, 0, 'output holds all 2 units computed again, each bit equal'),
+    ('early, a run that went on', transplanted('good.run'), 11,
+     'the training goes on after unit 2, where its rule ends it'),
+    ('early, cut short', truncated, 11, 'the training ends after unit 1, where its rule does not end it'),
+    ('early, half a record', half_a_record, 11, 'for each state, of which there are 2 to 4'),
+    ('early, no unit', no_unit, 11, 'for each state, of which there are 2 to 4'),
+    ('early, too many units', transplanted('long.run'), 11,
+     'for each state, of which there are 2 to 4'),
+]
+LATE = [
+    ('late', lambda *_: None, 0, 'output holds all 3 units computed again, each bit equal'),
+    ('late, cut short', truncated, 11, 'the training ends after unit 2, where its rule does not end it'),
+]
+# Confidence is never 1.
+SURE = [
+    ('sure, cut short', truncated, 11, 'the training ends after unit 2, where its rule does not end it'),
+    ('sure, confidence told', lambda s, files, p: (
+        s.tell(2, SPAN, CONFIDENCE, 1.0), s.tell(2, SPAN, EVAL_LOSS, HALF), truncated(s, files, p)),
+     11, 'the held-out loss after step 7 is 0.5'),
+]
 
 
 def good_run(name, **changed):
@@ -203,14 +287,15 @@ workload = "finetune"
 base = "models/tiny"
 data = "{job['data']}"
 eval = "5%"
-method = {{ lora = {{ rank = {job['rank']}, alpha = 8 }} }}
-steps = {STEPS}
+method = {{ {job['method']} = {{ rank = {job['rank']}, alpha = 8 }} }}
+steps = {job.get('steps', STEPS)}
 span = {SPAN}
 batch = {{ tokens = 128, context = 64 }}
 lr = {job['lr']}
 seed = {job['seed']}
+{job['more']}
 ''')
-    end = call(gpu_run, '-q', '-o', name + '.run', name + '.toml')
+    end = forger.call(gpu_run, '-q', '-o', name + '.run', name + '.toml')
     if end.returncode != 0:
         sys.exit(f'the good run {name} ends with {end.returncode}: {end.stderr}')
 
@@ -222,12 +307,8 @@ def samples(count, modulus):
 
 failures = 0
 with tempfile.TemporaryDirectory(prefix='volt-bad-') as work:
-    os.chdir(work)
-    for name in list(os.environ):
-        if name.startswith(('XDG_', 'VOLT_')):
-            del os.environ[name]
-    os.environ['HOME'] = work + '/home'
-    for folder in 'home', 'models', 'forged':
+    forger = Forger(work)
+    for folder in 'models', 'forged':
         os.mkdir(folder)
     shutil.copytree(tests / 'vectors/lm/llama', 'models/tiny',
                     ignore=shutil.ignore_patterns('golden*'))
@@ -239,9 +320,18 @@ with tempfile.TemporaryDirectory(prefix='volt-bad-') as work:
     good_run('seed', seed=2)
     good_run('rank', rank=8)
     good_run('data', data='other.jsonl')
-    for name, change, status, words in CASES:
-        end = call(gpu_verify, forged(name.replace(' ', '-'), change), '--all', '--inputs', '.',
-                   '--inputs', 'models/tiny')
+    good_run('fly', method='flylora', rank=16)
+    good_run('long', steps=STEPS + SPAN)
+    good_run('velvet', more='optimizer = "velvet"')
+    good_run('early', more=RULE % 1)
+    good_run('late', more=RULE % 2)
+    good_run('sure', more='stop_when = { confidence = 1 }')
+    cases = [(*case, run) for run, some in [
+        ('good', CASES), ('fly', FLY), ('velvet', VELVET), ('early', EARLY), ('late', LATE), ('sure', SURE)
+    ] for case in some]
+    for name, change, status, words, run in cases:
+        end = forger.call(gpu_verify, forged(name.replace(' ', '-').replace(',', ''), change, run + '.run'),
+                          '--all', '--inputs', '.', '--inputs', 'models/tiny')
         said = ' '.join((end.stdout + end.stderr).split())
         if end.returncode != status or not any(word in said for word in words.split('|')):
             failures += 1
@@ -249,5 +339,5 @@ with tempfile.TemporaryDirectory(prefix='volt-bad-') as work:
         else:
             print(f'ok      {name}')
     os.chdir('/')
-print(f'{len(CASES) - failures} passed, {failures} failed, 0 skipped')
+print(f'{len(cases) - failures} passed, {failures} failed, 0 skipped')
 sys.exit(1 if failures else 0)

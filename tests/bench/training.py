@@ -96,7 +96,7 @@ context = {context}
     return folder / f'{name}.run/model'
 
 
-def volt_rate(tools, folder, name, model, profile, context, rows):
+def volt_rate(tools, folder, model, profile, context, rows):
     def job(steps):
         return f"""schema = "volt.job/1"
 workload = "finetune"
@@ -115,42 +115,65 @@ batch = {{ tokens = {rows * context}, context = {context} }}
     return rows * context * STEPS / (long - short)
 
 
+def machine():
+    info = Path('/proc/cpuinfo').read_text()
+    memory = next(x for x in Path('/proc/meminfo').read_text().splitlines() if 'MemTotal' in x)
+    return {'cpu': next((x.split(':')[1].strip() for x in info.splitlines() if 'model name' in x), None),
+            'cores': os.cpu_count(), 'memory_bytes': 1024 * int(memory.split()[1]),
+            'kernel': os.uname().release, 'gpu': None, 'capability': None, 'driver': None,
+            'cuda_runtime': None}
+
+
+def commit():
+    root = Path(__file__).parent
+    told = subprocess.run(['git', '-C', root, 'describe', '--always', '--dirty', '--abbrev=40',
+                           '--exclude=*'], capture_output=True, text=True, check=False)
+    return told.stdout.strip() or None
+
+
+def rows_of(tools, folder, python, name, threads):
+    *_, context, rows = MODELS[name]
+    model = make_model(tools, folder, name)
+    rates, torch = {'f32x': [], 'i8x': [], 'peer': []}, 'PyTorch'
+    for _ in range(ROUNDS):
+        for profile in 'f32x', 'i8x':
+            rates[profile].append(volt_rate(tools, folder, model, profile, context, rows))
+        if python:
+            done = subprocess.run([python, '-c', TORCH, str(model), str(threads), str(rows), str(context),
+                                   str(RANK), str(WARM), str(STEPS)],
+                                  check=True, capture_output=True, text=True)
+            answer = json.loads(done.stdout.splitlines()[-1])
+            rates['peer'].append(answer['rate'])
+            torch = f"PyTorch {answer['torch']}, fp32, eager"
+    for profile in 'f32x', 'i8x':
+        ratios = [a / b for a, b in zip(rates[profile], rates['peer'])]
+        yield {'what': f'LoRA r={RANK} of a Llama of {name}, {profile}, {threads} threads',
+               'shape': f'{rows}x{context}', 'unit': 'tokens/s',
+               'ours': round(statistics.median(rates[profile]), 1),
+               'peer': round(statistics.median(rates['peer']), 1) if ratios else None,
+               'peer_name': torch if ratios else None,
+               'ratio': round(statistics.median(ratios), 3) if ratios else None,
+               'spread': round((max(ratios) - min(ratios)) / statistics.median(ratios), 3)
+               if ratios else None}
+
+
 def main():
     build = Path(sys.argv[1]).resolve()
-    tools = build / 'tools'
     python = interpreter(build)
-    results = []
     threads = min(2, os.cpu_count())
     os.environ['THREADS'] = str(threads)
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        for name, (*_, context, rows) in MODELS.items():
-            model = make_model(tools, folder, name)
-            rates = {'f32x': [], 'i8x': [], 'torch': []}
-            for _ in range(ROUNDS):
-                for profile in ('f32x', 'i8x'):
-                    rates[profile].append(volt_rate(tools, folder, name, model, profile, context, rows))
-                if python:
-                    done = subprocess.run([python, '-c', TORCH, str(model), str(threads), str(rows),
-                                           str(context), str(RANK), str(WARM), str(STEPS)],
-                                          check=True, capture_output=True, text=True)
-                    answer = json.loads(done.stdout.splitlines()[-1])
-                    rates['torch'].append(answer['rate'])
-            peer = statistics.median(rates['torch']) if python else None
-            row = {'model': name, 'threads': threads, 'batch': [rows, context], 'rank': RANK,
-                   'torch': answer['torch'] if python else None}
-            for profile, rate in rates.items():
-                if rate:
-                    row[f'{profile}_tokens_per_second'] = round(statistics.median(rate), 1)
-            for profile in ('f32x', 'i8x'):
-                if peer:
-                    ratios = [a / b for a, b in zip(rates[profile], rates['torch'])]
-                    row[f'{profile}_over_torch'] = round(statistics.median(ratios), 3)
-            results.append(row)
-            shown = ', '.join(f'{key} {value}' for key, value in row.items() if 'over' in key or 'per' in key)
-            print(f'{name:5} {shown}')
+    results = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name in MODELS:
+            for row in rows_of(build / 'tools', Path(folder), python, name, threads):
+                results.append(row)
+                beside = f"{row['ratio']} of {row['peer_name']}" if row['ratio'] else 'no peer'
+                print(f"{row['what']:45} {row['ours']:9} tokens/s  {beside}")
     if len(sys.argv) > 2:
-        Path(sys.argv[2]).write_text(json.dumps(results, indent=1) + '\n')
+        now = time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())
+        report = {'schema': 'volt.measured/1', 'what': 'training', 'date': now, 'commit': commit(),
+                  'machine': machine(), 'parity': [], 'rows': results}
+        Path(sys.argv[2]).write_text(json.dumps(report, indent=1) + '\n')
 
 
 main()

@@ -55,11 +55,18 @@ workload = "finetune"
 base = "tiny"
 data = "train.txt"
 eval = "10%"
-method = { lora = { rank = 4, targets = ["v_proj", "q_proj", "down_proj"] } }
-steps = 11
+method = { METHOD targets = ["v_proj", "q_proj", "down_proj"] } }
 batch = { tokens = 128, context = 64 }
 seed = 9007199254740991
 '''
+# The method as far as its targets, and what else is said.
+LORA = 'lora = { rank = 4,'
+TRAININGS = {
+    'training': (LORA, 'steps = 11'),
+    'flylora': ('flylora = { rank = 5, active = 2,', 'steps = 11'),
+    'velvet': (LORA, 'steps = 24\noptimizer = "velvet"\nschedule = "constant"\nlr = 1e-2'),
+    'early': (LORA, 'steps = 24\nstop_when = { patience = 2, min_delta = 1000 }'),
+}
 # What a liar could sign, by a change of the receipt.
 LIES = {
     'trace root': lambda x: x['predicate']['trace'].update(root='0' * 64),
@@ -100,7 +107,7 @@ def write_npy(path, dtype, rows, columns):
 def main(run, verify):
     with tempfile.TemporaryDirectory() as folder:
         env = {k: v for k, v in os.environ.items() if not k.startswith(('VOLT_', 'XDG_'))}
-        for name, *job in [*JOBS, ('command',), ('training',)]:
+        for name, *job in [*JOBS, ('command',), *((x,) for x in TRAININGS)]:
             home = pathlib.Path(folder, name)
             home.mkdir()
 
@@ -109,8 +116,8 @@ def main(run, verify):
                                       stdout=subprocess.PIPE).stdout
             if name == 'command':
                 examine_command(home, tool, run, pathlib.Path(folder, '.config/volt/keys/sign.pem'))
-            elif name == 'training':
-                examine_training(home, tool, run)
+            elif name in TRAININGS:
+                examine_training(home, tool, run, name)
             else:
                 examine(home, tool, run, verify, name, *job)
 
@@ -156,29 +163,39 @@ def examine_command(home, tool, run, key):
     check('command: an output altered', lambda: genuine.check_files({}), True)
 
 
-def examine_training(home, tool, run):
+def examine_training(home, tool, run, name):
     (home / 'tiny').mkdir()
-    for name in ('config.json', 'model.safetensors'):
-        shutil.copy(TESTS / 'vectors/lm/llama' / name, home / 'tiny')
+    for file in ('config.json', 'model.safetensors'):
+        shutil.copy(TESTS / 'vectors/lm/llama' / file, home / 'tiny')
     shutil.copy(TESTS / 'libvolt/lm/tokenizers/bytes.json', home / 'tiny/tokenizer.json')
     (home / 'train.txt').write_text('it counts: ' + ' '.join(map(str, range(400))))
-    (home / 'job.toml').write_text(TRAINING)
+    method, more = TRAININGS[name]
+    (home / 'job.toml').write_text(TRAINING.replace('METHOD', method) + more)
     tool(run, '-q', 'job.toml')
     given = Training(home / 'job.run')
-    check('training: files', given.check_files)
-    states, adapter = ((home / 'job.run' / name).read_bytes()
-                       for name in ('states.bin', 'adapter_model.safetensors'))
+    check(f'{name}: files', given.check_files)
+    states, adapter = ((home / 'job.run' / file).read_bytes()
+                       for file in ('states.bin', 'adapter_model.safetensors'))
     trace = given.receipt['trace']
     for at in (0, 16, 4096, len(states) // 2, len(states) - 1):
         altered = states[:at] + bytes([states[at] ^ 1]) + states[at + 1:]
-        check(f'training: byte {at} of the states altered',
+        check(f'{name}: byte {at} of the states altered',
               lambda: given.check_states(altered, adapter, trace), True)
-    check('training: a record less', lambda: given.check_states(
-        states[:len(states) // (given.units + 1) * given.units], adapter, trace), True)
-    check('training: another adapter', lambda: given.check_states(
+    check(f'{name}: a record less', lambda: given.check_states(
+        states[:len(states) // (trace['units'] + 1) * trace['units']], adapter, trace), True)
+    check(f'{name}: another adapter', lambda: given.check_states(
         states, adapter[:-1] + bytes([adapter[-1] ^ 1]), trace), True)
+    if name == 'velvet':
+        given.settings['optimizer'] = 'adamw'
+        check(f'{name}: sold as adamw', given.check_files, True)
+        given.settings['optimizer'] = 'velvet'
+    if name == 'early':
+        demand(trace['units'] == 3, 'the third unit is the last')
+        given.settings['stop_when']['patience'] = 3
+        check(f'{name}: another rule', given.check_files, True)
+        given.settings['stop_when']['patience'] = 2
     given.settings['seed'] = 1
-    check('training: another seed', given.check_files, True)
+    check(f'{name}: another seed', given.check_files, True)
 
 
 def examine(home, tool, run, verify, name, matmul, files, draws, ways):

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // libFuzzer: any file is samples, which are tokenised and packed without losing a token, or an
-// Error of usage.
+// Error of usage; or prompts, in which nothing is trained.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <functional>
 
 #include "libvolt/base/error.hpp"
 #include "libvolt/base/text.hpp"
@@ -44,18 +45,34 @@ void read(std::string_view file, lm::DataFormat format, bool apart) {
     std::abort();
 }
 
+void read_prompts(std::string_view file, lm::DataFormat format) {
+  lm::DataOptions options;
+  options.prompts = true;
+  options.chat_template = &chatml;
+  const lm::TextEncoder encoder{encode, 1, true, {2}};
+  lm::DataReader reader(file, "data", format, options);
+  while (const auto* sample = reader.next()) {
+    for (const auto trained : lm::tokenise(*sample, encoder).trained) {
+      if (trained != 0) std::abort();
+    }
+  }
+}
+
+void may_refuse(const std::function<void()>& read) {
+  try {
+    read();
+  } catch (const Error& error) {
+    if (error.code() != Exit::usage || error.message().empty()) std::abort();
+  }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view file(reinterpret_cast<const char*>(data), size);
   for (const auto format : {lm::DataFormat::json_lines, lm::DataFormat::plain_text}) {
-    for (const bool apart : {false, true}) {
-      try {
-        read(file, format, apart);
-      } catch (const Error& error) {
-        if (error.code() != Exit::usage || error.message().empty()) std::abort();
-      }
-    }
+    for (const bool apart : {false, true}) may_refuse([&] { read(file, format, apart); });
+    may_refuse([&] { read_prompts(file, format); });
   }
   return 0;
 }

@@ -51,6 +51,11 @@ class Case {
     memory_.push_back(random_words<std::uint32_t>(random_, 2 * count));
     return *this;
   }
+  Case& bytes(std::uint64_t rows, std::uint64_t cols) {
+    places_.push_back(random_place(random_, rows, cols));
+    memory_.push_back(random_words<std::uint32_t>(random_, (places_.back().size + 3) / 4));
+    return *this;
+  }
   Case& absent() {
     places_.push_back({});
     memory_.push_back({});
@@ -257,6 +262,10 @@ void compare_each(Comparison& comparison, Random& random, std::uint64_t rows, st
           comparison, steps, VOLT_CALL {
             return net.scale(c, {m[0], -3.0f});
           });
+  Case(random, wild, "zero")
+      .floats(rows, n)
+      .compare(
+          comparison, rows * n, VOLT_CALL { return net.zero(c, {m[0]}); });
   const std::uint64_t seed = random(), first = random() >> 1;
   const float p = random.one_in(3) ? 0.0f : 0.3f;
   Case(random, wild, "dropout")
@@ -264,6 +273,16 @@ void compare_each(Comparison& comparison, Random& random, std::uint64_t rows, st
       .compare(
           comparison, steps, VOLT_CALL {
             return net.dropout(c, {m[0], m[1], p, seed, first, 9});
+          });
+  const std::uint64_t ranks = 1 + random.below(200), active = 1 + random.below(ranks);
+  Case(random, wild, "keep_largest")
+      .floats(rows, ranks)
+      .floats(1, ranks)
+      .floats(rows, ranks, 2)
+      .floats(1, ranks)  // counts, from any bits
+      .compare(
+          comparison, rows * ranks * ranks, VOLT_CALL {
+            return net.keep_largest(c, {m[0], m[1], active, m[2], m[3], m[4]});
           });
   const std::uint64_t end = (n + 127) / 128 * 128;  // of the last group
   Case(random, wild, "rotate")
@@ -292,6 +311,32 @@ void compare_each(Comparison& comparison, Random& random, std::uint64_t rows, st
           });
 }
 
+void compare_frozen(Comparison& comparison, Random& random, std::uint64_t rows, std::uint64_t n,
+                    bool wild) {
+  const std::uint64_t down = (rows + 127) / 128, across = (n + 127) / 128;
+  for (const bool down_first : {false, true}) {
+    Case(random, wild, "quantise_rotated")
+        .floats(rows, n)
+        .bytes(128 * down, 128 * across)
+        .floats(128 * down, across)
+        .floats(down, 128 * across)
+        .compare(
+            comparison, 30 * rows * n, VOLT_CALL {
+              return net.quantise_rotated(c, {m[0], down_first, m[1], m[2], m[3]});
+            });
+  }
+  const std::uint64_t blocks = (rows * n + 63) / 64, first = random.below(600);
+  Case(random, wild, "expand_nf4")
+      .floats(rows, n)
+      .bytes(1, (rows * n + 1) / 2)
+      .bytes(1, blocks)
+      .floats(1, (first + blocks + 255) / 256)
+      .compare(
+          comparison, 4 * rows * n, VOLT_CALL {
+            return net.expand_nf4(c, {m[0], m[1], m[2], m[3], 0.07f, first});
+          });
+}
+
 void compare_large(Comparison& comparison, Random& random) {
   compare_attention(comparison, random, {2048, 2048, 128, 8, 2}, false);
   compare_attention(comparison, random, {5000, 5000, 64, 3, 1}, false);
@@ -301,6 +346,7 @@ void compare_large(Comparison& comparison, Random& random) {
   compare_cross_entropy(comparison, random, 300, 128'256, false);
   compare_sums(comparison, random, 5000, 4096, false);
   compare_each(comparison, random, 3000, 4099, false);
+  compare_frozen(comparison, random, 3000, 4096, false);
 }
 
 }  // namespace
@@ -324,6 +370,7 @@ void compare_network(Comparison& comparison, Extent extent) {
     compare_cross_entropy(comparison, random, m, n, wild);
     compare_sums(comparison, random, m, n, wild);
     compare_each(comparison, random, m, n, wild);
+    compare_frozen(comparison, random, m, n, wild);
   }
   if (full) compare_large(comparison, random);
 }

@@ -37,6 +37,7 @@ class Streams {
     quantise_row("quantise cols", Quantised::along_cols);
     quantise_row("quantise rows", Quantised::along_rows);
     network_rows();
+    frozen_rows();
     transfer_rows();
   }
 
@@ -98,6 +99,29 @@ class Streams {
     row("sum of squares", static_cast<double>(bytes_), [&] {
       float sum = 0;
       return net.square_sum(context(), {x_, 0, 1, bytes_ / 4, bytes_ / 4}, &sum);
+    });
+  }
+
+  // A frozen matrix on its way to a product.
+  void frozen_rows() {
+    const kernels::Network& net = *table().network;
+    const std::uint64_t cols = 2048, rows = bytes_ / 4 / cols, elements = rows * cols;
+    const auto line = [](Buffer* buffer, std::uint64_t offset, std::uint64_t count) {
+      return Matrix{buffer, offset, 1, count, count};
+    };
+    Buffers more(device_);
+    const Matrix x = {x_, 0, rows, cols, cols}, y = {y_, 0, rows, cols, cols};
+    const std::uint64_t blocks = elements / 64, scales = blocks / 256;
+    const Matrix absmax = line(more.room(4 * scales), 0, scales);
+    row("expand nf4", 1.13 * static_cast<double>(bytes_), [&] {
+      return net.expand_nf4(context(), {y, line(x_, 0, elements / 2),
+                                        line(x_, elements / 2, blocks), absmax, 0.5f, 0});
+    });
+    const std::uint64_t across = cols / 128;
+    const Matrix by_rows = {more.room(4 * rows * across), 0, rows, across, across};
+    const Matrix by_columns = {more.room(rows / 32 * cols), 0, rows / 128, cols, cols};
+    row("quantise rotated", 1.25 * static_cast<double>(bytes_), [&] {
+      return net.quantise_rotated(context(), {x, false, y, by_rows, by_columns});
     });
   }
 

@@ -129,9 +129,13 @@ const Matrix& given(const CrossEntropy<Given>& job) { return job.told; }
 const Matrix& given(const Add<Given>& job) { return job.y; }
 const Matrix& given(const SumRows<Given>& job) { return job.y; }
 const Matrix& given(const Scale<Given>& job) { return job.x; }
+const Matrix& given(const Zero<Given>& job) { return job.x; }
 const Matrix& given(const ScatterRows<Given>& job) { return job.dtable; }
 const Matrix& given(const Dropout<Given>& job) { return job.y; }
+const Matrix& given(const KeepLargest<Given>& job) { return job.out; }
 const Matrix& given(const Rotate<Given>& job) { return job.y; }
+const Matrix& given(const QuantiseRotated<Given>& job) { return job.by_rows; }
+const Matrix& given(const ExpandNf4<Given>& job) { return job.y; }
 const Matrix& given(const Adam<Given>& job) { return job.v; }
 
 Network wrong_network;
@@ -167,9 +171,13 @@ bool make_wrong_network(const std::string& row, Backend& backend) {
   VOLT_WRONG(add);
   VOLT_WRONG(sum_rows);
   VOLT_WRONG(scale);
+  VOLT_WRONG(zero);
   VOLT_WRONG(scatter_rows);
   VOLT_WRONG(dropout);
+  VOLT_WRONG(keep_largest);
   VOLT_WRONG(rotate);
+  VOLT_WRONG(quantise_rotated);
+  VOLT_WRONG(expand_nf4);
   VOLT_WRONG(adam);
 #undef VOLT_WRONG
   if (row == "square_sum") return wrong_network.square_sum = square_sum, true;

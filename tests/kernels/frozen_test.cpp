@@ -227,6 +227,31 @@ TEST_CASE("the operations of language models have the digests that they always h
     float sum = 0;
     VOLT_OK(net.square_sum(c, x, &sum));
     CHECK(std::bit_cast<std::uint32_t>(sum) == 0x44f070f8u);
+
+    const Matrix turned = dense(s.room(128 * 256), 128, 256);
+    const Matrix by_rows = random(128, 2), by_columns = random(1, 256);
+    VOLT_OK(net.quantise_rotated(c, {x, false, turned, by_rows, by_columns}));
+    CHECK(digest_of(s, turned.buffer, 128 * 256) ==
+          "3ec2c0d7d2be99a60c47929d1877c1a78126537c70b1f035147df6413bd8adbb");
+    frozen(by_columns, "bc29d3beaccd017970713d59888ef57aed4a0921d97b53374b549032c5d2a570");
+    VOLT_OK(net.quantise_rotated(c, {x, true, turned, by_rows, by_columns}));
+    frozen(by_columns, "b82f314edcb59159f179a57c7f13e091b5f3ffa86647faef79da99456c8ec0a6");
+    std::vector<std::uint8_t> nibbles(rows * cols / 2), codes(rows * cols / 64);
+    for (std::size_t i = 0; i < nibbles.size(); ++i) nibbles[i] = static_cast<std::uint8_t>(i);
+    for (std::size_t i = 0; i < codes.size(); ++i) codes[i] = static_cast<std::uint8_t>(3 * i);
+    VOLT_OK(net.expand_nf4(c, {y,
+                               dense(s.put(nibbles), 1, nibbles.size()),
+                               dense(s.put(codes), 1, codes.size()),
+                               {w.buffer, 0, 1, 2, 2},
+                               0.3f,
+                               200}));
+    frozen(y, "2887f526a598d94974119550723c5938b8415ddc2a9341de1c89f9f80a041212");
+
+    const Matrix largest = random(rows, cols);
+    const Matrix counts = dense(s.put(std::vector<std::uint32_t>(cols)), 1, cols);
+    VOLT_OK(net.keep_largest(c, {x, w, 36, mean, largest, counts}));
+    frozen(largest, "f6fc8b931d222c131c39ce4714650818acc575d7951fcb9a80c637ef56e5cedb");
+    frozen(counts, "b5e40364f0714a9c31b6832b38ce63a0685a8ce60c8bc5fe1386d329dc5dac3e");
   }
 }
 

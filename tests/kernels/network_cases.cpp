@@ -25,20 +25,29 @@ class Builder {
   Builder& out(const char* name, std::uint64_t rows, std::uint64_t cols) {
     return floats(name, true, rows, cols);
   }
+  /// A row of counts.
+  Builder& counts(const char* name, std::uint64_t cols) {
+    add(name, true, Place(random_, 1, cols), 4);
+    return *this;
+  }
   Builder& absent(const char* name) {
     made_.arguments.push_back({name, false, {}, {}});
     return *this;
   }
   /// One word a row.
   Builder& words(const char* name, const std::vector<std::uint32_t>& values) {
-    Argument& argument = add(name, false, Place(random_, values.size(), 1), 1);
+    Argument& argument = add(name, false, Place(random_, values.size(), 1), 4);
     for (std::size_t i = 0; i < values.size(); ++i) {
       argument.memory[argument.place.offset + i * argument.place.stride] = values[i];
     }
     return *this;
   }
   Builder& turns(const char* name, std::uint64_t count) {
-    add(name, false, Place(random_, 1, count), 2);
+    add(name, false, Place(random_, 1, count), 8);
+    return *this;
+  }
+  Builder& bytes(const char* name, bool written, std::uint64_t rows, std::uint64_t cols) {
+    add(name, written, Place(random_, rows, cols), 1);
     return *this;
   }
   Operation calls(Call call) {
@@ -48,13 +57,13 @@ class Builder {
 
  private:
   Argument& add(const char* name, bool written, const Place& place, std::uint64_t width) {
-    Argument& argument = made_.arguments.emplace_back(Argument{name, written, place, {}});
-    argument.memory.resize(place.size * width);
+    Argument& argument = made_.arguments.emplace_back(Argument{name, written, place, {}, width});
+    argument.memory.resize((place.size * width + 3) / 4);
     for (std::uint32_t& word : argument.memory) word = static_cast<std::uint32_t>(random_());
     return argument;
   }
   Builder& floats(const char* name, bool written, std::uint64_t rows, std::uint64_t cols) {
-    Argument& argument = add(name, written, Place(random_, rows, cols), 1);
+    Argument& argument = add(name, written, Place(random_, rows, cols), 4);
     for (std::uint32_t& word : argument.memory) {
       word = std::bit_cast<std::uint32_t>(number(random_, oddity_ == Oddity::many));
     }
@@ -227,6 +236,9 @@ void add_others(std::vector<Operation>& all, Random& random, Oddity oddity, std:
   all.push_back(begin("scale").out("x", rows, n).calls(VOLT_CALL {
     return net.scale(c, {m[0], -3.0f});
   }));
+  all.push_back(begin("zero").out("x", rows, n).calls(VOLT_CALL {
+    return net.zero(c, {m[0]});
+  }));
   all.push_back(begin("scatter_rows")
                     .words("ids", random_words(random, rows, 7))
                     .in("dx", rows, n)
@@ -244,6 +256,25 @@ void add_others(std::vector<Operation>& all, Random& random, Oddity oddity, std:
   all.push_back(begin("rotate").in("x", rows, from).out("y", rows, to).calls(VOLT_CALL {
     return net.rotate(c, {m[0], m[1], 0x1p-7f});
   }));
+  const std::uint64_t down = (rows + 127) / 128, across = end / 128;
+  const bool down_first = below(random, 2) == 0;
+  all.push_back(begin("quantise_rotated")
+                    .in("x", rows, n)
+                    .bytes("q", true, 128 * down, 128 * across)
+                    .out("by_rows", 128 * down, across)
+                    .out("by_columns", down, 128 * across)
+                    .calls(VOLT_CALL {
+                      return net.quantise_rotated(c, {m[0], down_first, m[1], m[2], m[3]});
+                    }));
+  const std::uint64_t blocks = (rows * n + 63) / 64, before = below(random, 600);
+  all.push_back(begin("expand_nf4")
+                    .out("y", rows, n)
+                    .bytes("nibbles", false, 1, (rows * n + 1) / 2)
+                    .bytes("codes", false, 1, blocks)
+                    .in("scales", 1, (before + blocks + 255) / 256)
+                    .calls(VOLT_CALL {
+                      return net.expand_nf4(c, {m[0], m[1], m[2], m[3], 0.07f, before});
+                    }));
   all.push_back(begin("adam")
                     .out("p", rows, n)
                     .out("m", rows, n)
@@ -256,6 +287,21 @@ void add_others(std::vector<Operation>& all, Random& random, Oddity oddity, std:
   all.push_back(begin("square_sum").in("x", rows, n).calls(VOLT_CALL {
     return net.square_sum(c, m[0], &told);
   }));
+}
+
+// Its work grows with the square of the columns.
+void add_largest(std::vector<Operation>& all, Random& random, Oddity oddity,
+                 std::uint64_t elements) {
+  const std::uint64_t n = one_of(random, {1, 2, 15, 16, 17, 32, 64, 127, 128, 129, 260});
+  const std::uint64_t rows = elements / n + 1, active = 1 + below(random, n);
+  for (const bool counted : {true, false}) {
+    Builder builder(random, oddity, "keep_largest");
+    builder.in("y", rows, n).in("d", 1, n).in("x", rows, n).out("out", rows, n);
+    counted ? builder.counts("counts", n) : builder.absent("counts");
+    all.push_back(builder.calls(VOLT_CALL {
+      return net.keep_largest(c, {m[0], m[1], active, m[2], m[3], m[4]});
+    }));
+  }
 }
 
 }  // namespace
@@ -272,6 +318,7 @@ std::vector<Operation> operations(Random& random, Size size, Oddity oddity) {
   add_norms(all, random, oddity, rows, n);
   add_activations(all, random, oddity, rows, n);
   add_others(all, random, oddity, rows, n);
+  add_largest(all, random, oddity, rows * n);
   const std::uint64_t half = 1 + below(random, 70), heads = 1 + n / (2 * half);
   all.push_back(Builder(random, oddity, "rope")
                     .out("x", rows, heads * 2 * half)

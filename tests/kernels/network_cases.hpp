@@ -9,13 +9,13 @@
 /// Every operation of network.hpp with arguments of random shapes, in random places of memory.
 namespace volt::kernels::test {
 
-/// A matrix that an operation is given. Memory is in 32-bit words, of which an element is one or
-/// two.
+/// A matrix that an operation is given. Memory is in 32-bit words.
 struct Argument {
   const char* name;  ///< as refusals call it
   bool written;
   Place place;
   std::vector<std::uint32_t> memory;
+  std::uint64_t width = 4;  ///< bytes of an element
 };
 
 using Memories = std::vector<std::vector<std::uint32_t>>;

@@ -102,14 +102,16 @@ TEST_CASE("a result that overlaps another matrix is refused") {
     for (std::size_t j = 0; j < operation.arguments.size(); ++j) {
       const Matrix& other = prepared.matrices[j];
       if (j == i || other.buffer == nullptr) continue;
-      // In memory that is large enough for either.
+      if (operation.arguments[i].width != operation.arguments[j].width) continue;  // see below
+      // In memory that is large enough for either, so that both end there.
       const bool narrow =
           operation.arguments[i].memory.size() < operation.arguments[j].memory.size();
+      const Matrix& wide = prepared.matrices[narrow ? j : i];
       Matrix onto = prepared.matrices[narrow ? i : j];
-      onto.buffer = prepared.matrices[narrow ? j : i].buffer;
-      onto.offset = prepared.matrices[narrow ? j : i].offset;
-      if (operation.arguments[j].name == std::string("turns")) continue;  // its elements are wider
-      onto.offset = std::min(onto.offset, prepared.matrices[narrow ? i : j].offset);
+      const auto extent = [](const Matrix& m) { return (m.rows - 1) * m.stride + m.cols; };
+      onto.buffer = wide.buffer;
+      const std::uint64_t end = wide.offset + extent(wide);
+      onto.offset = end - std::min(end, extent(onto));
       const std::string text = prepared.refusal(narrow ? i : j, onto);
       CHECK(text.ends_with(" overlaps an operand"));
     }
@@ -195,10 +197,43 @@ TEST_CASE("what an operation cannot be asked for is refused in its words") {
     VOLT_REFUSED(invalid, "dropout: 18446744073709551608 and 2 rows of 4 overflow 64 bits",
                  dropout(0.0f, ~std::uint64_t{0} - 7));
 
+    const auto keep = [&](std::uint64_t active) {
+      return net.keep_largest(
+          c, {at(0, 2, 4), at(8, 1, 4), active, at(12, 2, 4), at(20, 2, 4), absent});
+    };
+    VOLT_OK(keep(4));
+    VOLT_REFUSED(invalid, "active is 0, not one of 4 columns", keep(0));
+    VOLT_REFUSED(invalid, "active is 5, not one of 4 columns", keep(5));
+
     VOLT_REFUSED(invalid, "y.rows is 2, but x.rows is 1",
                  net.rotate(c, {at(0, 1, 5), at(8, 2, 5), 1.0f}));
     VOLT_REFUSED(invalid, "the groups of y is 2, but those of x is 1",
                  net.rotate(c, {at(0, 1, 5), at(8, 1, 129), 1.0f}));
+
+    // The bytes of q are elements of their own.
+    const auto quantise = [&](std::uint64_t q, std::uint64_t by_rows) {
+      Buffer* const bytes = s.room(20'000);
+      return net.quantise_rotated(c, {{bytes, 4096, 2, 3, 3},
+                                      false,
+                                      {bytes, q, 128, 128, 128},
+                                      {bytes, by_rows, 128, 1, 1},
+                                      {bytes, 4500, 1, 128, 128}});
+    };
+    VOLT_OK(quantise(0, 4200));
+    VOLT_REFUSED(invalid, "q overlaps an operand", quantise(1, 4200));
+    VOLT_REFUSED(invalid, "q overlaps an operand", quantise(0, 4000));
+    VOLT_REFUSED(invalid, "by_rows overlaps an operand", quantise(0, 4373));
+
+    const auto expand = [&](std::uint64_t nibbles, std::uint64_t first, std::uint64_t scales) {
+      return net.expand_nf4(
+          c, {at(0, 3, 43), at(nibbles, 1, 65), at(600, 1, 3), at(200, 1, scales), 0.5f, first});
+    };
+    VOLT_OK(expand(516, 0, 1));
+    VOLT_OK(expand(516, 254, 2));
+    VOLT_REFUSED(invalid, "scales.cols is 1, but what it should be is 2", expand(516, 254, 1));
+    VOLT_REFUSED(invalid, "y overlaps an operand", expand(515, 0, 1));
+    VOLT_REFUSED(invalid, "block 18446744073709551613 and 3 blocks overflow 64 bits",
+                 expand(516, ~std::uint64_t{0} - 2, 1));
   }
 }
 
@@ -216,6 +251,12 @@ TEST_CASE("an operation on nothing touches nothing") {
     VOLT_OK(net.rms_norm(s.context, {empty, dense(b, 1, 7), 1e-5f, empty, row}));
     VOLT_OK(net.sum_rows(s.context, {empty, dense(b, 1, 7)}));
     VOLT_OK(net.rotate(s.context, {empty, empty, 1.0f}));
+    VOLT_OK(net.quantise_rotated(
+        s.context,
+        {empty, false, {nullptr, 0, 0, 128, 0}, {nullptr, 0, 0, 1, 0}, {nullptr, 0, 0, 128, 0}}));
+    VOLT_OK(net.expand_nf4(
+        s.context,
+        {empty, {nullptr, 0, 1, 0, 0}, {nullptr, 0, 1, 0, 0}, {nullptr, 0, 1, 0, 0}, 1.0f, 0}));
     CHECK(s.get<float>(b, 16) == std::vector<float>(16, 0.0f));
   }
 }

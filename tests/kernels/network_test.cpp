@@ -223,6 +223,42 @@ TEST_CASE("dropout goes by the number of an element, wherever a batch is cut") {
   }
 }
 
+TEST_CASE(
+    "the largest of a row stay by their size with d; NaN is above all, and the first of equals") {
+  const std::vector<float> y = {1, -3,  2,    -2,    0.5f,  //
+                                0, 0,   0,    -0.0f, 0,     //
+                                5, nan, -inf, 6,     nan,   //
+                                1, 1,   1,    1,     -1};
+  const std::vector<float> d = {0, 0, 0.5f, 0, -4};
+  std::vector<float> x(20);
+  for (std::size_t i = 0; i < 20; ++i) x[i] = static_cast<float>(i) + 1;
+  x[1] = nan;
+  for (const Backend& backend : all_backends()) {
+    CAPTURE(std::string(backend.name));
+    Session s(backend, 2);
+    const Matrix my = dense(s.put(y), 4, 5), md = dense(s.put(d), 1, 5), mx = dense(s.put(x), 4, 5);
+    const Matrix out = dense(s.room(80), 4, 5);
+    const Matrix counts = dense(s.put(std::vector<std::uint32_t>{7, 0, 0, 0, 0xffffffff}), 1, 5);
+    VOLT_OK(backend.network->keep_largest(s.context, {my, md, 2, mx, out, counts}));
+    const auto got = s.get<float>(out.buffer, 20);
+    CHECK(std::bit_cast<std::uint32_t>(got[1]) == 0x7fc00000);
+    const std::vector<float> expected = {0, 0,  0,  0, 5,    // of 1, 3, 2.5, 2, 3.5
+                                         0, 0,  8,  0, 10,   // of 0, 0, 0.5, 0, 4
+                                         0, 12, 0,  0, 15,   // of 5, NaN, inf, 6, NaN
+                                         0, 0,  18, 0, 20};  // of 1, 1, 1.5, 1, 5
+    for (std::size_t i = 2; i < 20; ++i) {
+      CAPTURE(i);
+      CHECK(std::bit_cast<std::uint32_t>(got[i]) == std::bit_cast<std::uint32_t>(expected[i]));
+    }
+    CHECK(s.get<std::uint32_t>(counts.buffer, 5) == std::vector<std::uint32_t>{7, 2, 2, 0, 3});
+    // Equals: of the second row all but column 2 and 4 are.
+    VOLT_OK(backend.network->keep_largest(s.context, {my, md, 4, mx, out, {}}));
+    const auto four = s.get<float>(out.buffer, 20);
+    CHECK(std::vector<float>(four.begin() + 5, four.begin() + 10) ==
+          std::vector<float>{6, 7, 8, 0, 10});
+  }
+}
+
 TEST_CASE("a logit of -inf has no share of the entropy, a NaN makes all of a row NaN") {
   for (const Backend& backend : all_backends()) {
     CAPTURE(std::string(backend.name));

@@ -92,9 +92,13 @@ TEST_CASE("the arguments that are only read stay as they are, and so does all ar
       const Argument& argument = operation.arguments[i];
       CAPTURE(std::string(argument.name));
       std::vector<std::uint32_t> before = argument.memory;
+      const auto bytes = [&](auto& words, std::uint64_t element) {
+        return reinterpret_cast<unsigned char*>(words.data()) + element * argument.width;
+      };
+      Memories now = after;
       for (std::uint64_t r = 0; argument.written && r < argument.place.rows; ++r) {
         const std::uint64_t at = argument.place.offset + r * argument.place.stride;
-        for (std::uint64_t j = at; j < at + argument.place.cols; ++j) before[j] = after[i + 1][j];
+        std::memcpy(bytes(before, at), bytes(now[i + 1], at), argument.place.cols * argument.width);
       }
       CHECK(after[i + 1] == before);
     }

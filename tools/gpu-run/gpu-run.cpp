@@ -41,6 +41,7 @@ int main(int argc, char** argv) {
                   {"-o,--output", &a.output, "DIR", "run folder; default NAME.run"},
                   {"--input", &a.bindings, "NAME=PATH", "where an input of the job is"},
                   {"--check", &a.check, {}, "examine the job file and run nothing"},
+                  {"--plan", &a.plan, {}, "tell what a training takes here, and train nothing"},
                   {"--lock", &a.lock, {}, "write the digests of all inputs into the job file"},
                   {"--force", &a.force, {}, "replace a complete run, once the new one is complete"},
                   {"--timeout", &a.timeout, "TIME", "end the run after 90s, 10m, 1h30m"},

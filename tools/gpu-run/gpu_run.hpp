@@ -28,8 +28,8 @@ struct Arguments {
   std::optional<std::chrono::seconds> timeout;
   std::vector<std::string> only;
   std::uint64_t parallel = 1;
-  bool network = false, check = false, lock = false, force = false, exit_class = false,
-       detach = false, follow = false;
+  bool network = false, check = false, plan = false, lock = false, force = false,
+       exit_class = false, detach = false, follow = false;
 };
 
 inline crypto::KeyStore key_store() {

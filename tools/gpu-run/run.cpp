@@ -10,6 +10,7 @@
 #include "libvolt/cli/output.hpp"
 #include "libvolt/cli/signals.hpp"
 #include "libvolt/net/http.hpp"
+#include "libvolt/run/plan.hpp"
 #include "tools/gpu-run/gpu_run.hpp"
 
 namespace volt::gpu_run {
@@ -66,6 +67,18 @@ Exit lock(cli::Session& session, const run::JobFile& file, const inputs::Places&
   }
   session.result({{"pinned", std::move(digests)}});
   return Exit::ok;
+}
+
+Exit plan(cli::Session& session, const Arguments& arguments, const run::JobFile& file,
+          const inputs::Places& where) {
+  run::Options options;
+  options.folder = arguments.output;
+  options.places = where;
+  options.device = device::wanted(arguments.device, arguments.threads);
+  auto outcome = run::plan_job(file, options, session.sink(), interrupt(session));
+  if (!session.json()) session.print(outcome.text);
+  session.result(std::move(outcome.document));
+  return outcome.exit;
 }
 
 }  // namespace
@@ -140,6 +153,7 @@ Exit tell(cli::Session& session, const run::JobFile& file, const run::Outcome& o
                                {"trace_root", receipt.trace_root.hex()},
                                {"units", receipt.units},
                                {"elapsed_ns", receipt.elapsed_ns}});
+  result.insert(result.end(), outcome.facts.begin(), outcome.facts.end());
   session.result(std::move(result));
   return Exit::ok;
 }
@@ -242,11 +256,10 @@ class Following {
 
 /// Options that want something to run, where nothing does.
 void refuse_idle(const Arguments& arguments) {
-  if (arguments.check && arguments.lock) {
-    throw Error(Exit::usage, "--check and --lock exclude each other");
-  }
-  if ((arguments.check || arguments.lock) && (arguments.detach || !arguments.then.empty())) {
-    throw Error(Exit::usage, "with --check or --lock nothing is run",
+  const int modes = arguments.check + arguments.plan + arguments.lock;
+  if (modes > 1) throw Error(Exit::usage, "--check, --plan and --lock exclude each other");
+  if (modes == 1 && (arguments.detach || !arguments.then.empty())) {
+    throw Error(Exit::usage, "with --check, --plan or --lock nothing is run",
                 "leave out --detach and --then");
   }
 }
@@ -255,7 +268,8 @@ void refuse_idle(const Arguments& arguments) {
 
 Exit run_job(cli::Session& session, const Arguments& arguments) {
   refuse_idle(arguments);
-  const bool transparent = !arguments.exit_class && !arguments.check && !arguments.lock;
+  const bool transparent =
+      !arguments.exit_class && !arguments.check && !arguments.plan && !arguments.lock;
   auto file = run::load_job(arguments.job, session.stop(), [&] {
     if (transparent) session.exit_as(run::own_failure);
   });
@@ -264,6 +278,7 @@ Exit run_job(cli::Session& session, const Arguments& arguments) {
   const auto where = places(arguments, file.folder, *http);
   if (arguments.lock) return lock(session, file, where);
   if (file.sweep) {
+    if (arguments.plan) throw Error(Exit::usage, "--plan is for single jobs, not for sweeps");
     if (arguments.detach || !arguments.then.empty()) {
       throw Error(Exit::usage, "--detach and --then are for single runs, not for sweeps",
                   "let the shell do it: nohup gpu-run JOB &");
@@ -274,6 +289,7 @@ Exit run_job(cli::Session& session, const Arguments& arguments) {
     throw Error(Exit::usage, "--only is for sweeps, which this job is not");
   }
   if (arguments.check) return check(session, file, where);
+  if (arguments.plan) return plan(session, arguments, file, where);
   session.set_resume_hint(file.job.is_command()
                               ? "the same command starts the program anew"
                               : "the same command goes on where this run stopped");

@@ -68,6 +68,16 @@ std::string use(const Value& metrics) {
   return join(parts, ", ");
 }
 
+/// "12, loss 1.2345" of a training; empty for what has no steps.
+std::string progress(const Value& metrics) {
+  const auto step = number(metrics, "step");
+  if (!step) return {};
+  const auto* eval = metrics.find("eval");
+  const auto loss = number(eval == nullptr ? metrics : *eval, "loss");
+  return to_text(*step) + (eval == nullptr ? ", loss " : ", held-out loss ") +
+         (loss ? to_text(*loss) : "not finite");
+}
+
 /// What is to be said of the receipt; empty when there is none.
 std::string receipt_text(const host::Path& folder, Value& value) {
   const auto path = folder / "receipt.json";
@@ -124,6 +134,7 @@ Exit show_run(cli::Session& session, const Arguments& arguments) {
   line("started", run.started);
   if (const auto time = time_of(run, state, report)) line("time", format_duration(*time));
   line("use", use(metrics));
+  line("step", progress(metrics));
   if (ended) {
     if (report->peak_memory_bytes != 0) line("peak", format_memory(report->peak_memory_bytes));
     line("attempt", std::to_string(report->attempt));

@@ -59,6 +59,8 @@ inline void atomic_min(std::uint64_t* at, std::uint64_t value) {
   if (value < *at) *at = value;
 }
 
+inline void atomic_add(std::uint32_t* at, std::uint32_t value) { *at += value; }
+
 inline void multiply_8x8x16(std::int32_t* d, std::uint32_t a, std::uint32_t b,
                             const std::int32_t* c) {
   emulator::multiply_8x8x16(d, a, b, c);

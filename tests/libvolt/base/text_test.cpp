@@ -96,6 +96,17 @@ TEST_CASE("no terminal escape survives being made printable") {
   }
 }
 
+TEST_CASE("what is no UTF-8 is replaced as Unicode's section 3.9 says") {
+  const std::string bad = "\xef\xbf\xbd";
+  CHECK(as_utf8("") == "");
+  CHECK(as_utf8("a\xe2\x82\xac") == "a\xe2\x82\xac");
+  CHECK(as_utf8("\xe2\x82") == bad);  // a character that is cut off
+  CHECK(as_utf8("\xe2\x82z") == bad + "z");
+  CHECK(as_utf8("\x80\xff") == bad + bad);
+  CHECK(as_utf8("\xed\xa0\x80") == bad + bad + bad);  // a surrogate: no character begins so
+  CHECK(as_utf8("\xf0\x9f\x98\xf0\x9f\x98\x80") == bad + "\xf0\x9f\x98\x80");
+}
+
 TEST_CASE("what is made printable is UTF-8 without controls, and stays as it is") {
   std::mt19937 random(3);
   for (int i = 0; i < 5'000; ++i) {

@@ -42,6 +42,20 @@ TEST_CASE("progress fits the terminal and cannot control it") {
         "a\\x1b[2J\\x0a: 1 of 2 rows (50 %)");
 }
 
+TEST_CASE(
+    "what stands beside the work is in place of share and rate, and goes before the time left") {
+  const Progress training{"training", 120, 400, "steps", "loss 1.2345, 3105 tokens/s, 2.10 GB"};
+  const auto text = [&](std::size_t width) { return progress_text(training, 0, 40s, width); };
+  CHECK(text(80) ==
+        "training: 120 of 400 steps, loss 1.2345, 3105 tokens/s, 2.10 GB, 1 min 33 s left");
+  CHECK(text(79) == "training: 120 of 400 steps, loss 1.2345, 3105 tokens/s, 1 min 33 s left");
+  CHECK(text(60) == "training: 120 of 400 steps, loss 1.2345, 1 min 33 s left");
+  CHECK(text(50) == "training: 120 of 400 steps, 1 min 33 s left");
+  CHECK(text(40) == "training: 120 of 400 steps");
+  CHECK(progress_text(training, 0, 0s, 79) ==
+        "training: 120 of 400 steps, loss 1.2345, 3105 tokens/s, 2.10 GB");
+}
+
 TEST_CASE("work is shown at its own pace, and not at all when it is over before") {
   Meter meter(1min, 1min);
   const Meter::Time start{};

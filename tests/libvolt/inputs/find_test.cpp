@@ -150,6 +150,56 @@ TEST_CASE_FIXTURE(Inputs, "a model is a folder and its data a file, said before 
         "the job has no input \"model\" [its inputs are base and data]");
 }
 
+TEST_CASE_FIXTURE(Inputs,
+                  "of a model's folder only what is read is looked at, links by a binding") {
+  const std::string head = "schema = \"volt.job/1\"\nworkload = \"finetune\"\n[finetune]\n";
+  jobs.write("t.jsonl", "T");
+  jobs.write("m/config.json", "{}");
+  jobs.write("m/README.md", "much");
+  jobs.write("m/original/old.safetensors", "other");
+  jobs.write("blobs/1", "W");
+  std::filesystem::create_symlink("../blobs/1", jobs / "m/model.safetensors");
+  const auto named = job_of(head + "base = \"m\"\ndata = \"t.jsonl\"\n");
+  const auto found = inputs::find(named, places, sink, {});
+  REQUIRE(found.size() == 3);
+  CHECK(found[0].name == "base/config.json");
+  CHECK(found[1].name == "base/model.safetensors");
+
+  std::filesystem::remove(jobs / "m/model.safetensors");
+  std::filesystem::create_symlink("/dev/null", jobs / "m/model.safetensors");
+  CHECK(message_of([&] { inputs::find(named, places, sink, {}); }).find("leads outside") !=
+        std::string::npos);
+  Inputs elsewhere;
+  elsewhere.jobs.write("W", "W");
+  std::filesystem::remove(jobs / "m/model.safetensors");
+  std::filesystem::create_symlink(elsewhere.jobs / "W", jobs / "m/model.safetensors");
+  places.bindings["base"] = (jobs / "m").string();
+  const auto bound = job_of(head + "data = \"t.jsonl\"\n");
+  CHECK(inputs::find(bound, places, sink, {}).size() == 3);
+}
+
+TEST_CASE_FIXTURE(Inputs, "of a run's folder the adapter alone is looked at") {
+  jobs.write("m/config.json", "{}");
+  jobs.write("t.run/adapter_config.json", "{}");
+  jobs.write("t.run/states.bin", "S");
+  const auto job = job_of(
+      "schema = \"volt.job/1\"\nworkload = \"generate\"\n[generate]\nbase = \"m\"\n"
+      "adapter = \"t.run\"\nprompt = \"a\"\n");
+  const auto present = message_of([&] { inputs::check_present(job, places); });
+  CHECK(present == (jobs / "t.run").string() +
+                       " has no adapter_model.safetensors, while finding input adapter [an adapter "
+                       "is a folder with adapter_config.json and adapter_model.safetensors]");
+  CHECK(message_of([&] { inputs::find(job, places, sink, {}); }) == present);
+  jobs.write("t.run/adapter_model.safetensors", "A");
+  const auto found = inputs::find(job, places, sink, {});
+  REQUIRE(found.size() == 3);
+  CHECK(found[1].name == "adapter/adapter_config.json");
+  CHECK(found[2].name == "adapter/adapter_model.safetensors");
+  places.bindings["prompts"] = "m";
+  CHECK(message_of([&] { inputs::find(job, places, sink, {}); }) ==
+        "the job has no input \"prompts\" [write prompts = {} into [generate]]");
+}
+
 TEST_CASE_FIXTURE(Inputs, "an input that nobody names must be bound") {
   CHECK(message_of([&] { find(seed_b); }) ==
         "the job does not say where input a is, while finding input a "

@@ -51,11 +51,37 @@ constexpr std::string_view two_turns =
 
 }  // namespace
 
+TEST_CASE("prompts are what a model goes on from, and nothing in them is trained") {
+  DataOptions options = with(chatml);
+  options.prompts = true;
+  const auto refused = [&](std::string_view file) { return refusal(file, options); };
+  CHECK(read("{\"prompt\": \"a\", \"completion\": 3}\n\n{\"prompt\": \"\"}", options) == "a\n\n");
+  CHECK(read(R"({"messages": [{"role": "user", "content": "a"}]})", options) ==
+        "<user>a.<assistant>\n");
+  CHECK(read(R"({"prompt": [{"role": "user", "content": "a"}]})", options) ==
+        "<user>a.<assistant>\n");
+  DataReader lines("a\r\n\n b \nc", "p.txt", DataFormat::plain_text, options);
+  CHECK(read_all(lines) == "a\n b \nc\n");
+
+  CHECK(refused("") == "train.jsonl: there is no prompt in it");
+  CHECK(refused(R"({"text": "a"})") ==
+        "train.jsonl:1: the line has no \"prompt\" and no \"messages\"");
+  CHECK(refused(R"({"prompt": "a", "messages": []})") ==
+        "train.jsonl:1: the line has \"prompt\" and \"messages\" [leave the one to go on from]");
+  CHECK(refused(R"({"prompt": 1})") == "train.jsonl:1: prompt is a whole number, not a string");
+  CHECK(refused("{\"prompt\": \"a\"}\n{\"messages\": []}") ==
+        "train.jsonl:2: the line has no \"prompt\", which those before it have");
+  CHECK(message_of([&] {
+          DataReader reader("a\n\xff\n", "p.txt", DataFormat::plain_text, options);
+          read_all(reader);
+        }) == "p.txt:2: the line is not UTF-8");
+}
+
 TEST_CASE("a file's name tells its format") {
   CHECK(data_format("a/train.jsonl") == DataFormat::json_lines);
   CHECK(data_format("b.txt") == DataFormat::plain_text);
   CHECK(message_of([] { data_format("c.csv"); }) ==
-        "c.csv: training data is a .jsonl or a .txt file [one JSON object a line, or plain text]");
+        "c.csv: data is a .jsonl or a .txt file [one JSON object a line, or plain text]");
 }
 
 TEST_CASE("texts are trained as a whole; of prompts and completions, the latter") {
@@ -114,7 +140,7 @@ TEST_CASE("a bad line is named by its number") {
   CHECK(refusal("{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}]}", with(chatml)) ==
         "train.jsonl:1: no message has the role \"assistant\": there is nothing to train on");
   CHECK(refusal("{\"tools\": [1], \"messages\": [{\"role\": \"user\", \"content\": \"a\"}]}") ==
-        "train.jsonl:1: \"tools\" are not trained on yet [leave them out, or write them into the "
+        "train.jsonl:1: \"tools\" are not understood yet [leave them out, or write them into the "
         "messages]");
   CHECK(refusal(two_turns) ==
         "train.jsonl:1: a conversation, but the model has no chat template [add chat_template to "

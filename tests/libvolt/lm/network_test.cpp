@@ -7,10 +7,14 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <list>
 #include <numeric>
 
-#include "kernels/network.hpp"
+#include "kernels/network_functions.hpp"
 #include "libvolt/base/error.hpp"
+#include "libvolt/doc/read.hpp"
+#include "libvolt/lm/adapter.hpp"
+#include "libvolt/lm/nf4.hpp"
 #include "libvolt/tensor/safetensors.hpp"
 
 namespace volt::lm {
@@ -87,14 +91,17 @@ float per_token(const Batch& batch) {
 /// A model of tests/vectors/lm, on a device of its own.
 struct Model {
   explicit Model(const std::string& name, unsigned threads = 2)
+      : Model(name, device::wanted("cpu", threads)) {}
+  Model(const std::string& name, const device::Wanted& wanted)
       : folder(vectors / name),
         golden(vectors / name / "golden.safetensors"),
         architecture(read_architecture(folder.files())),
         weights(find_weights(folder.files(), architecture)),
-        device(device::wanted("cpu", threads)),
+        device(wanted),
         batch(batch_of(golden)) {}
 
-  void train(std::vector<TrainedTensor> tensors, Profile profile = Profile::f32x, float scale = 2) {
+  void train(std::vector<TrainedTensor> tensors, Profile profile = Profile::f32x, float scale = 2,
+             Format format = Format::fp32) {
     trained = std::make_unique<Trained>(device, std::move(tensors));
     for (const auto& tensor : trained->tensors()) {
       if (tensor.role != TrainedTensor::Role::whole) {
@@ -104,7 +111,41 @@ struct Model {
       }
     }
     network = std::make_unique<Network>(device, architecture, weights, *trained, profile, scale,
-                                        batch.tokens.size());
+                                        batch.tokens.size(), format);
+  }
+  /// Replaces the weights by what `format` makes of them, in fp32.
+  void expand(Format format) {
+    for (auto& [slot, weight] : weights) {
+      if (weight.description.shape.size() == 1) continue;
+      auto& values = expanded.emplace_back(floats(weight));
+      if (format == Format::nf4 && is_linear(slot.part)) {
+        expand(quantise_nf4(weight), values);
+      } else {
+        for (float& value : values) value = kernels::from_bf16(kernels::to_bf16(value));
+      }
+      weight.description.dtype = tensor::Dtype::f32;
+      weight.bytes = {reinterpret_cast<const std::uint8_t*>(values.data()), 4 * values.size()};
+    }
+  }
+  static void expand(const Nf4& nf4, std::vector<float>& values) {
+    for (std::size_t e = 0; e < values.size(); ++e) {
+      const std::uint32_t byte = nf4.nibbles[e / 2];
+      const float absmax = kernels::nf4_absmax(kernels::dynamic_value(nf4.codes[e / 64]),
+                                               nf4.scales[e / 64 / 256], nf4.offset);
+      values[e] = kernels::nf4_value(e % 2 == 0 ? byte >> 4 : byte & 15) * absmax;
+    }
+  }
+  /// All that a forward and a backward pass tell.
+  std::vector<float> told() {
+    std::vector<float> all = network->logits(batch);
+    for (const auto& row : network->forward(batch, {0.1F, 7, 0}))
+      all.insert(all.end(), {row.loss, row.confidence, row.entropy});
+    network->backward();
+    for (const auto& tensor : trained->tensors()) {
+      const auto gradient = trained->get_gradient(tensor);
+      all.insert(all.end(), gradient.begin(), gradient.end());
+    }
+    return all;
   }
   std::vector<float> weight(const Slot& slot) const {
     const Weight& weight = weights.at(slot);
@@ -147,6 +188,7 @@ struct Model {
   Weights weights;
   device::Device device;
   Batch batch;
+  std::list<std::vector<float>> expanded;
   std::unique_ptr<Trained> trained;
   std::unique_ptr<Network> network;
 };
@@ -222,6 +264,96 @@ TEST_CASE("adapters have PyTorch's loss and gradients, and ten steps its losses"
         CHECK(norms[i] == doctest::Approx(golden_norms[i]).epsilon(1e-3));
       }
     }
+  }
+}
+
+TEST_CASE("FlyLoRA has PyTorch's choice, loss, gradients and steps") {
+  const Golden golden(vectors / "flylora.safetensors");
+  Model model("llama");
+  Lora lora;
+  lora.rank = 8;
+  lora.alpha = 16;
+  lora.fly = FlyLora{3, 0.05F};
+  Trained trained(model.device, lora_tensors(model.architecture, lora), lora.fly);
+  const auto module = [&](const TrainedTensor& tensor) {
+    const std::string name = model.name_of(tensor.slot);
+    return name.substr(0, name.size() - std::string_view(".weight").size());
+  };
+  for (const auto& tensor : trained.tensors()) {
+    const char* const letter = tensor.role == TrainedTensor::Role::fly_a    ? "A."
+                               : tensor.role == TrainedTensor::Role::lora_b ? "B."
+                                                                            : "d.";
+    trained.set(tensor, golden.get<float>(letter + module(tensor)));
+  }
+  Network network(model.device, model.architecture, model.weights, trained, Profile::f32x,
+                  lora.scale(), model.batch.tokens.size());
+  const auto counts = [&](const TrainedTensor& d) {
+    std::vector<std::int32_t> values(d.cols);
+    const auto matrix = trained.counts(d);
+    model.device.call(&kernels::Backend::download,
+                      static_cast<const kernels::Buffer*>(matrix.buffer), 4 * matrix.offset,
+                      static_cast<void*>(values.data()), std::uint64_t{4 * values.size()});
+    return values;
+  };
+  const auto losses = golden.get<double>("steps");
+  for (std::size_t step = 0; step < losses.size(); ++step) {
+    trained.clear_gradients();
+    CHECK(mean_loss(network.forward(model.batch), model.batch) ==
+          doctest::Approx(losses[step]).epsilon(step == 0 ? 1e-5 : 1e-4));
+    network.backward();
+    for (const auto& tensor : trained.tensors()) {
+      CAPTURE(module(tensor));
+      if (step == 0 && tensor.role == TrainedTensor::Role::lora_b) {
+        CHECK(cosine(trained.get_gradient(tensor), golden.get<float>("grad.B." + module(tensor))) >
+              0.9999);
+      } else if (step == 0 && tensor.role == TrainedTensor::Role::fly_d) {
+        CHECK(counts(tensor) == golden.get<std::int32_t>("count." + module(tensor)));
+      }
+    }
+    AdamStep adam;
+    adam.rate = 1e-2F;
+    adam.decay = 0.01F;
+    adam.factor = per_token(model.batch);
+    trained.step(adam);
+  }
+  for (const auto& tensor : trained.tensors()) {
+    if (tensor.role == TrainedTensor::Role::fly_a) {
+      CHECK(trained.get(tensor) == golden.get<float>("A." + module(tensor)));
+    } else if (tensor.role == TrainedTensor::Role::fly_d) {
+      const auto d = trained.get(tensor), after = golden.get<float>("after." + module(tensor));
+      for (std::size_t i = 0; i < d.size(); ++i) CHECK(d[i] == doctest::Approx(after[i]));
+    }
+  }
+}
+
+TEST_CASE("an adapter that was written and read again has the logits that it had") {
+  for (const bool fly : {false, true}) {
+    CAPTURE(fly);
+    Model model("qwen3");
+    Lora lora{4, 8, {Part::query, Part::down}};
+    if (fly) lora.fly = FlyLora{2, 0.05F};
+    Trained trained(model.device, lora_tensors(model.architecture, lora), lora.fly);
+    initialise(model.device, model.architecture, 3, trained);
+    for (const auto& tensor : trained.tensors()) {
+      if (tensor.role == TrainedTensor::Role::lora_b) {
+        trained.set(tensor, std::vector<float>(tensor.elements(), 0.25F));
+      }
+    }
+    const auto logits = [&](Trained& adapters, float scale) {
+      return Network(model.device, model.architecture, model.weights, adapters, Profile::i8x, scale,
+                     model.batch.tokens.size())
+          .logits(model.batch);
+    };
+    const auto had = logits(trained, lora.scale());
+    const std::string config = doc::to_json(adapter_config(model.architecture, lora, 0, "base"));
+    const Bytes file = adapter_file(model.architecture, trained);
+    const auto adapter = read_adapter({{std::string(adapter_config_name), as_bytes(config)},
+                                       {std::string(adapter_model_name), file}},
+                                      model.architecture);
+    Trained again = make_trained(model.device, adapter);
+    CHECK(logits(again, adapter.scale) == had);
+    Trained none(model.device, {});
+    CHECK(logits(none, 1) != had);
   }
 }
 
@@ -301,6 +433,76 @@ TEST_CASE("threads and the cut into batches change no bit") {
   }
 }
 
+TEST_CASE("a base in bf16 or NF4 is one whose weights were rounded before, bit for bit") {
+  for (const auto& name : models()) {
+    for (const Format format : {Format::bf16, Format::nf4}) {
+      for (const Profile profile : {Profile::f32x, Profile::i8x}) {
+        CAPTURE(name);
+        CAPTURE(static_cast<int>(format));
+        CAPTURE(static_cast<int>(profile));
+        Model kept(name), expanded(name);
+        Lora lora;
+        lora.rank = 4;
+        const auto tensors = lora_tensors(kept.architecture, lora);
+        kept.train(tensors, profile, 2, format);
+        expanded.expand(format);
+        expanded.train(tensors, profile, 2);
+        CHECK(kept.told() == expanded.told());
+      }
+    }
+  }
+}
+
+TEST_CASE("bf16 changes nothing where the files are bf16") {
+  Model narrow("mistral"), wide("mistral");
+  narrow.train({}, Profile::f32x, 2, Format::bf16);
+  wide.train({});
+  CHECK(narrow.told() == wide.told());
+}
+
+TEST_CASE("the device counts the bytes that are foreseen, and a base fits that would not") {
+  // The least limit with which the network can be made, and used.
+  const auto fits = [](Format format, Profile profile, std::uint64_t limit) {
+    device::Wanted wanted = device::wanted("cpu", 1);
+    wanted.memory_bytes = limit;
+    Model model("llama", wanted);
+    try {
+      Lora lora;
+      lora.rank = 4;
+      model.train(lora_tensors(model.architecture, lora), profile, 2, format);
+      model.told();
+      return true;
+    } catch (const Error& error) {
+      CHECK(error.code() == Exit::no_device);
+      return false;
+    }
+  };
+  const auto least = [&](Format format, Profile profile) {
+    std::uint64_t below = 0, enough = std::uint64_t{1} << 28;
+    REQUIRE(fits(format, profile, enough));
+    while (enough - below > 1) {
+      const std::uint64_t middle = (below + enough) / 2;
+      (fits(format, profile, middle) ? enough : below) = middle;
+    }
+    return enough;
+  };
+  const Architecture a = Model("llama").architecture;
+  // All else is the same, however the base is kept.
+  const auto rest = [&](Format format, Profile profile) {
+    return least(format, profile) - frozen_bytes(a, format, profile, {});
+  };
+  const std::uint64_t expected = rest(Format::fp32, Profile::f32x);
+  for (const Format format : {Format::fp32, Format::bf16, Format::nf4}) {
+    for (const Profile profile : {Profile::f32x, Profile::i8x}) {
+      CAPTURE(static_cast<int>(format));
+      CAPTURE(static_cast<int>(profile));
+      CHECK(rest(format, profile) == expected);
+    }
+  }
+  const std::uint64_t limit = least(Format::nf4, Profile::f32x);
+  CHECK_FALSE(fits(Format::fp32, Profile::f32x, limit));
+}
+
 TEST_CASE("a text taken piece by piece has the logits of the whole, bit for bit") {
   for (const auto& name : models()) {
     for (const Profile profile : {Profile::f32x, Profile::i8x}) {
@@ -329,6 +531,13 @@ TEST_CASE("a text taken piece by piece has the logits of the whole, bit for bit"
         }
       }
       CHECK_THROWS_AS(model.network->decode(std::vector<std::uint32_t>(40)), Error);
+      // With room for a longer text than its pieces, and the logits of several rows, or none.
+      model.network->keep(20);
+      CHECK(model.network->decode(tokens.first(7), 0).empty());
+      const auto some = model.network->decode(tokens.subspan(7, 13), 9);
+      CHECK(std::equal(some.begin(), some.end(), whole.begin() + 11 * width));
+      CHECK(some.size() == 9 * width);
+      CHECK_THROWS_AS(model.network->decode(tokens.first(1)), Error);
     }
   }
 }

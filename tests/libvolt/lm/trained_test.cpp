@@ -123,6 +123,65 @@ TEST_CASE("adapters begin with A drawn and B 0, and B moves at the first step") 
   CHECK(trained.gradient_norm(1) == 0);
 }
 
+TEST_CASE("FlyLoRA begins with a sparse A, drawn once and for all, and moves B and d alone") {
+  Lora lora{8, 16, {Part::query}};
+  lora.fly = FlyLora{3, 0.25F};
+  device::Device device(device::wanted("cpu", 1));
+  Trained trained(device, lora_tensors(small(), lora), lora.fly);
+  initialise(device, small(), 3, trained);
+  REQUIRE(trained.tensors().size() == 2 * 3);
+  const auto &a = trained.tensors()[0], &b = trained.tensors()[1], &d = trained.tensors()[2];
+  const auto values = trained.get(a);
+  for (std::size_t row = 0; row < 8; ++row) {
+    const auto zeros = std::count(values.begin() + static_cast<std::ptrdiff_t>(64 * row),
+                                  values.begin() + static_cast<std::ptrdiff_t>(64 * (row + 1)), 0);
+    CHECK(zeros == 64 - 24);
+  }
+  CHECK(trained.get(trained.tensors()[3]) != values);
+  CHECK(trained.get(b) == std::vector<float>(64 * 8, 0.0F));
+  CHECK(trained.get(d) == std::vector<float>(8, 0.0F));
+  // A is in no state; B with its two averages and d are.
+  CHECK(trained.elements() == 2 * 64 * 8);
+  CHECK(trained.state_bytes() == 4 * (2 + 3 * 2 * 64 * 8 + 2 * 8));
+
+  // The mean of these counts is 3; the second matrix used all ranks the same.
+  const std::vector<std::uint32_t> counts{3, 4, 2, 3, 0, 9, 3, 0};
+  const auto count = trained.counts(d);
+  device.call(&kernels::Backend::upload, count.buffer, 4 * count.offset, counts.data(),
+              std::uint64_t{4 * counts.size()});
+  trained.step({});
+  CHECK(trained.get(d) == std::vector<float>{0, -0.25F, 0.25F, 0, 0.25F, -0.25F, 0, 0.25F});
+  CHECK(trained.get(trained.tensors()[5]) == std::vector<float>(8, 0.0F));
+  CHECK(trained.get(a) == values);
+
+  Bytes state(trained.state_bytes());
+  trained.save(state);
+  trained.set(d, std::vector<float>(8, 7.0F));
+  trained.restore(state);
+  CHECK(trained.get(d)[5] == -0.25F);
+  trained.clear_gradients();
+  trained.step({});
+  CHECK(trained.get(d)[5] == -0.25F);
+}
+
+TEST_CASE("with a beta1 that varies the first average is still a mean of gradients") {
+  device::Device device(device::wanted("cpu", 1));
+  Trained trained(device, lora_tensors(small(), {4, 8, {Part::query}}));
+  const auto& b = trained.tensors()[1];
+  const std::vector<float> ones(b.elements(), 1.0F);
+  device.call(&kernels::Backend::upload, trained.gradient(b).buffer, 4 * b.offset, ones.data(),
+              std::uint64_t{4 * ones.size()});
+  float expected = 0;
+  for (const float beta1 : {0.9F, 0.8F, 0.95F, 0.85F}) {
+    AdamStep step;
+    step.rate = 0.5F;
+    step.beta1 = beta1;
+    trained.step(step);
+    expected -= 0.5F;  // the mean of equal gradients is the gradient, whatever the weights
+    for (const float value : trained.get(b)) CHECK(value == doctest::Approx(expected));
+  }
+}
+
 TEST_CASE("weight decay is for matrices, and does not depend on the gradient") {
   device::Device device(device::wanted("cpu", 1));
   Trained trained(device, all_tensors(small()));

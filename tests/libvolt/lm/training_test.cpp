@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <limits>
@@ -29,14 +30,17 @@ TokenSamples made_up() {
 
 /// A small model with adapters and everything that training it takes.
 struct Fixture {
-  explicit Fixture(TrainingSettings s = {}, std::uint64_t most_tokens = 64, unsigned threads = 2)
-      : device(device::wanted("cpu", threads)),
+  explicit Fixture(TrainingSettings s = {}, std::uint64_t most_tokens = 64, unsigned threads = 2,
+                   const std::optional<FlyLora>& fly = std::nullopt)
+      : lora{4, 8, {}, fly},
+        device(device::wanted("cpu", threads)),
         folder(std::filesystem::path(__FILE__).parent_path() / "../../vectors/lm/llama"),
         architecture(read_architecture(folder.files())),
         weights(find_weights(folder.files(), architecture)),
-        trained(device, lora_tensors(architecture, lora)),
+        trained(device, lora_tensors(architecture, lora), fly),
         network(device, architecture, weights, trained, Profile::i8x, lora.scale(), most_tokens),
         samples(made_up()) {
+    if (fly) initialise(device, architecture, 5, trained);
     for (const auto& tensor : trained.tensors()) {
       if (tensor.role != TrainedTensor::Role::lora_a) continue;
       std::vector<float> values(tensor.elements());
@@ -52,7 +56,7 @@ struct Fixture {
     training = std::make_unique<Training>(network, trained, samples, all, s, most_tokens);
   }
 
-  Lora lora{4, 8, {}};
+  Lora lora;
   device::Device device;
   Folder folder;
   Architecture architecture;
@@ -72,9 +76,10 @@ TrainingSettings settings(std::uint64_t steps) {
   return s;
 }
 
-bool same(const StepTold& a, const StepTold& b) {
-  return a.step == b.step && a.loss == b.loss && a.norm == b.norm && a.clip == b.clip &&
-         a.rate == b.rate && a.tokens == b.tokens && a.predicted == b.predicted;
+TrainingSettings velvet(std::uint64_t steps, Velvet::Parts parts = {}) {
+  auto s = settings(steps);
+  s.velvet = parts;
+  return s;
 }
 
 }  // namespace
@@ -93,22 +98,84 @@ TEST_CASE("a training learns, and takes as many steps as its epochs have") {
 }
 
 TEST_CASE("a training that was interrupted anywhere ends as one that was not") {
-  Fixture whole(settings(7));
-  std::vector<StepTold> told;
-  std::vector<Bytes> states{whole.training->state()};
-  while (!whole.training->done()) {
-    told.push_back(whole.training->step());
-    states.push_back(whole.training->state());
-  }
-  for (const std::size_t stopped : {0, 1, 3, 6}) {
-    CAPTURE(stopped);
-    Fixture again(settings(7));
-    again.training->restore(states[stopped]);
-    for (std::size_t i = stopped; i < told.size(); ++i) {
-      CHECK(same(again.training->step(), told[i]));
+  for (const auto& given : {settings(7), velvet(7)}) {
+    Fixture whole(given);
+    std::vector<StepTold> told;
+    std::vector<Bytes> states{whole.training->state()};
+    while (!whole.training->done()) {
+      told.push_back(whole.training->step());
+      states.push_back(whole.training->state());
     }
-    CHECK(again.training->state() == states.back());
+    for (const std::size_t stopped : {0, 1, 3, 6}) {
+      CAPTURE(stopped);
+      Fixture again(given);
+      again.training->restore(states[stopped]);
+      for (std::size_t i = stopped; i < told.size(); ++i) {
+        CHECK(again.training->step() == told[i]);
+      }
+      CHECK(again.training->state() == states.back());
+    }
   }
+}
+
+TEST_CASE("velvet without its parts is AdamW, bit for bit") {
+  Fixture adamw(settings(6)), off(velvet(6, {false, false})), on(velvet(6));
+  bool other = false;
+  while (!adamw.training->done()) {
+    const auto told = adamw.training->step();
+    CHECK(off.training->step() == told);
+    other = !(on.training->step() == told);
+  }
+  const Bytes expected = adamw.training->state();
+  Bytes state = off.training->state();
+  REQUIRE(state.size() == expected.size() + sizeof(VelvetAverages));
+  state.resize(expected.size());
+  CHECK(state == expected);
+  CHECK(other);
+}
+
+TEST_CASE("velvet takes the rate and beta1 that it tells, once, from steps before") {
+  Fixture f(velvet(12));
+  Velvet rule({}, 2, 12);
+  bool moved = false;
+  while (!f.training->done()) {
+    // The same step by hand: the gradient is what the step left behind.
+    Fixture by_hand;
+    by_hand.trained.restore(ByteView(f.training->state()).subspan(32, f.trained.state_bytes()));
+    const auto told = f.training->step();
+    CHECK(told == [&] {
+      auto right = told;
+      right.rate = rule.rate(Schedule{Schedule::Kind::cosine, 2, 12}.rate(told.step, 1e-2F));
+      right.beta1 = rule.beta1(0.9F);
+      return right;
+    }());
+    const auto expected = f.training->expected(told.step, rule);
+    CHECK(expected.rate == told.rate);
+    CHECK(expected.beta1 == told.beta1);
+    for (const auto& tensor : f.trained.tensors()) {
+      const auto gradient = f.trained.get_gradient(tensor);
+      by_hand.device.call(&kernels::Backend::upload, by_hand.trained.gradient(tensor).buffer,
+                          4 * tensor.offset, gradient.data(), std::uint64_t{4 * gradient.size()});
+    }
+    by_hand.trained.step({told.rate, told.beta1, 0.999F, 1e-8F, 0.01F,
+                          1.0F / static_cast<float>(told.predicted) * told.clip});
+    for (const auto& tensor : f.trained.tensors()) {
+      CHECK(f.trained.get(tensor) == by_hand.trained.get(tensor));
+    }
+    rule.take(told.loss, told.entropy);
+    moved |= told.beta1 != 0.9F;
+  }
+  CHECK(moved);
+}
+
+TEST_CASE("under velvet B, which begins with 0, learns") {
+  Fixture f(velvet(4));
+  const auto& b = f.trained.tensors()[1];
+  REQUIRE(b.role == TrainedTensor::Role::lora_b);
+  for (const float value : f.trained.get(b)) REQUIRE(value == 0);
+  f.training->step();
+  const auto values = f.trained.get(b);
+  CHECK(std::count(values.begin(), values.end(), 0.0F) == 0);
 }
 
 TEST_CASE("how many tokens fit at a time, and threads, change no bit of the state") {
@@ -172,6 +239,87 @@ TEST_CASE("a step that is not finite changes nothing, and is counted as one") {
   CHECK(f.trained.get(f.trained.tensors()[1]) == b);
 }
 
+namespace {
+
+/// All d, which training alone moves.
+std::vector<float> all_d(const Trained& trained) {
+  std::vector<float> all;
+  for (const auto& tensor : trained.tensors()) {
+    if (tensor.role != TrainedTensor::Role::fly_d) continue;
+    const auto d = trained.get(tensor);
+    all.insert(all.end(), d.begin(), d.end());
+  }
+  return all;
+}
+
+constexpr FlyLora fly{2, 0.125F};
+
+}  // namespace
+
+TEST_CASE("FlyLoRA learns, and its d moves by a step's tokens together, and in training alone") {
+  TrainingSettings s;
+  s.epochs = 12;
+  Fixture f(s, 200, 2, fly);
+  const std::vector<std::uint32_t> held_out{0, 5, 9};
+  f.training->evaluate(held_out);  // counts, too, but to no end
+  CHECK(all_d(f.trained) == std::vector<float>(all_d(f.trained).size(), 0.0F));
+  const auto first = f.training->step();
+  const auto once = all_d(f.trained);
+  bool moved = false;
+  for (const float d : once) {
+    CHECK((d == 0 || std::abs(d) == 0.125F));
+    moved = moved || d != 0;
+  }
+  CHECK(moved);
+  f.training->evaluate(held_out);
+  CHECK(all_d(f.trained) == once);
+  Fixture other(s, 24, 1, fly);  // a sample at a time
+  other.training->step();
+  CHECK(all_d(other.trained) == once);
+  CHECK(other.training->state() == f.training->state());
+  StepTold last;
+  while (!f.training->done()) last = f.training->step();
+  CHECK(last.loss < 0.8F * first.loss);
+}
+
+TEST_CASE("FlyLoRA ends the same wherever it was interrupted") {
+  Fixture whole(settings(5), 64, 2, fly);
+  whole.training->step();
+  whole.training->step();
+  const Bytes middle = whole.training->state();
+  while (!whole.training->done()) whole.training->step();
+  Fixture again(settings(5), 24, 3, fly);
+  const auto a = again.trained.get(again.trained.tensors().front());
+  again.training->restore(middle);
+  while (!again.training->done()) again.training->step();
+  CHECK(again.training->state() == whole.training->state());
+  CHECK(again.trained.get(again.trained.tensors().front()) == a);
+}
+
+TEST_CASE("a step that is skipped leaves d as it was") {
+  Fixture f(settings(4), 64, 2, fly);
+  f.training->step();
+  const auto before = all_d(f.trained);
+  const auto& b = f.trained.tensors()[1];
+  auto values = f.trained.get(b);
+  values[0] = std::numeric_limits<float>::infinity();
+  f.trained.set(b, values);
+  CHECK(f.training->step().skipped);
+  CHECK(all_d(f.trained) == before);
+}
+
+TEST_CASE("a step that is not finite changes none of velvet's averages") {
+  Fixture f(velvet(4));
+  f.training->step();
+  const auto before = f.training->velvet_in(f.training->state())->averages;
+  CHECK(before.taken == 1);
+  const auto& tensor = f.trained.tensors().front();
+  f.trained.set(tensor, std::vector<float>(tensor.elements(), 1e30F));
+  CHECK(f.training->step().skipped);
+  CHECK(f.training->velvet_in(f.training->state())->averages == before);
+  CHECK(Training::skipped_in(f.training->state()) == 1);
+}
+
 TEST_CASE("what is no state of a training is refused") {
   Fixture f(settings(4));
   const auto refused = [&](Bytes state) { CHECK_THROWS_AS(f.training->restore(state), Error); };
@@ -184,6 +332,7 @@ TEST_CASE("what is no state of a training is refused") {
   other = state;
   other[16] = 200;  // steps taken
   refused(other);
+  refused(Fixture(velvet(4)).training->state());
   f.training->restore(state);
 }
 

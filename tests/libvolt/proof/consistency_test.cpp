@@ -107,3 +107,38 @@ TEST_CASE("what the job pins is pinned") {
   CHECK(contradiction(receipt({input("data/a", "1")}), pinned(folder)) ==
         "input data is not the folder that the job pins");
 }
+
+TEST_CASE("a receipt of generated texts has the inputs and outputs of its job") {
+  const auto job = [](const std::string& more) {
+    return schema::parse_job(
+        doc::parse_json(
+            R"({"schema":"volt.job/1","workload":"generate","generate":{)" + more + "}}",
+            "job.json"),
+        {"job.json"}, "job");
+  };
+  schema::Receipt honest;
+  honest.workload = "generate/1";
+  honest.profile = "i8x/1";
+  honest.inputs = {input("base/config.json", "c"), input("adapter/adapter_config.json", "a"),
+                   input("prompts", "p")};
+  honest.outputs = {{"tokens.bin", digest("t"), 1, {}}, {"generated.jsonl", digest("g"), 1, {}}};
+  honest.units = 3;
+  const std::string all = R"("adapter":{"path":"a"},"base":{"path":"b"},"prompts":{"path":"p"})";
+  CHECK(contradiction(honest, job(all)).empty());
+  const auto why = [&](auto change, const std::string& more) {
+    auto forged = honest;
+    change(forged);
+    return contradiction(forged, job(more));
+  };
+  const auto same = [](auto&) {};
+  CHECK(why(same, R"("base":{"path":"b"},"prompts":{"path":"p"})") ==
+        "it has not the job's inputs");
+  CHECK(why([](auto& r) { r.inputs.pop_back(); }, all) == "input prompts is missing");
+  CHECK(why([](auto& r) { r.inputs.erase(r.inputs.begin() + 1); }, all) ==
+        "input adapter is missing");
+  CHECK(why([](auto& r) { r.inputs.back().tensor.emplace(); }, all) == "input prompts is no file");
+  CHECK(why([](auto& r) { std::swap(r.outputs[0], r.outputs[1]); }, all) ==
+        "it has not the job's outputs");
+  CHECK(why([](auto& r) { r.units = 0; }, all) == "it counts no units");
+  CHECK(why(same, all + R"(,"profile":"f32x")") == "the profile is i8x/1, but the job says f32x");
+}

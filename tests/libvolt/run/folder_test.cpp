@@ -90,6 +90,26 @@ TEST_CASE_FIXTURE(Runs, "a run begins with nothing and ends with everything unde
   CHECK_FALSE(fs::exists(hidden("journal.jsonl")));
 }
 
+TEST_CASE_FIXTURE(Runs, "an output that became shorter than it might is taken back from its name") {
+  {
+    Folder folder = open();
+    write(folder, 0, 2);
+    folder.end_pages();
+    folder.end_pages();
+  }
+  // Killed as the outputs got their names.
+  fs::rename(hidden("work") / "c.npy", path / "c.npy");
+  for (int turn = 0; turn < 2; ++turn) {
+    Folder folder = open();
+    CHECK(folder.leaves().size() == 2);
+    CHECK_FALSE(has("c.npy"));
+    folder.begin(offset, bytes);
+    folder.end_pages();
+    if (turn == 1) finish(folder);
+  }
+  CHECK(text("c.npy").size() == offset + 8192);
+}
+
 TEST_CASE_FIXTURE(Runs, "a run goes on where it stopped") {
   std::string started;
   {
@@ -372,4 +392,49 @@ TEST_CASE_FIXTURE(Runs, "job.json and run.json of somebody's own are in the way,
     CHECK(text(name) == "mine");
     fs::remove(path / name);
   }
+}
+
+TEST_CASE_FIXTURE(Runs, "a noted file goes on where the run does, and begins anew where it does") {
+  {
+    Folder folder = open();
+    host::write_all(folder.noted_file("metrics.jsonl").get(), "of a start without pages\n");
+  }
+  {
+    Folder folder = open();
+    CHECK(text("metrics.jsonl").starts_with("of a start"));
+    host::write_all(folder.noted_file("metrics.jsonl").get(), "1\n");
+    CHECK(text("metrics.jsonl") == "1\n");
+    write(folder, 0, 1);
+  }
+  {
+    Folder folder = open();
+    const host::Fd file = folder.noted_file("metrics.jsonl");
+    CHECK(as_text(host::read_whole(file.get())) == "1\n");
+    host::write_at(file.get(), 2, as_bytes("2\n"));
+    folder.note("loss.svg", "picture");
+    write(folder, 1, 3);
+    finish(folder);
+  }
+  CHECK(text("metrics.jsonl") == "1\n2\n");
+  CHECK(text("loss.svg") == "picture");
+  // What replaces a complete run leaves its notes alone until then, and none of them behind.
+  Folder folder = open(true);
+  host::write_all(folder.noted_file("metrics.jsonl").get(), "3\n");
+  CHECK(text("metrics.jsonl") == "1\n2\n");
+  write(folder, 0, 3);
+  finish(folder);
+  CHECK(text("metrics.jsonl") == "3\n");
+  CHECK_FALSE(has("loss.svg"));
+}
+
+TEST_CASE_FIXTURE(Runs, "a link in place of a noted file is not followed") {
+  {
+    Folder folder = open();
+    write(folder, 0, 1);
+  }
+  temp.write("precious", "keep me");
+  fs::create_symlink(temp / "precious", path / "metrics.jsonl");
+  Folder folder = open();
+  CHECK(message_of([&] { folder.noted_file("metrics.jsonl"); }).starts_with("cannot open "));
+  CHECK(temp.read("precious") == "keep me");
 }

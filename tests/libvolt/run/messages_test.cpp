@@ -41,11 +41,13 @@ std::string nonsense(const std::string& json) {
 }  // namespace
 
 TEST_CASE("events arrive as they were sent") {
-  const auto progress = sent(Progress{"hashing \"a\"\n.npy", 3, 1'000'000'000'000, "bytes"});
+  const auto progress =
+      sent(Progress{"hashing \"a\"\n.npy", 3, 1'000'000'000'000, "bytes", "loss 1"});
   CHECK(progress.what == "hashing \"a\"\n.npy");
   CHECK(progress.done == 3);
   CHECK(progress.total == 1'000'000'000'000);
   CHECK(progress.unit == "bytes");
+  CHECK(progress.beside == "loss 1");
   for (const auto level : {Log::Level::debug, Log::Level::info, Log::Level::warning}) {
     const auto log = sent(Log{level, "text\twith é"});
     CHECK(log.level == level);

@@ -175,10 +175,8 @@ TEST_CASE("the order of targets makes no other job") {
 }
 
 TEST_CASE("the base is a folder and the data a file, neither of a kind that only matmul has") {
-  const std::string folder =
-      "finetune.base is no folder [base = \"models/NAME\", or --input base=DIR]";
-  const std::string file =
-      "finetune.data is no file [data = \"train.jsonl\", or --input data=FILE]";
+  const std::string folder = "finetune.base is no folder [base = \"PATH\", or --input base=DIR]";
+  const std::string file = "finetune.data is no file [data = \"PATH\", or --input data=FILE]";
   CHECK(complaint("base = { seed = 1, shape = [1, 1] }") == "job.toml:4:8: " + folder);
   CHECK(complaint("base = { url = \"https://h/m\" }") == "job.toml:4:8: " + folder);
   CHECK(complaint("base = { run = \"r.run\", file = \"m\" }") == "job.toml:4:8: " + folder);

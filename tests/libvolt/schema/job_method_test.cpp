@@ -100,6 +100,23 @@ TEST_CASE("what is merged is a lora") {
   check_round_trip("method = { full = {} }");
 }
 
+TEST_CASE("what is not trained may be kept in fewer bits") {
+  CHECK(finetune("").base_format == "fp32");
+  CHECK(finetune("base_format = \"nf4\"").base_format == "nf4");
+  CHECK(finetune("method = { full = {} }\nbase_format = \"fp32\"").base_format == "fp32");
+  CHECK(complaint("base_format = \"int8\"").find("not one of \"fp32\", \"bf16\", \"nf4\"") !=
+        std::string::npos);
+  for (const std::string format : {"bf16", "nf4"}) {
+    CHECK(complaint("method = { full = {} }\nbase_format = \"" + format + "\"") ==
+          "job.toml:5:15: finetune.base_format is \"" + format +
+              "\", but a full training has every parameter in fp32 [leave it out, or write method "
+              "= { lora = {} }]");
+    check_round_trip("base_format = \"" + format + "\"");
+  }
+  CHECK(complaint("init = \"random\"\nmodel = {}\nbase_format = \"fp32\"").find("unknown key") !=
+        std::string::npos);
+}
+
 TEST_CASE("a training ends early by what it is told of held-out samples") {
   const auto f = finetune("eval = \"2%\"\nstop_when = { patience = 3, confidence = 0.85 }");
   CHECK(f.stop_when.patience == 3);

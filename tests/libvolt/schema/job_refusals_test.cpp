@@ -45,9 +45,11 @@ TEST_CASE("a document that is no job of this version says so") {
   CHECK(message_of([] { parse_job(doc::Value(3), source, "x"); }) ==
         "job.toml: the document is a whole number, not a table");
   CHECK(complaint("schema = \"volt.job/1\"") == "job.toml: workload is missing");
-  CHECK(complaint("schema = \"volt.job/1\"\nworkload = \"matmull\"") ==
-        "job.toml:2:12: workload is \"matmull\", not one of \"matmul\", \"finetune\", \"command\" "
-        "[did you mean \"matmul\"?]");
+  CHECK(
+      complaint("schema = \"volt.job/1\"\nworkload = \"matmull\"") ==
+      "job.toml:2:12: workload is \"matmull\", not one of \"matmul\", \"finetune\", \"generate\", "
+      "\"command\" "
+      "[did you mean \"matmul\"?]");
   CHECK(complaint("schema = \"volt.job/1\"\nworkload = \"matmul\"") ==
         "job.toml: matmul is missing");
   CHECK(complaint("schema = \"volt.job/1\"\nworkload = \"matmul\"\n[matmull]") ==

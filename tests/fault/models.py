@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Stops a training at random moments, as often as asked, and checks that it ends as one that was not.
+"""Stops what a language model does at random moments, as often as asked, and checks that it ends as if
+it had not been.
 
-usage: finetune.py GPU-RUN GPU-VERIFY STOPS [SEED]
+usage: models.py finetune|generate GPU-RUN GPU-VERIFY STOPS [SEED]
 
 A stop is kill -9 of the parent, of the worker or of both, or SIGTERM; each start has another number of
-threads. States, adapter and metrics must be those of an undisturbed run, and verify.
+threads. A training ends early by its rule, after step 100 of 120. What is left must be that of an
+undisturbed run, and verify; TensorBoard's file must be, but for its times.
 """
 import json
 import os
@@ -18,22 +20,48 @@ import tempfile
 import time
 from pathlib import Path
 
-run, verify = (str(Path(argument).resolve()) for argument in sys.argv[1:3])
-stops = int(sys.argv[3])
-seed = int(sys.argv[4]) if len(sys.argv) > 4 else random.randrange(1 << 32)
+run, verify = (str(Path(argument).resolve()) for argument in sys.argv[2:4])
+stops = int(sys.argv[4])
+seed = int(sys.argv[5]) if len(sys.argv) > 5 else random.randrange(1 << 32)
 dice = random.Random(seed)
 tests = Path(__file__).resolve().parent.parent
-JOB = '''schema = "volt.job/1"
+FINETUNE = '''schema = "volt.job/1"
 workload = "finetune"
 [finetune]
 base = "models/tiny"
 data = "train.jsonl"
 eval = "5%"
 method = { lora = { rank = 4, dropout = 0.05 } }
+optimizer = "velvet"
 steps = 120
 span = 4
+stop_when = { patience = 24, min_delta = 1000 }
 batch = { tokens = 256, context = 64 }
+tensorboard = true
 '''
+GENERATE = '''schema = "volt.job/1"
+workload = "generate"
+[generate]
+base = "models/tiny"
+prompts = "train.jsonl"
+temperature = 1
+'''
+JOB, OUTPUTS = {
+    'finetune': (FINETUNE, ['states.bin', 'adapter_model.safetensors', 'adapter_config.json',
+                            'metrics.jsonl', 'loss.svg']),
+    'generate': (GENERATE, ['tokens.bin', 'generated.jsonl']),
+}[sys.argv[1]]
+
+
+def events(path):
+    """The records of an event file without their times and checksums."""
+    data, records = Path(path, 'events.out.tfevents.volt').read_bytes(), []
+    while data:
+        size = int.from_bytes(data[:8], 'little')
+        assert len(data) >= size + 16, 'the event file is torn'
+        records.append(data[21:12 + size])
+        data = data[size + 16:]
+    return records
 
 
 def children(pid):
@@ -85,6 +113,9 @@ with tempfile.TemporaryDirectory(prefix='volt-tune-') as work:
     Path('job.toml').write_text(JOB)
     begin = time.monotonic()
     subprocess.run([run, '-q', '-o', 'whole.run', 'job.toml'], check=True)
+    steps = Path('whole.run/metrics.jsonl').read_bytes() if JOB == FINETUNE else b''
+    if steps and (b'"step":99' not in steps or b'"step":101' in steps):
+        sys.exit('FAILED  the rule did not end the undisturbed run after step 100')
     print(f'seed {seed}, {time.monotonic() - begin:.2f} s undisturbed', flush=True)
     for number in range(stops):
         if stop_once(number) in (0, 5):  # it had time to end: from the beginning, then
@@ -94,10 +125,11 @@ with tempfile.TemporaryDirectory(prefix='volt-tune-') as work:
     if last.returncode not in (0, 5):
         failures.append(f'the last start ends with {last.returncode}')
     else:
-        for name in ('states.bin', 'adapter_model.safetensors', 'adapter_config.json',
-                     'metrics.jsonl'):
+        for name in OUTPUTS:
             if Path('job.run', name).read_bytes() != Path('whole.run', name).read_bytes():
                 failures.append(f'{name} is not that of an undisturbed run')
+        if sys.argv[1] == 'finetune' and events('job.run') != events('whole.run'):
+            failures.append('the event file is not that of an undisturbed run')
         if subprocess.run([verify, 'job.run', '--all'], stdout=subprocess.DEVNULL).returncode != 0:
             failures.append('it does not verify')
     for failure in failures:

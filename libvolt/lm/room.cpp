@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libvolt/lm/room.hpp"
+
+namespace volt::lm {
+
+using kernels::Backend;
+using kernels::Matrix;
+using kernels::Quantised;
+
+Tensor make_tensor(device::Device& device, std::uint64_t rows, std::uint64_t cols) {
+  Tensor tensor{device.create(4 * rows * cols), {}};
+  tensor.matrix = {tensor.buffer.get(), 0, rows, cols, cols};
+  return tensor;
+}
+
+Matrix columns(const Matrix& of, std::uint64_t first, std::uint64_t count) {
+  return {of.buffer, of.offset + first, of.rows, count, of.stride};
+}
+
+Matrix first_rows(const Matrix& of, std::uint64_t count) {
+  return {of.buffer, of.offset, count, of.cols, of.stride};
+}
+
+Room::Room(device::Device& device, std::uint64_t rows, std::uint64_t cols) : device_(device) {
+  const std::uint64_t elements = rows * padded(cols);
+  for (auto& place : places_) place = device.create(4 * elements);
+  quants_ = device.create(elements);
+  scales_ = device.create(4 * rows * groups_of(cols));
+}
+
+void Room::zero(const Matrix& x) {
+  device_.call(&kernels::Network::zero, kernels::Zero<kernels::Given>{x});
+}
+
+Matrix Room::place(int index, std::uint64_t rows, std::uint64_t cols) const {
+  return {places_[index].get(), 0, rows, cols, cols};
+}
+
+Matrix Room::zeroed(int index, std::uint64_t rows, std::uint64_t cols) {
+  const Matrix matrix = place(index, rows, cols);
+  zero(matrix);
+  return matrix;
+}
+
+Quantised Room::quantised(const Matrix& x) {
+  const std::uint64_t groups = groups_of(x.cols);
+  const Quantised out = {{quants_.get(), 0, x.rows, x.cols, x.cols},
+                         {scales_.get(), 0, x.rows, groups, groups},
+                         Quantised::along_cols};
+  device_.call(&Backend::quantise, x, out);
+  return out;
+}
+
+}  // namespace volt::lm

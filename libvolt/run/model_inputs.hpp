@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "libvolt/device/device.hpp"
+#include "libvolt/host/files.hpp"
+#include "libvolt/lm/folder.hpp"
+#include "libvolt/run/tasks.hpp"
+#include "libvolt/schema/job.hpp"
+
+namespace volt::run {
+
+/// No GPU has run the operations of language models yet: `auto` is the CPU, and a GPU must be
+/// named.
+device::Wanted for_language_models(device::Wanted wanted);
+
+/// The inputs of a worker that computes with a language model: folders, "base", and files, "data".
+/// A prover who can still write to them could show one content to the digest and another to the
+/// computation; what is copied cannot change, and its digest is told. Weights are too large for
+/// that: the parent looks at their stamps.
+class ModelInputs {
+ public:
+  /// Of a request the files that are inputs of its job, opened or, but for weights, copied.
+  ModelInputs(const Request& request, const schema::Job& job, bool copied);
+
+  /// The files below an input that is a folder, by their paths there.
+  lm::Files folder(std::string_view input) const;
+  /// Empty when the job has none of this name.
+  ByteView file(std::string_view input) const;
+  void tell_digests(const Say& say) const;
+
+ private:
+  std::map<std::string, host::Mapping, std::less<>> mappings_;
+  std::map<std::string, Bytes, std::less<>> copies_;
+};
+
+}  // namespace volt::run

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libvolt/workload/finetune_plan.hpp"
+
+#include <algorithm>
+#include <bit>
+
+#include "libvolt/base/error.hpp"
+#include "libvolt/base/quantities.hpp"
+
+namespace volt::workload {
+namespace {
+
+/// More rows at a time make a step no faster.
+constexpr std::uint64_t most_tokens_at_a_time = 8192;
+/// A context below this is none that one would want.
+constexpr std::uint64_t least_context = 32;
+
+/// The least whole number whose square is at least `value`.
+std::uint64_t root_above(std::uint64_t value) {
+  std::uint64_t root = 1;
+  while (root * root < value) ++root;
+  return root;
+}
+
+/// Of those with a gradient.
+std::uint64_t elements_of(std::span<const lm::TrainedTensor> tensors) {
+  std::uint64_t elements = 0;
+  for (const auto& tensor : tensors) elements += tensor.has_gradient() ? tensor.elements() : 0;
+  return elements;
+}
+
+/// Training::state(): its name and two counters, then that of Trained, and velvet's averages.
+std::uint64_t state_bytes(std::span<const lm::TrainedTensor> tensors, bool velvet) {
+  std::uint64_t elements = 2 + 3 * elements_of(tensors);
+  for (const auto& tensor : tensors) {
+    if (tensor.role == lm::TrainedTensor::Role::fly_d) elements += tensor.elements();
+  }
+  return 32 + 4 * elements + (velvet ? sizeof(lm::VelvetAverages) : 0);
+}
+
+std::uint64_t longest(const lm::TokenSamples& samples) {
+  std::uint64_t most = 0;
+  for (std::uint32_t i = 0; i < samples.size(); ++i) {
+    most = std::max<std::uint64_t>(most, samples.length(i));
+  }
+  return most;
+}
+
+/// How much memory there is, and how many rows at a time it has room for.
+struct Room {
+  std::uint64_t limit = 0, host_bytes = 0;
+  bool on_host = true;
+
+  std::uint64_t rows(const lm::NetworkMemory& memory) const {
+    const std::uint64_t taken = memory.fixed() + (on_host ? host_bytes : 0);
+    return taken < limit ? (limit - taken) / memory.per_row() : 0;
+  }
+};
+
+/// At least the longest sample; beyond that no more than helps, and of a machine's memory, which
+/// others need as well, no more than half.
+std::uint64_t tokens_at_a_time(const Room& room, const lm::NetworkMemory& memory,
+                               const schema::Finetune& job, std::uint64_t least) {
+  const std::uint64_t most = std::max(least, std::min(job.batch_tokens, most_tokens_at_a_time));
+  return std::clamp(room.rows(memory) / (room.on_host ? 2 : 1), least, most);
+}
+
+/// Of each sample its end, of each token its id and whether it is trained; and a state is there as
+/// it is saved, in its record, and where its pages are hashed.
+std::uint64_t host_bytes(const Plan& plan, std::span<const lm::TrainedTensor> tensors,
+                         bool velvet) {
+  Records records = plan.records;
+  records.state_bytes = state_bytes(tensors, velvet);
+  return 8 * plan.samples + 5 * plan.tokens + records.state_bytes + 2 * records.record_bytes();
+}
+
+/// A change of the job with which it would fit, the one that costs least.
+std::string remedy_of(const Plan& plan, const Planned& p, Room room, std::uint64_t least) {
+  const auto fits = [&](std::span<const lm::TrainedTensor> tensors, lm::Format format,
+                        lm::Profile profile) {
+    room.host_bytes = host_bytes(plan, tensors, p.job.optimizer == "velvet");
+    return room.rows(lm::network_memory(p.architecture, tensors, format, profile)) >= least;
+  };
+  const lm::Format format = lm::format_named(p.job.base_format);
+  const lm::Profile profile = profile_of(p.job);
+  const std::uint64_t rows = std::bit_floor(room.rows(plan.memory));
+  if (profile == lm::Profile::f32x && fits(p.tensors, format, lm::Profile::i8x)) {
+    return "profile = \"i8x\" would fit";
+  }
+  if (rows >= least_context) {
+    return "batch = { context = " + std::to_string(rows) + " } would fit";
+  }
+  if (!p.job.model && !p.job.method.adapts() &&
+      fits(lm::lora_tensors(p.architecture, {}), format, profile)) {
+    return "method = { lora = {} } would fit";
+  }
+  if (p.job.method.adapts() && fits(p.tensors, lm::Format::nf4, profile)) {
+    return "base_format = \"nf4\" would fit";
+  }
+  return "give it more with [limits] memory, or use a device with more";
+}
+
+/// Matrices are multiplied with once forward and once backward, and where they are trained once
+/// more for their gradient.
+void count_work(Plan& plan, const Planned& p) {
+  double forward = 0, step = 0;
+  for (const auto& parameter : lm::parameters_of(p.architecture)) {
+    const bool looked_up =
+        parameter.slot.part == lm::Part::position_embedding ||
+        (parameter.slot.part == lm::Part::token_embedding && !p.architecture.tied);
+    if (parameter.shape.size() != 2 || looked_up) continue;
+    const double elements =
+        static_cast<double>(parameter.shape[0]) * static_cast<double>(parameter.shape[1]);
+    forward += elements;
+    step += (p.job.method.adapts() ? 2 : 3) * elements;
+  }
+  if (p.job.method.adapts()) {
+    for (const auto& tensor : p.tensors) {
+      forward += static_cast<double>(tensor.elements());
+      step += (tensor.has_gradient() ? 3 : 2) * static_cast<double>(tensor.elements());
+    }
+  }
+  plan.forward_multiply_adds = forward;
+  plan.step_multiply_adds = step;
+}
+
+std::uint64_t output_bytes(const Plan& plan, const Planned& p) {
+  std::uint64_t model = 0;
+  for (const auto& [slot, weight] : p.weights) model += weight.bytes.size();
+  const std::uint64_t trained = 4 * plan.trained;
+  return p.job.method.adapts() && p.job.merged ? trained + model : trained;
+}
+
+void count_memory(Plan& plan, const Planned& p) {
+  plan.memory = lm::network_memory(p.architecture, p.tensors, lm::format_named(p.job.base_format),
+                                   profile_of(p.job));
+  plan.host_bytes = host_bytes(plan, p.tensors, p.job.optimizer == "velvet");
+  plan.memory_limit = p.memory_limit;
+  const Room room{p.memory_limit, plan.host_bytes, p.on_host};
+  const std::uint64_t least = longest(p.samples);
+  plan.tokens_at_a_time = tokens_at_a_time(room, plan.memory, p.job, least);
+  if (!p.on_host) plan.host_bytes = 0;
+  if (room.rows(plan.memory) >= least) return;
+  plan.too_large = "the training needs " + format_memory(plan.memory_bytes()) + " of memory with " +
+                   std::to_string(least) + " tokens at a time, and " +
+                   format_memory(plan.memory_limit) + " is what it may have";
+  plan.remedy = remedy_of(plan, p, room, least);
+}
+
+}  // namespace
+
+lm::Profile profile_of(const schema::Finetune& job) {
+  return job.profile == "i8x" ? lm::Profile::i8x : lm::Profile::f32x;
+}
+
+std::uint64_t Plan::memory_bytes() const {
+  return memory.fixed() + activation_bytes() + scratch_bytes() + host_bytes;
+}
+
+double Plan::multiply_adds() const {
+  return static_cast<double>(step_tokens) * step_multiply_adds +
+         static_cast<double>(records.units * eval_tokens) * forward_multiply_adds;
+}
+
+Plan plan_of(const Planned& p) {
+  Plan plan;
+  for (const auto& parameter : lm::parameters_of(p.architecture)) {
+    std::uint64_t elements = 1;
+    for (const auto extent : parameter.shape) elements *= extent;
+    plan.parameters += elements;
+  }
+  plan.trained = elements_of(p.tensors);
+  if (p.job.method.adapts()) plan.parameters += plan.trained;
+  plan.samples = p.samples.size();
+  plan.held_out = p.eval.size();
+  plan.tokens = p.samples.counts().tokens;
+  plan.predicted = p.samples.counts().predicted;
+  for (const auto sample : p.eval) plan.eval_tokens += p.samples.length(sample);
+  const lm::Course course = lm::course_of(p.samples, p.train, p.settings);
+  plan.step_tokens = course.tokens;
+  Records& r = plan.records;
+  r.steps = course.steps;
+  r.span = std::min(p.job.span != 0 ? p.job.span : root_above(r.steps), r.steps);
+  r.units = (r.steps + r.span - 1) / r.span;
+  r.state_bytes = state_bytes(p.tensors, p.job.optimizer == "velvet");
+  r.evaluates = !p.eval.empty();
+  count_work(plan, p);
+  count_memory(plan, p);
+  plan.output_bytes = output_bytes(plan, p);
+  return plan;
+}
+
+void refuse_unfit(const Plan& plan) {
+  if (!plan.too_large.empty()) throw Error(Exit::no_device, plan.too_large, plan.remedy);
+}
+
+}  // namespace volt::workload

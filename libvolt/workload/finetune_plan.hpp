@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "libvolt/lm/folder.hpp"
+#include "libvolt/lm/network_memory.hpp"
+#include "libvolt/lm/training.hpp"
+#include "libvolt/schema/job.hpp"
+#include "libvolt/workload/finetune_records.hpp"
+
+namespace volt::workload {
+
+/// What a training takes, told before it is begun: by counting alone, the data once tokenised.
+struct Plan {
+  std::uint64_t parameters = 0, trained = 0;  ///< elements
+  std::uint64_t samples = 0, held_out = 0;
+  std::uint64_t tokens = 0, predicted = 0;         ///< of all samples
+  std::uint64_t step_tokens = 0, eval_tokens = 0;  ///< of all steps; of the samples held out
+  Records records;
+
+  lm::NetworkMemory memory;
+  std::uint64_t host_bytes = 0;  ///< of the machine's memory: samples, and states on their way
+  std::uint64_t tokens_at_a_time = 0;
+  std::uint64_t memory_limit = 0;  ///< what a device, or this machine, has for it
+  std::uint64_t output_bytes = 0;  ///< beside the states, but for headers
+
+  /// What it needs beyond the limit, and which changes of the job would do; empty if it fits.
+  std::string too_large, remedy;
+
+  double forward_multiply_adds = 0, step_multiply_adds = 0;  ///< of each token
+
+  /// Of the device's memory, and on a CPU of the machine's.
+  std::uint64_t activation_bytes() const { return tokens_at_a_time * memory.kept_per_row; }
+  std::uint64_t scratch_bytes() const { return tokens_at_a_time * memory.scratch_per_row; }
+  std::uint64_t memory_bytes() const;
+  /// Of all steps, and of all looks at the samples held out.
+  double multiply_adds() const;
+};
+
+lm::Profile profile_of(const schema::Finetune& job);
+
+/// What a plan is made from.
+struct Planned {
+  const schema::Finetune& job;
+  const lm::Architecture& architecture;
+  std::span<const lm::TrainedTensor> tensors;  ///< that are trained
+  const lm::Weights& weights;                  ///< of a base
+  const lm::TokenSamples& samples;
+  std::span<const std::uint32_t> train, eval;
+  const lm::TrainingSettings& settings;
+  std::uint64_t memory_limit;
+  bool on_host;  ///< whether the device's memory is the machine's
+};
+
+/// Throws Error (usage) when there is nothing to train on.
+Plan plan_of(const Planned& planned);
+
+/// Throws Error (no_device) if it does not fit.
+void refuse_unfit(const Plan& plan);
+
+}  // namespace volt::workload

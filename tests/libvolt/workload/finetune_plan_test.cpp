@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libvolt/workload/finetune_plan.hpp"
+
+#include <doctest/doctest.h>
+
+#include <filesystem>
+
+#include "libvolt/base/error.hpp"
+#include "libvolt/workload/finetune.hpp"
+#include "tests/libvolt/doc/message.hpp"
+
+using namespace volt;
+using namespace volt::workload;
+
+namespace {
+
+const std::filesystem::path tests = std::filesystem::path(__FILE__).parent_path() / "../..";
+constexpr std::uint64_t plenty = std::uint64_t{1} << 30;
+
+std::string made_up() {
+  std::string lines;
+  for (int i = 0; i < 40; ++i) {
+    lines += R"({"text": ")" + std::string(static_cast<std::size_t>(5 + i * 7 % 30), 'a') + "\"}\n";
+  }
+  return lines;
+}
+
+/// A job for the small Llama of the vectors, and a device with so much memory.
+struct Small {
+  explicit Small(std::uint64_t memory_bytes = plenty) : memory(memory_bytes) {
+    job.data.from = schema::File{"train.jsonl"};
+    job.batch_tokens = 128;
+    job.context = 64;
+    job.method.rank = 4;
+    files["tokenizer.json"] = tokenizer.bytes();
+  }
+  Finetune made() {
+    device.emplace(device::Wanted{"cpu", 1, memory});
+    return Finetune(job, files, as_bytes(data), *device, sink);
+  }
+  Plan plan() { return made().plan(); }
+
+  std::uint64_t memory;
+  schema::Finetune job;
+  std::string data = made_up();
+  lm::Folder folder{tests / "vectors/lm/llama"};
+  lm::Files files = folder.files();
+  host::Mapping tokenizer{host::open_file(tests / "libvolt/lm/tokenizers/bytes.json").get()};
+  std::optional<device::Device> device;
+  NullSink sink;
+};
+
+}  // namespace
+
+TEST_CASE("a plan counts what a training then has") {
+  for (const auto kind : {schema::Method::Kind::lora, schema::Method::Kind::full}) {
+    Small small;
+    small.job.method.kind = kind;
+    small.job.epochs = 3;
+    small.job.eval_millionths = 100'000;
+    Finetune finetune = small.made();
+    const Plan plan = finetune.plan();
+    CAPTURE(static_cast<int>(kind));
+    CHECK(plan.too_large.empty());
+    CHECK(plan.samples == 40);
+    CHECK(plan.held_out == 4);
+    finetune.build();
+    Bytes record = finetune.begin();
+    CHECK(record.size() == plan.records.record_bytes());
+    std::uint64_t steps = 0, tokens = 0;
+    for (std::uint64_t unit = 1; unit <= plan.records.units; ++unit) {
+      record = finetune.run(unit, [&](const lm::StepTold& step) {
+        ++steps;
+        tokens += step.tokens;
+      });
+      CHECK(finetune.told_in(record, unit).eval.has_value());
+    }
+    CHECK(steps == plan.records.steps);
+    CHECK(tokens == plan.step_tokens);
+    std::uint64_t bytes = 0;
+    for (const auto& name : small.job.outputs()) {
+      if (!name.ends_with(".safetensors")) continue;
+      finetune.put_output(name, [&](ByteView part) { bytes += part.size(); });
+    }
+    CHECK(bytes > plan.output_bytes);
+    CHECK(bytes < plan.output_bytes + 16'384);  // the header
+  }
+}
+
+TEST_CASE("of steps the last epoch has perhaps not all rows") {
+  Small small;
+  small.job.steps = 7;
+  Finetune finetune = small.made();
+  finetune.build();
+  std::uint64_t tokens = 0;
+  for (std::uint64_t unit = 1; unit <= finetune.records().units; ++unit) {
+    finetune.run(unit, [&](const lm::StepTold& step) { tokens += step.tokens; });
+  }
+  CHECK(finetune.plan().step_tokens == tokens);
+  CHECK(finetune.plan().records.steps == 7);
+  CHECK(finetune.plan().records.span == 3);
+  CHECK(finetune.plan().records.units == 3);
+}
+
+TEST_CASE("a training that has just the memory that its plan says can be done in it") {
+  Small small;
+  const Plan plan = small.plan();
+  Small tight(plan.memory_bytes());
+  CHECK(tight.plan().too_large.empty());
+  // Less memory: fewer tokens at a time, and the same bits.
+  CHECK(tight.plan().tokens_at_a_time < plan.tokens_at_a_time);
+  Finetune a = small.made(), b = tight.made();
+  a.build();
+  b.build();
+  CHECK(a.run(1, [](const auto&) {}) == b.run(1, [](const auto&) {}));
+}
+
+TEST_CASE("what does not fit is refused before work") {
+  const Plan plan = Small().plan();
+  constexpr std::uint64_t longest = 36;  // 34 bytes, BOS and EOS
+  const std::uint64_t least =
+      plan.memory.fixed() + plan.host_bytes + longest * plan.memory.per_row();
+  CHECK(Small(least).plan().too_large.empty());
+  CHECK(Small(least).plan().tokens_at_a_time == longest);
+  Small less(least - 1);
+  Finetune finetune = less.made();
+  CHECK(message_of([&] { finetune.build(); }) ==
+        finetune.plan().too_large + " [batch = { context = 32 } would fit]");
+  CHECK(finetune.plan().too_large.starts_with("the training needs "));
+  CHECK(finetune.plan().too_large.find(" of memory with 36 tokens at a time, and ") !=
+        std::string::npos);
+  try {
+    refuse_unfit(finetune.plan());
+    FAIL("nothing thrown");
+  } catch (const Error& error) {
+    CHECK(error.code() == Exit::no_device);
+  }
+}
+
+TEST_CASE("what would fit is said") {
+  schema::Finetune job;
+  job.context = 512;
+  job.batch_tokens = 512;
+  job.profile = "f32x";
+  lm::Architecture architecture = lm::read_architecture(Small().files);
+  architecture.width = 1024;
+  architecture.ff_width = 2816;
+  architecture.layers = 4;
+  lm::TokenSamples samples(512);
+  samples.add({std::vector<lm::TokenId>(512, 1), std::vector<std::uint8_t>(512, 1)},
+              lm::Sample::Kind::text);
+  const std::vector<std::uint32_t> train{0};
+  const auto plan_within = [&](std::uint64_t memory_limit) {
+    const auto tensors =
+        job.method.adapts() ? lm::lora_tensors(architecture, {}) : lm::all_tensors(architecture);
+    const lm::Weights none;
+    const lm::TrainingSettings settings;
+    return plan_of(
+        {job, architecture, tensors, none, samples, train, {}, settings, memory_limit, true});
+  };
+  const Plan chains = plan_within(plenty);
+  CHECK(chains.too_large.empty());
+  const std::uint64_t fixed = chains.memory.fixed() + chains.host_bytes;
+  const std::uint64_t least = fixed + 512 * chains.memory.per_row();
+  CHECK(plan_within(least - 1).remedy == "profile = \"i8x\" would fit");
+  job.profile = "i8x";
+  const Plan groups = plan_within(least - 1);
+  CHECK(groups.too_large.empty());
+  const std::uint64_t smaller = groups.memory.fixed() + groups.host_bytes;
+  CHECK(plan_within(smaller + 200 * groups.memory.per_row()).remedy ==
+        "batch = { context = 128 } would fit");
+  CHECK(plan_within(smaller + 31 * groups.memory.per_row()).remedy ==
+        "give it more with [limits] memory, or use a device with more");
+  job.method.kind = schema::Method::Kind::full;
+  CHECK(plan_within(least).remedy == "method = { lora = {} } would fit");
+  CHECK(plan_within(1).remedy == "give it more with [limits] memory, or use a device with more");
+  // What is told fits, indeed.
+  job.method.kind = schema::Method::Kind::lora;
+  CHECK(plan_within(least).too_large.empty());
+}
+
+TEST_CASE("work is counted once forward, and backward once more for what is trained") {
+  Small small;
+  const Plan lora = small.plan();
+  // Of the embedding no product is made, as the head is another matrix.
+  const double frozen = lora.forward_multiply_adds - static_cast<double>(lora.trained);
+  CHECK(lora.step_multiply_adds == 2 * frozen + 3 * static_cast<double>(lora.trained));
+  small.job.method.kind = schema::Method::Kind::full;
+  CHECK(small.plan().forward_multiply_adds == frozen);
+  CHECK(small.plan().step_multiply_adds == 3 * frozen);
+  CHECK(lora.multiply_adds() == static_cast<double>(lora.step_tokens) * lora.step_multiply_adds);
+  small.job.eval_millionths = 100'000;
+  const Plan looks = small.plan();
+  CHECK(looks.multiply_adds() == static_cast<double>(looks.step_tokens) * looks.step_multiply_adds +
+                                     static_cast<double>(looks.records.units * looks.eval_tokens) *
+                                         looks.forward_multiply_adds);
+}
+
+TEST_CASE("a few small steps are timed, each of as many tokens as it says") {
+  Small small;
+  Finetune finetune = small.made();
+  finetune.build();
+  const Pace once = finetune.measure(std::chrono::nanoseconds(0));
+  CHECK(once.steps == 1);
+  CHECK(once.tokens >= 256);
+  CHECK(once.seconds > 0);
+  small.job.batch_tokens = 4096;
+  Finetune larger = small.made();
+  larger.build();
+  const Pace pace = larger.measure(std::chrono::hours(1));
+  CHECK(pace.steps > once.steps);
+  CHECK(pace.tokens == larger.plan().tokens);  // all that there are
+}
