@@ -103,16 +103,18 @@ Buffer::~Buffer() {
 Device::Device(const Wanted& wanted) {
   check_name(wanted.device);
   if (wanted.device == "auto") {
-    if (!open_any_gpu(wanted)) open_cpu(wanted);
+    if (!open_any_gpu(wanted)) open_cpu(wanted, kernels::cpu());
   } else if (wanted.device == "cpu") {
-    open_cpu(wanted);
+    open_cpu(wanted, kernels::cpu());
   } else {
     open_named_gpu(wanted);
   }
 }
 
-void Device::open_cpu(const Wanted& wanted) {
-  backend_ = &kernels::cpu();
+Device::Device(const Wanted& wanted, const kernels::Backend& cpu) { open_cpu(wanted, cpu); }
+
+void Device::open_cpu(const Wanted& wanted, const kernels::Backend& cpu) {
+  backend_ = &cpu;
   facts_ = cpu_facts();
   kernels::Options options;
   options.threads = wanted.threads != 0 ? wanted.threads : facts_.cores;

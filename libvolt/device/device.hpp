@@ -65,6 +65,9 @@ class Device {
   /// `auto` is the GPU with the least memory in use of those that work, else the CPU, which by
   /// itself limits memory to nine tenths of the machine's. Throws Error (usage, no_device).
   explicit Device(const Wanted& wanted);
+  /// The CPU by the caller's own table, which lets kernels::cpu() do the work and outlives it: how
+  /// measurements replace an operation.
+  Device(const Wanted& wanted, const kernels::Backend& cpu);
   ~Device();
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
@@ -95,7 +98,7 @@ class Device {
  private:
   static void check(kernels::Status status);
   const kernels::Network& network() const;  ///< throws Error (no_device) if the device has none
-  void open_cpu(const Wanted& wanted);
+  void open_cpu(const Wanted& wanted, const kernels::Backend& cpu);
   kernels::Status open_gpu(const Wanted& wanted, const kernels::Cuda& cuda, const CudaGpu& gpu,
                            const std::string& driver);
   bool open_any_gpu(const Wanted& wanted);

@@ -114,10 +114,14 @@ Machine this_machine() {
   return machine;
 }
 
+std::string heading(const std::string& what, const std::string& commit, const Machine& machine) {
+  return "{\n  \"schema\": \"volt.measured/1\",\n  \"what\": " + quoted(what) +
+         ",\n  \"date\": " + quoted(now()) + ",\n  \"commit\": " + commit_json(commit) +
+         ",\n  \"machine\": " + machine_json(machine);
+}
+
 std::string to_json(const Report& report) {
-  return "{\n  \"schema\": \"volt.measured/1\",\n  \"what\": " + quoted(report.what) +
-         ",\n  \"date\": " + quoted(now()) + ",\n  \"commit\": " + commit_json(report.commit) +
-         ",\n  \"machine\": " + machine_json(report.machine) +
+  return heading(report.what, report.commit, report.machine) +
          ",\n  \"parity\": " + list_json(report.parity, parity_json) +
          ",\n  \"rows\": " + list_json(report.rows, row_json) + "\n}\n";
 }

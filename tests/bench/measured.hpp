@@ -50,7 +50,11 @@ struct Report {
   std::vector<Row> rows;
 };
 
-/// The document, dated now; `ratio` is ours over the peer's. Figures have four digits.
+/// How such a document begins, dated now: "{", schema, what, date, commit and machine, without what
+/// follows the last of them.
+std::string heading(const std::string& what, const std::string& commit, const Machine& machine);
+
+/// The document; `ratio` is ours over the peer's. Figures have four digits.
 std::string to_json(const Report& report);
 
 /// The same for people: a line each, in columns.

@@ -95,3 +95,17 @@ TEST_CASE("more threads than the kernels take are refused, not cut off") {
   CHECK(message_of([] { wanted("cpu", 1025); }) == "1025 threads are more than the 1024 allowed");
   CHECK_THROWS_AS(wanted("cpu", (std::uint64_t{1} << 32) + 1), Error);
 }
+
+TEST_CASE("a table that wraps the CPU's takes its place") {
+  static int calls;
+  calls = 0;
+  kernels::Backend table = kernels::cpu();
+  table.create = [](kernels::Context* context, std::uint64_t bytes, kernels::Buffer** buffer) {
+    ++calls;
+    return kernels::cpu().create(context, bytes, buffer);
+  };
+  Device device(wanted(), table);
+  const Buffer buffer = device.create(4);
+  CHECK(calls == 1);
+  CHECK(device.facts().backend == "cpu");
+}
