@@ -88,6 +88,23 @@ void write_results(const Finetune& finetune, const Bench& bench, const Request& 
   }
 }
 
+/// What is read is what was written.
+void compare_merged(Finetune& finetune, const Request& request, Sink& sink, const Say& say) {
+  const host::Mapping config(request.file("model/config.json"));
+  const host::Mapping weights(request.file("model/model.safetensors"));
+  const auto told = finetune.compare_merged(
+      {{"config.json", config.bytes()}, {"model.safetensors", weights.bytes()}});
+  if (!told) {
+    sink.send(
+        Log{Log::Level::info,
+            "the merged model was not compared with base and adapter: memory does not suffice"});
+    return;
+  }
+  say(Value::Object{{"merged", Value::Object{{"tokens", told->tokens},
+                                             {"same_argmax", told->same_argmax},
+                                             {"difference", number(told->difference)}}}});
+}
+
 void set_size(int fd, const Records& records) {
   if (::ftruncate(fd, static_cast<off_t>(records.bytes())) != 0) {
     throw_system(errno, "cannot make room for the states");
@@ -155,6 +172,7 @@ Value::Object do_train(const Request& request, Sink& sink, const Say& say) {
   }
   if (next <= records.units) end_early(out, records.until(next - 1), ended, sink, say);
   write_results(finetune, bench, request);
+  if (bench.job().finetune.merged) compare_merged(finetune, request, sink, say);
   const auto& facts = bench.device().facts();
   return {
       {"device",
