@@ -211,9 +211,11 @@ Summary once(double seconds) { return {seconds, 0}; }
 /// What the usual policy draws of so many spans, and so what it costs and what it sees.
 std::string usual_check(std::uint64_t units) {
   const auto drawn = proof::drawn_units({}, schema::ProofPolicy().draws(), units).size();
-  char text[100];
-  std::snprintf(text, sizeof text, ", %zu replayed by the usual check: sees a wrong one with %.3g",
-                drawn, static_cast<double>(drawn) / static_cast<double>(units));
+  char text[120];
+  std::snprintf(
+      text, sizeof text,
+      "; the usual check replays %zu: its cost, and the chance that it sees a wrong one, is %.3g",
+      drawn, static_cast<double>(drawn) / static_cast<double>(units));
   return text;
 }
 
