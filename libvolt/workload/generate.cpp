@@ -93,7 +93,7 @@ struct Generation::Parts {
     for (const auto& [slot, weight] : weights) lm::refuse_non_finite(weight);
     network.emplace(device, architecture, weights, trained,
                     job.profile == "i8x" ? lm::Profile::i8x : lm::Profile::f32x, adapter.scale,
-                    block_tokens, lm::format_named(job.base_format));
+                    lm::Capacity{block_tokens}, lm::format_named(job.base_format));
     std::uint64_t longest = 0;
     for (const auto& text : texts) longest = std::max(longest, text.given + text.most);
     network->keep(longest);
