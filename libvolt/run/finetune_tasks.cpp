@@ -90,10 +90,8 @@ void write_results(const Finetune& finetune, const Bench& bench, const Request& 
 
 /// What is read is what was written.
 void compare_merged(Finetune& finetune, const Request& request, Sink& sink, const Say& say) {
-  const host::Mapping config(request.file("model/config.json"));
-  const host::Mapping weights(request.file("model/model.safetensors"));
-  const auto told = finetune.compare_merged(
-      {{"config.json", config.bytes()}, {"model.safetensors", weights.bytes()}});
+  const host::Mapping model(request.file("model/model.safetensors"));
+  const auto told = finetune.compare_merged(model.bytes());
   if (!told) {
     sink.send(
         Log{Log::Level::info,

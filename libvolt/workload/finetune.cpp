@@ -420,21 +420,21 @@ MergedTold compare(std::span<const float> a, std::span<const float> b, std::uint
 
 }  // namespace
 
-std::optional<MergedTold> Finetune::compare_merged(const lm::Files& model) {
+std::optional<MergedTold> Finetune::compare_merged(ByteView model) {
   Parts& p = *parts_;
   const lm::Batch probe = p.probe();
   const auto before = p.network->logits(probe);
   p.training.reset();
   p.network.reset();
   p.trained.reset();
-  const auto architecture = lm::read_architecture(model);
-  const auto weights = lm::find_weights(model, architecture);
+  const auto weights = lm::find_weights({{"model.safetensors", model}}, p.architecture);
   const lm::Profile profile = profile_of(p.job);
-  const auto memory = lm::network_memory(architecture, {}, lm::Format::fp32, profile);
-  if (memory.fixed() + probe.tokens.size() * memory.per_row() > p.device.memory_limit()) return {};
+  const lm::Capacity capacity{probe.tokens.size()};
+  const lm::NetworkMemory memory(p.architecture, {}, lm::Format::fp32, profile);
+  if (memory.bytes(capacity) > p.device.memory_limit()) return {};
   lm::Trained none(p.device, {});
-  lm::Network merged(p.device, architecture, weights, none, profile, 1, probe.tokens.size());
-  return compare(before, merged.logits(probe), architecture.vocabulary);
+  lm::Network merged(p.device, p.architecture, weights, none, profile, 1, capacity);
+  return compare(before, merged.logits(probe), p.architecture.vocabulary);
 }
 
 }  // namespace volt::workload

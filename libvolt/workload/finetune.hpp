@@ -79,12 +79,12 @@ class Finetune {
   /// Puts the bytes of an output beside the states, by its name, of the present state.
   void put_output(std::string_view output, const lm::Put& put) const;
 
-  /// Computes a merged model, as its files have it, and the present state, both in the job's
-  /// profile, the latter with the base as the training keeps it: the logits behind up to 64 tokens
-  /// of the longest sample held out or, without any, of all. None where memory has no room for the
-  /// merged model. Lets go of what build() made: nothing but plan() may follow. Throws Error
-  /// (usage) if `model` is none.
-  std::optional<MergedTold> compare_merged(const lm::Files& model);
+  /// Computes a merged model.safetensors, as the file has it, and the present state, both in the
+  /// job's profile, the latter with the base as the training keeps it: the logits behind up to 64
+  /// tokens of the longest sample held out or, without any, of all. None where memory has no room
+  /// for the merged model. Lets go of what build() made: nothing but plan() may follow. Throws
+  /// Error (usage) if it is no such model.
+  std::optional<MergedTold> compare_merged(ByteView model);
 
  private:
   struct Parts;
