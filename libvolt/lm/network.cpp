@@ -282,7 +282,7 @@ void Network::State::backward(std::size_t index) {
   const std::uint64_t behind = std::max(q, a.width);
   const Matrix dattended = zeroed_in_work(0, q);
   layer.output->backward(room, now(of.attended), now(dx), dattended);
-  Matrix d = zeroed_in_work(behind, qkv_width());
+  Matrix d = zeroed_in_work(behind, a.qkv_width());
   auto attention = attention_of<kernels::AttentionBackward<Given>>(of);
   attention.dout = dattended;
   attention.dq = columns(d, 0, q);
@@ -291,7 +291,7 @@ void Network::State::backward(std::size_t index) {
   device.call(&kernels::Network::attention_backward, attention);
   turn(d, true);
   if (a.qk_norm) {
-    const Matrix raw = zeroed_in_work(behind + qkv_width(), qkv_width());
+    const Matrix raw = zeroed_in_work(behind + a.qkv_width(), a.qkv_width());
     norm_heads_backward(layer.query_norm, columns(now(of.qkv_raw), 0, q), of.kept_q,
                         columns(d, 0, q), columns(raw, 0, q));
     norm_heads_backward(layer.key_norm, columns(now(of.qkv_raw), q, kv), of.kept_k,

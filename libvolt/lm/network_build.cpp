@@ -117,7 +117,7 @@ Network::State::Layer Network::State::build_layer(std::uint64_t index) {
   }
   const std::uint64_t q = a.query_width(), kv = a.kv_width(), w = a.width, f = a.ff_width;
   if (a.conv1d) {
-    layer.qkv.push_back(linear(index, Part::qkv, qkv_width(), w, a.qkv_bias));
+    layer.qkv.push_back(linear(index, Part::qkv, a.qkv_width(), w, a.qkv_bias));
   } else {
     layer.qkv.push_back(linear(index, Part::query, q, w, a.qkv_bias));
     layer.qkv.push_back(linear(index, Part::key, kv, w, a.qkv_bias));
@@ -135,9 +135,9 @@ Network::State::Activations Network::State::build_activations() {
   for (Tensor* tensor : {&of.normed1, &of.mid, &of.normed2}) *tensor = keep(a.width);
   of.kept1 = keep(2);
   of.kept2 = keep(2);
-  of.qkv_raw = keep(qkv_width());
+  of.qkv_raw = keep(a.qkv_width());
   if (a.qk_norm) {
-    of.qkv_turned = keep(qkv_width());
+    of.qkv_turned = keep(a.qkv_width());
     of.kept_q = keep(a.heads);
     of.kept_k = keep(a.kv_heads);
   }

@@ -19,14 +19,12 @@ std::uint64_t bytes_per_element(const TrainedTensor& tensor) {
   return tensor.role == Role::fly_d ? 2 * 4 : 4;
 }
 
-std::uint64_t qkv_width(const Architecture& a) { return a.query_width() + 2 * a.kv_width(); }
-
 /// Columns of a layer's Activations.
 std::uint64_t layer_columns(const Architecture& a) {
   std::uint64_t columns =
-      3 * a.width + 2 * 2 + qkv_width(a) + a.query_width() + 2 * a.heads + 2 * a.ff_width;
+      3 * a.width + 2 * 2 + a.qkv_width() + a.query_width() + 2 * a.heads + 2 * a.ff_width;
   if (a.gated) columns += a.ff_width;
-  if (a.qk_norm) columns += qkv_width(a) + a.heads + a.kv_heads;
+  if (a.qk_norm) columns += a.qkv_width() + a.heads + a.kv_heads;
   return columns;
 }
 
@@ -51,7 +49,7 @@ std::uint64_t work_elements(const Architecture& a, const Capacity& capacity) {
   if (capacity.kept_layers != 0) {
     // Of what leaves the activation; of attention, and of what enters it.
     const std::uint64_t of_attention =
-        std::max(a.query_width(), a.width) + (a.qk_norm ? 2 : 1) * qkv_width(a);
+        std::max(a.query_width(), a.width) + (a.qk_norm ? 2 : 1) * a.qkv_width();
     columns = std::max(a.ff_width, of_attention);
   }
   return std::max(capacity.rows * columns, logit_rows(a, capacity.rows) * a.vocabulary);
@@ -65,7 +63,7 @@ RoomSize room_size(const Architecture& a, std::span<const TrainedTensor> trained
     rank = std::max(rank, rank_of(tensor));
     routed = routed || tensor.role == Role::fly_a;
   }
-  const std::uint64_t widest = padded(std::max({a.width, a.ff_width, qkv_width(a), rank}));
+  const std::uint64_t widest = padded(std::max({a.width, a.ff_width, a.qkv_width(), rank}));
   RoomSize size;
   if (profile == Profile::i8x) {
     size.quants =

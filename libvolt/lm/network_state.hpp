@@ -53,8 +53,6 @@ struct Network::State {
         bands(d, band_elements(a, f, p, t.tensors()), p == Profile::i8x && f == Format::nf4),
         room(d, room_size(a, t.tensors(), p, c)) {}
 
-  std::uint64_t qkv_width() const { return a.query_width() + 2 * a.kv_width(); }
-
   void build();
   Layer build_layer(std::uint64_t index);
   Activations build_activations();

@@ -67,9 +67,7 @@ lm::TrainingSettings settings_of(const schema::Finetune& job) {
 }
 
 void check_context(std::uint64_t context, const lm::Architecture& architecture) {
-  const std::uint64_t most = architecture.window == 0
-                                 ? architecture.context
-                                 : std::min(architecture.context, architecture.window);
+  const std::uint64_t most = architecture.sees();
   if (context <= most) return;
   throw Error(Exit::usage,
               "batch.context is " + std::to_string(context) + ", but the model sees " +

@@ -123,9 +123,7 @@ struct Generation::Parts {
     for (const auto& segment : sample.segments) text.prompt += segment.text;
     text.tokens = lm::tokenise(sample, language.encoder()).tokens;
     text.given = text.tokens.size();
-    const std::uint64_t sees = architecture.window == 0
-                                   ? architecture.context
-                                   : std::min(architecture.context, architecture.window);
+    const std::uint64_t sees = architecture.sees();
     if (text.given == 0) {
       throw Error(Exit::usage, text.place + ": the prompt has no token to go on from");
     }
