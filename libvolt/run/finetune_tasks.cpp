@@ -127,6 +127,7 @@ Value::Object do_train(const Request& request, Sink& sink, const Say& say) {
   const Records& records = finetune.records();
   say(Value::Object{{"begin", records_value(records)}});
   finetune.build();
+  inputs.release();
 
   const int out = request.file("out");
   set_size(out, records);
