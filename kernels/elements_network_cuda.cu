@@ -178,6 +178,7 @@ struct Rotated {
     const std::uint64_t first = index % groups * group + thread_index() % 32 * 4;
     float value[4];
     take(value, job.x.data + row * job.x.stride + first, job.x.cols, first);
+    if (!job.back) sign(value);
     stage(value[0], value[1]);
     stage(value[2], value[3]);
     stage(value[0], value[2]);
@@ -190,7 +191,18 @@ struct Rotated {
         own = upper ? other - own : own + other;
       }
     }
+    VOLT_UNROLL
+    for (float& own : value) own *= job.factor;
+    if (job.back) sign(value);
     give(job.y.data + row * job.y.stride + first, value, job.y.cols, first);
+  }
+
+  VOLT_DEVICE static void sign(float (&value)[4]) {
+    VOLT_UNROLL
+    for (std::uint32_t i = 0; i < 4; ++i) {
+      const std::uint32_t j = thread_index() % 32 * 4 + i;
+      value[i] = bits_float(float_bits(value[i]) ^ rotation_sign(j));
+    }
   }
 
   VOLT_DEVICE static void stage(float& a, float& b) {
@@ -216,7 +228,7 @@ struct Rotated {
     Words words;
     VOLT_UNROLL
     for (std::uint32_t i = 0; i < 4; ++i) {
-      words.word[i] = float_bits(canonical(value[i] * job.factor));
+      words.word[i] = float_bits(canonical(value[i]));
     }
     if (first + 4 <= cols && is_aligned(to, 16)) return store_16(to, words);
     VOLT_UNROLL

@@ -34,7 +34,14 @@ struct QuantisedRotated {
     const std::uint64_t row = top + warp() * rows, col = left + lane() * cols;
     float w[rows][cols];
     VOLT_UNROLL
-    for (std::uint32_t i = 0; i < rows; ++i) take(w[i], row + i, col);
+    for (std::uint32_t i = 0; i < rows; ++i) {
+      take(w[i], row + i, col);
+      VOLT_UNROLL
+      for (std::uint32_t j = 0; j < cols; ++j) {
+        const std::uint32_t of_row = rotation_sign(warp() * rows + i);
+        w[i][j] = bits_float(float_bits(w[i][j]) ^ rotation_sign(lane() * cols + j) ^ of_row);
+      }
+    }
     if (job.down_first) rotate_down(w, shared);
     rotate_across(w);
     if (!job.down_first) rotate_down(w, shared);

@@ -212,22 +212,25 @@ struct KeepLargest {
   typename T::Counts counts;
 };
 
-/// The unnormalised Walsh-Hadamard butterflies of each group of 128 columns, stages of distance 1,
-/// 2, 4, ... 64, each (a + b, a - b), then * factor. Columns that x has not are 0, those that y has
-/// not are left out; both have as many groups. y may be x itself.
+/// Each group of 128 columns takes the signs of rotation_sign(), goes through the unnormalised
+/// Walsh-Hadamard butterflies, stages of distance 1, 2, 4, ... 64, each (a + b, a - b), and then
+/// * factor; on its way `back` it takes the signs last. Columns that x has not are 0, those that y
+/// has not are left out; both have as many groups. y may be x itself.
 template <class T>
 struct Rotate {
   typename T::In x;
   typename T::Out y;
   float factor;
+  bool back;
 };
 
 /// A frozen matrix for i8x products (section 4): each block of 128 x 128 elements of x, filled up
-/// with zeros, becomes 2^-14 * (its butterflies, as those of Rotate, along the columns and then
-/// down the rows; `down_first`: the other way round), and q those elements as `quantise` makes them
-/// of one group. The scale of the block is that of each of its rows in by_rows, and of each of its
-/// columns in by_columns: the scales of q grouped along the columns, and along the rows. q is [R,
-/// C], the extents of x in whole groups of 128; by_rows is [R, C / 128], by_columns [R / 128, C].
+/// with zeros, becomes 2^-14 * (its signs and butterflies, as those of Rotate, along the columns
+/// and then down the rows; `down_first`: the other way round), and q those elements as `quantise`
+/// makes them of one group. The scale of the block is that of each of its rows in by_rows, and of
+/// each of its columns in by_columns: the scales of q grouped along the columns, and along the
+/// rows. q is [R, C], the extents of x in whole groups of 128; by_rows is [R, C / 128], by_columns
+/// [R / 128, C].
 template <class T>
 struct QuantiseRotated {
   typename T::In x;

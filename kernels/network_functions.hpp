@@ -116,6 +116,14 @@ VOLT_EXACT constexpr float dynamic_value(std::uint32_t code) {
   return code < 127 ? -magnitude : magnitude;
 }
 
+/// The sign bit that element j of 128 takes in a rotation: bit j % 32 of word j / 32 of the first
+/// fractional digits of pi. Without them the first butterfly gathers whatever elements have in
+/// common, such as a mean, in one of the group's, which then sets its scale.
+VOLT_EXACT constexpr std::uint32_t rotation_sign(std::uint32_t j) {
+  constexpr std::uint32_t pi[4] = {0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344};
+  return pi[j / 32] >> j % 32 << 31;
+}
+
 /// The largest magnitude of a block of NF4.
 VOLT_EXACT float nf4_absmax(float mapped, float scale, float offset) {
   return mapped * scale + offset;

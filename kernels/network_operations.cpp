@@ -324,7 +324,7 @@ Status rotate(Context* context, const Rotate<Given>& args) {
   Check check;
   check.equal("y.rows", args.y.rows, "x.rows", args.x.rows);
   check.equal("the groups of y", groups_of(args.y.cols), "those of x", groups_of(args.x.cols));
-  const Rotate<Checked> job = {VOLT_IN(x), VOLT_OUT(y), args.factor};
+  const Rotate<Checked> job = {VOLT_IN(x), VOLT_OUT(y), args.factor, args.back};
   apart_or_same(check, "y", job.y, job.x);
   return perform(context, check, &NetworkEngine::rotate, job, empty(args.x) || empty(args.y));
 }

@@ -330,16 +330,22 @@ void keep_largest(Context&, const KeepLargest<Checked>& job) {
   }
 }
 
+float signed_for_rotation(float value, std::uint64_t j) {
+  return bits_float(float_bits(value) ^ rotation_sign(static_cast<std::uint32_t>(j % group)));
+}
+
 void rotate(Context&, const Rotate<Checked>& job) {
   for (std::uint64_t i = 0; i < job.x.rows; ++i) {
     for (std::uint64_t first = 0; first < std::max(job.x.cols, job.y.cols); first += group) {
       float values[group] = {};
       for (std::uint64_t j = first; j < std::min(first + group, job.x.cols); ++j) {
-        values[j - first] = row(job.x, i)[j];
+        const float x = row(job.x, i)[j];
+        values[j - first] = job.back ? x : signed_for_rotation(x, j);
       }
       butterflies(values, 1);
       for (std::uint64_t j = first; j < std::min(first + group, job.y.cols); ++j) {
-        row(job.y, i)[j] = canonical(values[j - first] * job.factor);
+        const float y = values[j - first] * job.factor;
+        row(job.y, i)[j] = canonical(job.back ? signed_for_rotation(y, j) : y);
       }
     }
   }
@@ -351,7 +357,8 @@ void quantise_rotated(Context&, const QuantiseRotated<Checked>& job) {
       std::vector<float> w(group * group);
       for (std::uint64_t i = top; i < std::min(top + group, job.x.rows); ++i) {
         for (std::uint64_t j = left; j < std::min(left + group, job.x.cols); ++j) {
-          w[(i - top) * group + j - left] = row(job.x, i)[j];
+          w[(i - top) * group + j - left] =
+              signed_for_rotation(signed_for_rotation(row(job.x, i)[j], j), i);
         }
       }
       for (const bool down : {job.down_first, !job.down_first}) {

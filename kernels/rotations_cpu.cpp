@@ -71,29 +71,53 @@ VOLT_VECTOR void butterflies(Floats (&v)[group_vectors]) {
   if constexpr (distance < 64) butterflies<2 * distance>(v);
 }
 
+struct RotationSigns {
+  std::uint32_t bits[group_size];
+
+  constexpr RotationSigns() : bits() {
+    for (std::uint32_t j = 0; j < group_size; ++j) bits[j] = rotation_sign(j);
+  }
+};
+alignas(64) static constexpr RotationSigns rotation_signs;
+
+VOLT_VECTOR Floats signed_for_rotation(Floats value, int i) {
+  return (Floats)((Words)value ^ load<Words>(rotation_signs.bits + i * lanes));
+}
+
+template <bool back>
 static void rotate_group(const float* x, float* y, float factor) {
   Floats v[group_vectors];
-  for (int i = 0; i < group_vectors; ++i) v[i] = load<Floats>(x + i * lanes);
+  for (int i = 0; i < group_vectors; ++i) {
+    v[i] = load<Floats>(x + i * lanes);
+    if constexpr (!back) v[i] = signed_for_rotation(v[i], i);
+  }
   butterflies<1>(v);
   for (int i = 0; i < group_vectors; ++i) {
-    store(y + i * lanes, canonical(v[i] * spread(factor)));
+    v[i] = v[i] * spread(factor);
+    if constexpr (back) v[i] = signed_for_rotation(v[i], i);
+    store(y + i * lanes, canonical(v[i]));
   }
 }
 
-void rotate(const Rotate<Checked>& job, const Block& block) {
+template <bool back>
+static void rotate_rows(const Rotate<Checked>& job, const Block& block) {
   for (std::uint64_t i = block.row; i < block.row + block.rows; ++i) {
     const float* const x = row_of(job.x, i);
     float* const y = row_of(job.y, i);
     std::uint64_t first = 0;
     for (; first + group_size <= least(job.x.cols, job.y.cols); first += group_size) {
-      rotate_group(x + first, y + first, job.factor);
+      rotate_group<back>(x + first, y + first, job.factor);
     }
     if (first >= job.x.cols) continue;
     float edge[group_size] = {};
     __builtin_memcpy(edge, x + first, least(group_size, job.x.cols - first) * sizeof *x);
-    rotate_group(edge, edge, job.factor);
+    rotate_group<back>(edge, edge, job.factor);
     __builtin_memcpy(y + first, edge, least(group_size, job.y.cols - first) * sizeof *y);
   }
+}
+
+void rotate(const Rotate<Checked>& job, const Block& block) {
+  job.back ? rotate_rows<true>(job, block) : rotate_rows<false>(job, block);
 }
 
 static void rotate_down(float (&w)[group_size][group_size]) {
@@ -117,9 +141,12 @@ void quantise_rotated(const QuantiseRotated<Checked>& job, std::uint64_t row, st
   const std::uint64_t cols = least(group_size, job.x.cols - col);
   for (std::uint64_t i = 0; i < rows; ++i) {
     __builtin_memcpy(w[i], row_of(job.x, row + i) + col, cols * sizeof(float));
+    // Those of a column; the rotation along the row brings the row's own.
+    if (rotation_sign(static_cast<std::uint32_t>(i)) == 0) continue;
+    for (float& value : w[i]) value = -value;
   }
   if (job.down_first) rotate_down(w);
-  for (float* const line : w) rotate_group(line, line, 1.0f);
+  for (float* const line : w) rotate_group<false>(line, line, 1.0f);
   if (!job.down_first) rotate_down(w);
   std::uint32_t amax = 0;
   for (float(&line)[group_size] : w) {

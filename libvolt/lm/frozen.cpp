@@ -242,7 +242,7 @@ void FrozenMatrix::groups(bool transposed, const Quantised& a, const Matrix& c) 
 
 Matrix FrozenMatrix::product(Room& room, bool transposed, const Matrix& a) const {
   const Matrix turned = room.place(0, a.rows, padded(a.cols));
-  bands_.device.call(&Network::rotate, kernels::Rotate<Given>{a, turned, 1.0F});
+  bands_.device.call(&Network::rotate, kernels::Rotate<Given>{a, turned, 1.0F, false});
   const kernels::Quantised quantised = room.quantised(turned);
   const Matrix result = room.zeroed(0, a.rows, padded(transposed ? rows_ : cols_));
   groups(transposed, quantised, result);
@@ -256,14 +256,14 @@ void FrozenMatrix::multiply(Room& room, const Matrix& x, const Matrix& y) const 
     return chains(transposed, x, y);
   }
   const Matrix turned = product(room, transposed, x);
-  bands_.device.call(&Network::rotate, kernels::Rotate<Given>{turned, y, 1.0F});
+  bands_.device.call(&Network::rotate, kernels::Rotate<Given>{turned, y, 1.0F, true});
 }
 
 void FrozenMatrix::multiply_back(Room& room, const Matrix& dy, const Matrix& dx) const {
   const bool transposed = conv1d_;
   if (profile_ == Profile::f32x) return chains(transposed, dy, dx);
   const Matrix turned = product(room, transposed, dy);
-  bands_.device.call(&Network::rotate, kernels::Rotate<Given>{turned, turned, 1.0F});
+  bands_.device.call(&Network::rotate, kernels::Rotate<Given>{turned, turned, 1.0F, true});
   bands_.device.call(&Network::add, kernels::Add<Given>{columns(turned, 0, dx.cols), dx});
 }
 

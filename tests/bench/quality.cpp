@@ -48,7 +48,7 @@ constexpr Arm arms[] = {
     {.name = "bf16", .rounding = Rounding::bf16},
     {.name = "i8x", .profile = Profile::i8x},
     {.name = "i8x, not rotated", .rounding = Rounding::blocks},
-    {.name = "i8x, random signs", .rounding = Rounding::signs},
+    {.name = "i8x, rotated without signs", .rounding = Rounding::butterflies},
     {.name = "int8, a scale a row", .rounding = Rounding::lines},
 };
 constexpr std::size_t of_f32x = 0, of_i8x = 3, of_control = 6;

@@ -29,34 +29,28 @@ void round_part(float* part, std::uint64_t rows, std::uint64_t cols, std::uint64
   }
 }
 
-/// The 128 elements from place `first` of a line on: signs, then butterflies, or back.
-void rotate_group(float* group, std::uint64_t stride, std::uint64_t first, bool back) {
-  const auto random = kernels::random_block(0, 0, first / kernels::group);
-  const auto sign = [&](std::uint64_t i) {
-    return random.word[i / 32] >> i % 32 & 1 ? -1.0F : 1.0F;
-  };
-  for (std::uint64_t i = 0; !back && i < kernels::group; ++i) group[i * stride] *= sign(i);
+/// The 128 elements from `group` on; twice is 128 times.
+void rotate_group(float* group, std::uint64_t stride, float factor) {
   for (std::uint64_t distance = 1; distance < kernels::group; distance *= 2) {
     for (std::uint64_t i = 0; i < kernels::group; ++i) {
       if ((i & distance) != 0) continue;
       float& a = group[i * stride];
       float& b = group[(i + distance) * stride];
       const float sum = a + b;
-      b = a - b;
-      a = sum;
+      b = (a - b) * factor;
+      a = sum * factor;
     }
   }
-  for (std::uint64_t i = 0; back && i < kernels::group; ++i) group[i * stride] *= sign(i) * 0x1p-7F;
 }
 
 /// Along the columns, and along the rows of a frozen matrix.
-void rotate(std::vector<float>& matrix, std::uint64_t cols, bool frozen, bool back) {
+void rotate(std::vector<float>& matrix, std::uint64_t cols, bool frozen, float factor) {
   const std::uint64_t rows = matrix.size() / cols;
   for (std::uint64_t i = 0; i < matrix.size(); i += kernels::group) {
-    rotate_group(&matrix[i], 1, i % cols, back);
+    rotate_group(&matrix[i], 1, factor);
   }
   for (std::uint64_t i = 0; frozen && i < rows; i += kernels::group) {
-    for (std::uint64_t j = 0; j < cols; ++j) rotate_group(&matrix[i * cols + j], cols, i, back);
+    for (std::uint64_t j = 0; j < cols; ++j) rotate_group(&matrix[i * cols + j], cols, factor);
   }
 }
 
@@ -115,11 +109,11 @@ device::Buffer Rounded::copy(const Matrix& x, bool frozen, std::uint64_t rows, s
       rows = frozen ? kernels::group : 1;
       cols = kernels::group;
     }
-    if (rounding_ == Rounding::signs) rotate(dense, width, frozen, false);
+    if (rounding_ == Rounding::butterflies) rotate(dense, width, frozen, 1.0F);
     for (std::uint64_t i = 0; i < dense.size(); i += rows * width) {
       for (std::uint64_t j = 0; j < width; j += cols) round_part(&dense[i + j], rows, cols, width);
     }
-    if (rounding_ == Rounding::signs) rotate(dense, width, frozen, true);
+    if (rounding_ == Rounding::butterflies) rotate(dense, width, frozen, 0.5F);  // 2^-7 in all
   }
   device::Buffer buffer = device_.create(4 * dense.size());
   device_.call(&Backend::upload, buffer.get(), std::uint64_t{0},

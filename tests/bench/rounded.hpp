@@ -16,9 +16,9 @@ namespace volt::bench {
 enum class Rounding {
   none,
   bf16,
-  lines,   ///< int8 with one scale for a whole line along k
-  blocks,  ///< int8 as i8x has it but for the rotation: 1 x 128, and 128 x 128 of the matrix
-  signs,   ///< the same, rotated after signs drawn at random
+  lines,        ///< int8 with one scale for a whole line along k
+  blocks,       ///< int8 as i8x has it but for the rotation: 1 x 128, and 128 x 128 of the matrix
+  butterflies,  ///< the same, rotated without the signs
 };
 
 /// Takes the place of the CPU's matmul_f32x for products with frozen matrices: those of forms `ab`

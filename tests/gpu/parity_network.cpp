@@ -285,12 +285,13 @@ void compare_each(Comparison& comparison, Random& random, std::uint64_t rows, st
             return net.keep_largest(c, {m[0], m[1], active, m[2], m[3], m[4]});
           });
   const std::uint64_t end = (n + 127) / 128 * 128;  // of the last group
+  const bool back = random.one_in(2);
   Case(random, wild, "rotate")
       .floats(rows, end - random.below(128))
       .floats(rows, end - random.below(128))
       .compare(
           comparison, steps, VOLT_CALL {
-            return net.rotate(c, {m[0], m[1], 0x1p-7f});
+            return net.rotate(c, {m[0], m[1], 0x1p-7f, back});
           });
   Case(random, wild, "adam")
       .floats(rows, n, 4)

@@ -157,7 +157,7 @@ TEST_CASE("elements without gaps are one row, in fours or not") {
           c, {m[0], m[1], m[2], m[3], 1e-2f, 0.9f, 0.99f, 1e-8f, 0.1f, 0.19f, 0.02f, 0.5f}));
       run(network.activate(c, {{Activation::silu, 1, 0}, m[4], m[5], m[6]}));
       run(network.dropout(c, {m[6], m[7], 0.3f, 5, n, 6}));
-      run(network.rotate(c, {m[7], m[4], 0.5f}));
+      run(network.rotate(c, {m[7], m[4], 0.5f, false}));
       return network.square_sum(c, m[4], &told);
     };
     check(all);

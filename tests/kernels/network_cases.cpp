@@ -130,9 +130,11 @@ std::vector<Operation> in_place(Random& random, Oddity oddity) {
       }));
     }
   }
-  all.push_back(Builder(random, oddity, "rotate in place").out("x", rows, n).calls(VOLT_CALL {
-    return net.rotate(c, {m[0], m[0], 0x1p-7f});
-  }));
+  for (const bool back : {false, true}) {
+    all.push_back(Builder(random, oddity, "rotate in place").out("x", rows, n).calls(VOLT_CALL {
+      return net.rotate(c, {m[0], m[0], 0x1p-7f, back});
+    }));
+  }
   return all;
 }
 
@@ -270,8 +272,9 @@ void add_others(std::vector<Operation>& all, Random& random, Oddity oddity, std:
   }));
   const std::uint64_t end = (n + 127) / 128 * 128;  // of the last group
   const std::uint64_t from = end - below(random, 128), to = end - below(random, 128);
+  const bool back = below(random, 2) == 0;
   all.push_back(begin("rotate").in("x", rows, from).out("y", rows, to).calls(VOLT_CALL {
-    return net.rotate(c, {m[0], m[1], 0x1p-7f});
+    return net.rotate(c, {m[0], m[1], 0x1p-7f, back});
   }));
   const std::uint64_t down = (rows + 127) / 128, across = end / 128;
   const bool down_first = below(random, 2) == 0;

@@ -272,12 +272,15 @@ TEST_CASE("turning, rotating and dropping are linear, and their backward passes 
 
   const auto wide = numbers(15, 2 * 200);
   const Matrix from = s.put(wide, 2), there = s.zeros(2, 256), back = s.zeros(2, 200);
-  VOLT_OK(s.net.rotate(s.context, {from, there, 0x1p-7f}));
-  VOLT_OK(s.net.rotate(s.context, {there, back, 1.0f}));  // H H = 128
+  VOLT_OK(s.net.rotate(s.context, {from, there, 0x1p-7f, false}));
+  VOLT_OK(s.net.rotate(s.context, {there, back, 1.0f, true}));  // D H H D = 128
   check_close(s.get(back), doubles(wide));
-  double hadamard = 0;  // element 5 of the first group is a sum with the signs of its bits
+  // Element 5 of the first group is a sum with the signs of its bits, and of pi's.
+  constexpr std::uint32_t pi[4] = {0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344};
+  double hadamard = 0;
   for (unsigned j = 0; j < 128; ++j) {
-    hadamard += (__builtin_popcount(j & 5) % 2 == 0 ? 1 : -1) * double(wide[j]);
+    const unsigned minus = unsigned(__builtin_popcount(j & 5)) + (pi[j / 32] >> j % 32 & 1);
+    hadamard += (minus % 2 == 0 ? 1 : -1) * double(wide[j]);
   }
   CHECK(double(s.get(there)[5]) == doctest::Approx(hadamard / 128).epsilon(1e-5));
 

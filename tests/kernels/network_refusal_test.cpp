@@ -102,9 +102,9 @@ TEST_CASE("a result that may be an operand may not lie across it") {
     Session s(backend);
     Buffer* const memory = s.room(2 * 128 * 4 + 4);
     const Matrix x = {memory, 0, 2, 128, 128}, across = {memory, 1, 2, 128, 128};
-    VOLT_OK(backend.network->rotate(s.context, {x, x, 1}));
+    VOLT_OK(backend.network->rotate(s.context, {x, x, 1, false}));
     VOLT_REFUSED(invalid, "y overlaps an operand",
-                 backend.network->rotate(s.context, {x, across, 1}));
+                 backend.network->rotate(s.context, {x, across, 1, false}));
   }
 }
 
@@ -227,9 +227,9 @@ TEST_CASE("what an operation cannot be asked for is refused in its words") {
     VOLT_REFUSED(invalid, "active is 5, not one of 4 columns", keep(5));
 
     VOLT_REFUSED(invalid, "y.rows is 2, but x.rows is 1",
-                 net.rotate(c, {at(0, 1, 5), at(8, 2, 5), 1.0f}));
+                 net.rotate(c, {at(0, 1, 5), at(8, 2, 5), 1.0f, false}));
     VOLT_REFUSED(invalid, "the groups of y is 2, but those of x is 1",
-                 net.rotate(c, {at(0, 1, 5), at(8, 1, 129), 1.0f}));
+                 net.rotate(c, {at(0, 1, 5), at(8, 1, 129), 1.0f, false}));
 
     // The bytes of q are elements of their own.
     const auto quantise = [&](std::uint64_t q, std::uint64_t by_rows) {
@@ -271,7 +271,7 @@ TEST_CASE("an operation on nothing touches nothing") {
     VOLT_OK(net.add(s.context, {empty, empty}));
     VOLT_OK(net.rms_norm(s.context, {empty, dense(b, 1, 7), 1e-5f, empty, row}));
     VOLT_OK(net.sum_rows(s.context, {empty, dense(b, 1, 7)}));
-    VOLT_OK(net.rotate(s.context, {empty, empty, 1.0f}));
+    VOLT_OK(net.rotate(s.context, {empty, empty, 1.0f, false}));
     VOLT_OK(net.quantise_rotated(
         s.context,
         {empty, false, {nullptr, 0, 0, 128, 0}, {nullptr, 0, 0, 1, 0}, {nullptr, 0, 0, 128, 0}}));

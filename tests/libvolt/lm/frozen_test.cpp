@@ -89,11 +89,18 @@ struct Place {
   Room room;
 };
 
-/// The products of numerics contract, section 4, as plain loops: W' = 2^-14 (H (W H)), along `in`
-/// first, in int8 blocks of 128 x 128; y = H (W' (H x)), dx = 1 + H (W'^T (H dy)).
+/// The products of numerics contract, section 4, as plain loops: W' = 2^-14 (R (W R^T)), along `in`
+/// first, in int8 blocks of 128 x 128; y = R^T (W' (R x)), dx = 1 + R^T (W'^T (R dy)). R is H D
+/// with D the signs of pi's digits.
 struct Plain {
   static constexpr std::uint64_t g = 128;
 
+  static void signs(float* v, std::uint64_t step) {
+    constexpr std::uint32_t pi[4] = {0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344};
+    for (std::uint64_t i = 0; i < g; ++i) {
+      if ((pi[i / 32] >> i % 32 & 1) != 0) v[i * step] = -v[i * step];
+    }
+  }
   static void butterflies(float* v, std::uint64_t step) {
     for (std::uint64_t distance = 1; distance < g; distance *= 2) {
       for (std::uint64_t i = 0; i < g; ++i) {
@@ -104,9 +111,13 @@ struct Plain {
       }
     }
   }
-  static void rotate(std::vector<float>& v) {
-    v.resize(padded(v.size()));
-    for (std::size_t i = 0; i < v.size(); i += g) butterflies(&v[i], 1);
+  static void turn(float* v, std::uint64_t step) {
+    signs(v, step);
+    butterflies(v, step);
+  }
+  static void turn_back(float* v) {
+    butterflies(v, 1);
+    signs(v, 1);
   }
 
   Plain(const std::vector<float>& weight, std::uint64_t o, std::uint64_t i, bool conv1d)
@@ -115,9 +126,9 @@ struct Plain {
       for (std::uint64_t c = 0; c < i; ++c)
         w[r * in + c] = conv1d ? weight[c * o + r] : weight[r * i + c];
     }
-    for (std::uint64_t at = 0; at < w.size(); at += g) butterflies(&w[at], 1);
+    for (std::uint64_t at = 0; at < w.size(); at += g) turn(&w[at], 1);
     for (std::uint64_t r = 0; r < out; r += g) {
-      for (std::uint64_t c = 0; c < in; ++c) butterflies(&w[r * in + c], in);
+      for (std::uint64_t c = 0; c < in; ++c) turn(&w[r * in + c], in);
     }
     std::vector<std::uint32_t> amax(scales.size());
     for (std::uint64_t e = 0; e < w.size(); ++e) {
@@ -134,7 +145,8 @@ struct Plain {
 
   /// One row, through W^T or W.
   std::vector<float> product(std::vector<float> x, bool back, std::uint64_t count) const {
-    rotate(x);
+    x.resize(padded(x.size()));
+    for (std::size_t i = 0; i < x.size(); i += g) turn(&x[i], 1);
     std::vector<float> y(back ? in : out);
     for (std::uint64_t j = 0; j < y.size(); ++j) {
       for (std::uint64_t first = 0; first < x.size(); first += g) {
@@ -149,7 +161,7 @@ struct Plain {
         y[j] = kernels::i8x_step(y[j], sum, scale.scale, of_block);
       }
     }
-    rotate(y);
+    for (std::size_t i = 0; i < y.size(); i += g) turn_back(&y[i]);
     y.resize(count);
     return y;
   }
