@@ -60,6 +60,12 @@ struct Loops {
                     const float* scales_a, const float* scales_b, std::uint64_t words, float* c,
                     std::uint64_t stride, std::uint64_t rows, std::uint64_t cols);
 
+  /// As block_i8x, of two limbs: a packed tile is that of the high limbs and then that of the low
+  /// ones, and `start` is packed alike; scales are as there.
+  void (*block_i8x2)(const std::uint32_t* a, const std::uint32_t* b, const std::int32_t* start,
+                     const float* scales_a, const float* scales_b, std::uint64_t words, float* c,
+                     std::uint64_t stride, std::uint64_t rows, std::uint64_t cols);
+
   /// c[i * stride] += the product of lane i of A with lane i of B, `count` lanes.
   void (*diagonal_f32)(const Side& a, const Side& b, std::uint64_t count, std::uint64_t k, float* c,
                        std::uint64_t stride);
@@ -72,6 +78,14 @@ struct Loops {
   void (*quantise_columns)(const float* x, std::uint64_t stride, std::uint64_t rows,
                            std::uint64_t cols, std::int8_t* q, std::uint64_t q_stride,
                            float* scales);
+
+  /// The same in two limbs; of a row, groups have `width` elements.
+  void (*quantise_limbs_row)(const float* x, std::uint64_t cols, std::uint64_t width,
+                             std::int8_t* high, std::int8_t* low, float* scales);
+  void (*quantise_limbs_columns)(const float* x, std::uint64_t stride, std::uint64_t rows,
+                                 std::uint64_t cols, std::int8_t* high, std::int8_t* low,
+                                 std::uint64_t stride_high, std::uint64_t stride_low,
+                                 float* scales);
 
   void (*fill_f32)(float* to, std::uint64_t count, std::uint64_t seed, std::uint32_t stream,
                    std::uint64_t first);
