@@ -75,18 +75,53 @@ void quantise_limbs_columns(const float* x, std::uint64_t stride, std::uint64_t 
   }
 }
 
+// ---- packing
+
+VOLT_VECTOR Side after(const Side& side, std::uint64_t k) {
+  const auto* const data = static_cast<const std::int8_t*>(side.data);
+  return {data + (side.k_contiguous ? k : k * side.stride), side.stride, side.k_contiguous};
+}
+
+void pack_limbs_a(std::uint32_t* to, const Side& high, const Side& low, std::uint64_t count,
+                  std::uint64_t k) {
+  for (std::uint64_t first = 0; first < k; first += group_size) {
+    const std::uint64_t there = least(group_size, k - first);
+    pack_i8_a(to, after(high, first), count, there);
+    pack_i8_a(to + group_words * tile_rows, after(low, first), count, there);
+    to += 2 * group_words * tile_rows;
+  }
+}
+
+void pack_limbs_b(std::uint32_t* to, std::int32_t* start, const Side& high, const Side& low,
+                  std::uint64_t count, std::uint64_t k) {
+  for (std::uint64_t first = 0; first < k; first += group_size) {
+    const std::uint64_t there = least(group_size, k - first);
+    pack_i8_b(to, start, after(high, first), count, there, group_words);
+    pack_i8_b(to + group_words * tile_cols, start + tile_cols, after(low, first), count, there,
+              group_words);
+    to += 2 * group_words * tile_cols;
+    start += 2 * tile_cols;
+  }
+}
+
 // ---- products
 
-// One operand's tile: words of its high limbs, and of its low ones.
-struct LimbWords {
-  const std::uint32_t *high, *low;
-};
-
+// A group of packed tiles, and those that follow it.
 struct LimbGroups {
-  const std::int32_t *start_high, *start_low;
-  const float* scales_a;
-  const float* scales_b;
-  std::uint64_t words;
+  const std::uint32_t *a, *b;
+  const std::int32_t* start;
+  const float *scales_a, *scales_b;
+
+  const std::uint32_t* low_a() const { return a + group_words * tile_rows; }
+  const std::uint32_t* low_b() const { return b + group_words * tile_cols; }
+  const std::int32_t* start_low() const { return start + tile_cols; }
+  VOLT_MEMBER void next() {
+    a += 2 * group_words * tile_rows;
+    b += 2 * group_words * tile_cols;
+    start += 2 * tile_cols;
+    scales_a += tile_rows;
+    scales_b += tile_cols;
+  }
 };
 
 template <int rows, int vectors>
@@ -107,32 +142,29 @@ VOLT_VECTOR void add_dots(Words (&sum)[rows][vectors], const std::uint32_t* a,
 // What the sums of a group come to, limb by limb from the lowest: `value` is memory, for registers
 // hold the sums.
 template <int rows, int vectors>
-VOLT_VECTOR void sum_limbs(float* value, LimbWords a, LimbWords b, const LimbGroups& groups,
-                           std::uint64_t words) {
+VOLT_VECTOR void sum_limbs(float* value, const LimbGroups& group, std::uint64_t words) {
   Words sum[rows][vectors];
-  begin(sum, groups.start_low);
-  add_dots(sum, a.low, b.low, words);
+  begin(sum, group.start_low());
+  add_dots(sum, group.low_a(), group.low_b(), words);
   for (int r = 0; r < rows; ++r) {
     for (int v = 0; v < vectors; ++v) {
       store(value + (r * vectors + v) * lanes, to_floats(sum[r][v]));
     }
   }
+  begin(sum, group.start);
   for (int r = 0; r < rows; ++r) {
-    for (int v = 0; v < vectors; ++v) {
-      sum[r][v] =
-          load<Words>(groups.start_low + v * lanes) + load<Words>(groups.start_high + v * lanes);
-    }
+    for (int v = 0; v < vectors; ++v) sum[r][v] += load<Words>(group.start_low() + v * lanes);
   }
-  add_dots(sum, a.high, b.low, words);
-  add_dots(sum, a.low, b.high, words);
+  add_dots(sum, group.a, group.low_b(), words);
+  add_dots(sum, group.low_a(), group.b, words);
   for (int r = 0; r < rows; ++r) {
     for (int v = 0; v < vectors; ++v) {
       float* const to = value + (r * vectors + v) * lanes;
       store(to, fused(to_floats(sum[r][v]), spread(128.0f), load<Floats>(to)));
     }
   }
-  begin(sum, groups.start_high);
-  add_dots(sum, a.high, b.high, words);
+  begin(sum, group.start);
+  add_dots(sum, group.a, group.b, words);
   for (int r = 0; r < rows; ++r) {
     for (int v = 0; v < vectors; ++v) {
       float* const to = value + (r * vectors + v) * lanes;
@@ -142,31 +174,24 @@ VOLT_VECTOR void sum_limbs(float* value, LimbWords a, LimbWords b, const LimbGro
 }
 
 template <int rows, int vectors>
-static void tile_i8x2(LimbWords a, LimbWords b, LimbGroups groups, float* c, std::uint64_t stride) {
+static void tile_i8x2(LimbGroups group, std::uint64_t words, float* c, std::uint64_t stride) {
   // Side by side, where the rows of C would compete for the same places in the cache.
   float accumulator[rows * vectors * lanes], value[rows * vectors * lanes];
   for (int r = 0; r < rows; ++r) {
     __builtin_memcpy(accumulator + r * vectors * lanes, c + r * stride,
                      vectors * lanes * sizeof *c);
   }
-  for (std::uint64_t left = groups.words; left != 0;) {
-    const std::uint64_t words = least(left, group_words);
-    left -= words;
-    sum_limbs<rows, vectors>(value, a, b, groups, words);
+  for (std::uint64_t done = 0; done < words; done += group_words, group.next()) {
+    sum_limbs<rows, vectors>(value, group, least(group_words, words - done));
     for (int r = 0; r < rows; ++r) {
-      const Floats scale_a = spread(groups.scales_a[r]);
+      const Floats scale_a = spread(group.scales_a[r]);
       for (int v = 0; v < vectors; ++v) {
         const int at = (r * vectors + v) * lanes;
-        const Floats scale = scale_a * load<Floats>(groups.scales_b + v * lanes);
+        const Floats scale = scale_a * load<Floats>(group.scales_b + v * lanes);
         store(accumulator + at,
               fused(load<Floats>(value + at), scale, load<Floats>(accumulator + at)));
       }
     }
-    a.high += words * tile_rows, a.low += words * tile_rows;
-    b.high += words * tile_cols, b.low += words * tile_cols;
-    groups.start_high += tile_cols, groups.start_low += tile_cols;
-    groups.scales_a += tile_rows;
-    groups.scales_b += tile_cols;
   }
   for (int r = 0; r < rows; ++r) {
     for (int v = 0; v < vectors; ++v) {
@@ -183,15 +208,12 @@ void block_i8x2(const std::uint32_t* a, const std::uint32_t* b, const std::int32
   on_tiles(c, stride, rows, cols,
            [&](auto height, auto vectors, std::uint64_t i, std::uint64_t j, float* tile,
                std::uint64_t tile_stride) {
-             const std::uint32_t* const tile_a = a + 2 * i * words * tile_rows;
-             const std::uint32_t* const tile_b = b + 2 * j * words * tile_cols;
-             const std::int32_t* const tile_start = start + 2 * j * groups * tile_cols;
-             const LimbGroups of_tile = {tile_start, tile_start + groups * tile_cols,
-                                         scales_a + i * groups * tile_rows,
-                                         scales_b + j * groups * tile_cols, words};
-             tile_i8x2<height.value, vectors.value>({tile_a, tile_a + words * tile_rows},
-                                                    {tile_b, tile_b + words * tile_cols}, of_tile,
-                                                    tile, tile_stride);
+             const std::uint64_t before_a = i * groups * tile_rows;  // lanes of groups
+             const std::uint64_t before_b = j * groups * tile_cols;
+             tile_i8x2<height.value, vectors.value>(
+                 {a + 2 * before_a * group_words, b + 2 * before_b * group_words,
+                  start + 2 * before_b, scales_a + before_a, scales_b + before_b},
+                 words, tile, tile_stride);
            });
 }
 

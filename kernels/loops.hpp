@@ -60,8 +60,13 @@ struct Loops {
                     const float* scales_a, const float* scales_b, std::uint64_t words, float* c,
                     std::uint64_t stride, std::uint64_t rows, std::uint64_t cols);
 
-  /// As block_i8x, of two limbs: a packed tile is that of the high limbs and then that of the low
-  /// ones, and `start` is packed alike; scales are as there.
+  /// Of two limbs: for each group of 128 along k, whole or not, room for the words of the high
+  /// limbs and then for those of the low ones, and alike what their products start from.
+  void (*pack_limbs_a)(std::uint32_t* to, const Side& high, const Side& low, std::uint64_t lanes,
+                       std::uint64_t k);
+  void (*pack_limbs_b)(std::uint32_t* to, std::int32_t* start, const Side& high, const Side& low,
+                       std::uint64_t lanes, std::uint64_t k);
+  /// As block_i8x, of such tiles.
   void (*block_i8x2)(const std::uint32_t* a, const std::uint32_t* b, const std::int32_t* start,
                      const float* scales_a, const float* scales_b, std::uint64_t words, float* c,
                      std::uint64_t stride, std::uint64_t rows, std::uint64_t cols);

@@ -193,6 +193,8 @@ const Loops VOLT_JOIN(loops_, VOLT_ISA) = {
     block_i8,
     rows_i8,
     block_i8x,
+    pack_limbs_a,
+    pack_limbs_b,
     block_i8x2,
     diagonal_f32,
     diagonal_i8,

@@ -116,7 +116,8 @@ class Panels {
     panel_k_ = kind_.panel_k();
     if (streamed_ == Streamed::b && k_is_rows_of_b(job.form)) {
       // The fewer rows, the more reading B costs, and the more its pieces gain from being long.
-      at_a_time_ = std::bit_floor(std::clamp<std::uint64_t>(few_lanes / job.m, 1, 8));
+      at_a_time_ =
+          std::bit_floor(std::clamp<std::uint64_t>(few_lanes / job.m, 1, kind_.most_at_a_time()));
       panel_k_ /= at_a_time_;
     }
     const bool packs_a = !kind_.direct() && streamed_ != Streamed::a;
@@ -217,6 +218,7 @@ struct KindF32x {
   const Product<float, float>& job;
 
   bool direct() const { return !k_is_rows_of_a(job.form) && job.n <= most_direct_f32; }
+  std::uint64_t most_at_a_time() const { return 8; }
   std::uint64_t panel_k() const { return panel_words; }
   LaneSize size(std::uint64_t k) const { return {k, 0, 0}; }
   void pack_a(const Panel& p, const Lanes& lanes, const Packed& to) const {
@@ -246,6 +248,7 @@ struct KindI8 {
   const Product<std::int8_t, std::int32_t>& job;
 
   bool direct() const { return false; }
+  std::uint64_t most_at_a_time() const { return 8; }
   std::uint64_t panel_k() const { return panel_words * loops.unit; }
   LaneSize size(std::uint64_t k) const { return {ceil_div(k, loops.unit), 1, 0}; }
   void pack_a(const Panel& p, const Lanes& lanes, const Packed& to) const {
@@ -292,6 +295,7 @@ struct KindI8x {
   const QuantisedProduct& job;
 
   bool direct() const { return false; }
+  std::uint64_t most_at_a_time() const { return 8; }
   std::uint64_t panel_k() const { return panel_words * loops.unit; }  // whole groups
   LaneSize size(std::uint64_t k) const {
     return {ceil_div(k, loops.unit), ceil_div(k, group), ceil_div(k, group)};
@@ -314,40 +318,36 @@ struct KindI8x {
   }
 };
 
-// A tile of each operand is that of its high limbs and then that of its low ones.
 struct KindI8x2 {
   const Loops& loops;
   const LimbsProduct& job;
 
   bool direct() const { return false; }
+  std::uint64_t most_at_a_time() const { return std::min<std::uint64_t>(8, panel_k() / group); }
   std::uint64_t panel_k() const { return panel_words / 2 * loops.unit; }  // whole groups
-  std::uint64_t words(std::uint64_t k) const { return ceil_div(k, loops.unit); }
   LaneSize size(std::uint64_t k) const {
-    return {2 * words(k), 2 * ceil_div(k, group), ceil_div(k, group)};
+    const std::uint64_t groups = ceil_div(k, group);
+    return {2 * groups * group / loops.unit, 2 * groups, groups};
   }
   void pack_a(const Panel& p, const Lanes& lanes, const Packed& to) const {
     const bool k_contiguous = !k_is_rows_of_a(job.form);
     const std::uint64_t lane = p.row0 + lanes.first;
-    loops.pack_i8_a(to.words, side_of(job.a, k_contiguous, lane, p.k0), lanes.count, p.k);
-    loops.pack_i8_a(to.words + words(p.k) * loops.tile_rows,
-                    side_of(job.low_a, k_contiguous, lane, p.k0), lanes.count, p.k);
+    loops.pack_limbs_a(to.words, side_of(job.a, k_contiguous, lane, p.k0),
+                       side_of(job.low_a, k_contiguous, lane, p.k0), lanes.count, p.k);
     pack_scales(to.scales, job.scales_a, k_contiguous, lane, lanes.count, loops.tile_rows,
-                p.k0 / group, ceil_div(p.k, group));
+                p.k0 / group, size(p.k).scales);
   }
   void pack_b(const Panel& p, const Lanes& lanes, const Packed& to) const {
     const bool k_contiguous = !k_is_rows_of_b(job.form);
-    const std::uint64_t lane = p.col0 + lanes.first, groups = ceil_div(p.k, group);
-    loops.pack_i8_b(to.words, to.start, side_of(job.b, k_contiguous, lane, p.k0), lanes.count, p.k,
-                    group / loops.unit);
-    loops.pack_i8_b(to.words + words(p.k) * loops.tile_cols, to.start + groups * loops.tile_cols,
-                    side_of(job.low_b, k_contiguous, lane, p.k0), lanes.count, p.k,
-                    group / loops.unit);
+    const std::uint64_t lane = p.col0 + lanes.first;
+    loops.pack_limbs_b(to.words, to.start, side_of(job.b, k_contiguous, lane, p.k0),
+                       side_of(job.low_b, k_contiguous, lane, p.k0), lanes.count, p.k);
     pack_scales(to.scales, job.scales_b, k_contiguous, lane, lanes.count, loops.tile_cols,
-                p.k0 / group, groups);
+                p.k0 / group, size(p.k).scales);
   }
   void multiply(const Panel& p, const Lanes& rows, const Lanes& cols, const Packed& a,
                 const Packed& b) const {
-    loops.block_i8x2(a.words, b.words, b.start, a.scales, b.scales, words(p.k),
+    loops.block_i8x2(a.words, b.words, b.start, a.scales, b.scales, ceil_div(p.k, loops.unit),
                      c_at(job, p, rows, cols), job.c.stride, rows.count, cols.count);
   }
 };
