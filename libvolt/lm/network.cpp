@@ -130,6 +130,7 @@ Arguments Network::State::attention_of(const Layer& layer) const {
   arguments.out = now(layer.attended);
   arguments.m = now(layer.m);
   arguments.l = now(layer.l);
+  if (profile == Profile::i8x2) arguments.products = kernels::Products::limbs;
   return arguments;
 }
 

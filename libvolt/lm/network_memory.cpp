@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "libvolt/lm/room.hpp"
+#include "libvolt/lm/linear.hpp"
 
 namespace volt::lm {
 namespace {
@@ -34,7 +34,8 @@ std::uint64_t kept_columns(const Architecture& a, std::span<const TrainedTensor>
   return columns;
 }
 
-std::uint64_t scratch_bytes_per_row(const Architecture& a, std::span<const TrainedTensor> trained) {
+std::uint64_t scratch_bytes_per_row(const Architecture& a, std::span<const TrainedTensor> trained,
+                                    bool limbs) {
   const std::uint64_t qkv = a.query_width() + 2 * a.kv_width();
   std::uint64_t widest = std::max({a.width, a.ff_width, qkv, a.vocabulary});
   for (const auto& tensor : trained) {
@@ -43,9 +44,9 @@ std::uint64_t scratch_bytes_per_row(const Architecture& a, std::span<const Train
   const std::uint64_t columns = a.vocabulary + 3 + 3 * a.width +
                                 2 * std::max({a.width, a.ff_width, qkv}) +
                                 std::max(qkv, a.ff_width);
-  // Room: four places, int8 and its scales. Then the batch, of which one vector is there
-  // twice while it is replaced.
-  return 4 * columns + (4 * 4 + 1) * padded(widest) + 4 * groups_of(widest) + 4 * 5;
+  // Room: four places, int8, or two limbs, and its scales. Then the batch, of which one vector is
+  // there twice while it is replaced.
+  return 4 * columns + (4 * 4 + (limbs ? 2 : 1)) * padded(widest) + 4 * groups_of(widest) + 4 * 5;
 }
 
 }  // namespace
@@ -60,7 +61,9 @@ NetworkMemory network_memory(const Architecture& architecture,
   for (const auto& tensor : trained)
     memory.trained += bytes_per_element(tensor) * tensor.elements();
   memory.kept_per_row = 4 * kept_columns(architecture, trained);
-  memory.scratch_per_row = scratch_bytes_per_row(architecture, trained);
+  const LimbSizes limbs = limb_sizes(profile, trained);
+  memory.trained += limbs.bytes();
+  memory.scratch_per_row = scratch_bytes_per_row(architecture, trained, limbs.elements != 0);
   return memory;
 }
 

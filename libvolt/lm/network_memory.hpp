@@ -12,7 +12,7 @@ namespace volt::lm {
 /// there, counted without creating it.
 struct NetworkMemory {
   std::uint64_t frozen = 0;   ///< parameters that are not trained
-  std::uint64_t trained = 0;  ///< Trained: values, gradients and averages
+  std::uint64_t trained = 0;  ///< Trained: values, gradients and averages; and one of them in limbs
   /// For each row that may be in the network at a time: what a forward pass keeps for the backward
   /// one, and what both compute in.
   std::uint64_t kept_per_row = 0, scratch_per_row = 0;

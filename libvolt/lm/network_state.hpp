@@ -47,8 +47,8 @@ struct Network::State {
         scale(s),
         most(most_rows),
         remembered(most_rows),
-        bands(d, band_elements(a, f, p, t.tensors()), p == Profile::i8x && f == Format::nf4),
-        room(d, most_rows, widest()) {}
+        bands(d, band_elements(a, f, p, t.tensors()), rotates(p) && f == Format::nf4),
+        room(d, most_rows, widest(), limb_sizes(p, t.tensors())) {}
 
   std::uint64_t widest() const;  ///< columns of what Room has room for
   std::uint64_t qkv_width() const { return a.query_width() + 2 * a.kv_width(); }

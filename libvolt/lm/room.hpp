@@ -24,11 +24,17 @@ Tensor make_tensor(device::Device& device, std::uint64_t rows, std::uint64_t col
 kernels::Matrix columns(const kernels::Matrix& of, std::uint64_t first, std::uint64_t count);
 kernels::Matrix first_rows(const kernels::Matrix& of, std::uint64_t count);
 
+/// What the limbs of a parameter take at most; nothing where none are made.
+struct LimbSizes {
+  std::uint64_t elements = 0, scales = 0;
+  std::uint64_t bytes() const { return 2 * elements + 4 * scales; }
+};
+
 /// Rows of memory that each layer uses in turn.
 class Room {
  public:
-  /// For matrices of `rows` rows and at most `cols` columns.
-  Room(device::Device& device, std::uint64_t rows, std::uint64_t cols);
+  /// For matrices of `rows` rows and at most `cols` columns, and parameters in limbs.
+  Room(device::Device& device, std::uint64_t rows, std::uint64_t cols, const LimbSizes& limbs = {});
 
   device::Device& device() { return device_; }
   void zero(const kernels::Matrix& x);
@@ -37,10 +43,21 @@ class Room {
   kernels::Matrix zeroed(int index, std::uint64_t rows, std::uint64_t cols);
   /// A matrix quantised along its rows or its columns; the memory is lost with the next.
   kernels::Quantised quantised(const kernels::Matrix& x);
+  /// The same in two limbs: of rows, along them, and of a parameter along either. Each keeps its
+  /// memory until the next of its kind.
+  kernels::QuantisedLimbs limbs_of_rows(const kernels::Matrix& x);
+  kernels::QuantisedLimbs limbs_of_parameter(const kernels::Matrix& x,
+                                             kernels::Quantised::Axis axis);
 
  private:
+  kernels::QuantisedLimbs limbs(const kernels::Matrix& x, kernels::Quantised::Axis axis,
+                                const device::Buffer& high, const device::Buffer& low,
+                                const device::Buffer& scales);
+
   device::Device& device_;
   device::Buffer places_[4], quants_, scales_;
+  device::Buffer low_;  ///< limbs of rows, of which quants_ has the high ones
+  device::Buffer parameter_high_, parameter_low_, parameter_scales_;
 };
 
 }  // namespace volt::lm

@@ -149,9 +149,7 @@ void count_memory(Plan& plan, const Planned& p) {
 
 }  // namespace
 
-lm::Profile profile_of(const schema::Finetune& job) {
-  return job.profile == "i8x" ? lm::Profile::i8x : lm::Profile::f32x;
-}
+lm::Profile profile_of(const schema::Finetune& job) { return lm::profile_named(job.profile); }
 
 std::uint64_t Plan::memory_bytes() const {
   return memory.fixed() + activation_bytes() + scratch_bytes() + host_bytes;
