@@ -56,9 +56,11 @@ VOLT_EXACT float i8x_step(float accumulator, std::int32_t sum, float scale_a, fl
 
 /// What the sums of limbs of a group come to: of high * high, of high * low and low * high, and of
 /// low * low. None is above 2^22, so that their conversions are exact.
+VOLT_EXACT float limbs_joined(float hh, float hl, float ll) {
+  return fused(hh, 16384.0f, fused(hl, 128.0f, ll));
+}
 VOLT_EXACT float limbs_sum(std::int32_t hh, std::int32_t hl, std::int32_t ll) {
-  return fused(static_cast<float>(hh), 16384.0f,
-               fused(static_cast<float>(hl), 128.0f, static_cast<float>(ll)));
+  return limbs_joined(static_cast<float>(hh), static_cast<float>(hl), static_cast<float>(ll));
 }
 
 struct PhiloxBlock {
