@@ -18,20 +18,27 @@ Matrix columns(const Matrix& of, std::uint64_t first, std::uint64_t count) {
   return {of.buffer, of.offset + first, of.rows, count, of.stride};
 }
 
-Matrix first_rows(const Matrix& of, std::uint64_t count) {
-  return {of.buffer, of.offset, count, of.cols, of.stride};
+Matrix rows_of(const Matrix& of, std::uint64_t first, std::uint64_t count) {
+  return {of.buffer, of.offset + first * of.stride, count, of.cols, of.stride};
 }
 
-Room::Room(device::Device& device, std::uint64_t rows, std::uint64_t cols, const LimbSizes& limbs)
-    : device_(device) {
-  const std::uint64_t elements = rows * padded(cols);
-  for (auto& place : places_) place = device.create(4 * elements);
-  quants_ = device.create(elements);
-  scales_ = device.create(4 * rows * groups_of(cols));
-  if (limbs.elements == 0) return;
-  low_ = device.create(elements);
-  for (auto* limb : {&parameter_high_, &parameter_low_}) *limb = device.create(limbs.elements);
-  parameter_scales_ = device.create(4 * limbs.scales);
+Matrix first_rows(const Matrix& of, std::uint64_t count) { return rows_of(of, 0, count); }
+
+std::uint64_t RoomSize::bytes() const {
+  std::uint64_t elements = quants / kernels::group;
+  for (const auto place : places) elements += place;
+  return 4 * elements + quants + (limbs.elements != 0 ? quants + limbs.bytes() : 0);
+}
+
+Room::Room(device::Device& device, const RoomSize& size) : device_(device) {
+  for (std::size_t i = 0; i < std::size(places_); ++i)
+    places_[i] = device.create(4 * size.places[i]);
+  quants_ = device.create(size.quants);
+  scales_ = device.create(4 * (size.quants / kernels::group));
+  if (size.limbs.elements == 0) return;
+  low_ = device.create(size.quants);
+  for (auto* limb : {&parameter_high_, &parameter_low_}) *limb = device.create(size.limbs.elements);
+  parameter_scales_ = device.create(4 * size.limbs.scales);
 }
 
 void Room::zero(const Matrix& x) {

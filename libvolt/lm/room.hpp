@@ -22,6 +22,7 @@ struct Tensor {
 Tensor make_tensor(device::Device& device, std::uint64_t rows, std::uint64_t cols);
 
 kernels::Matrix columns(const kernels::Matrix& of, std::uint64_t first, std::uint64_t count);
+kernels::Matrix rows_of(const kernels::Matrix& of, std::uint64_t first, std::uint64_t count);
 kernels::Matrix first_rows(const kernels::Matrix& of, std::uint64_t count);
 
 /// What the limbs of a parameter take at most; nothing where none are made.
@@ -30,15 +31,22 @@ struct LimbSizes {
   std::uint64_t bytes() const { return 2 * elements + 4 * scales; }
 };
 
-/// Rows of memory that each layer uses in turn.
+/// Elements that a Room has place for.
+struct RoomSize {
+  std::uint64_t places[4] = {};
+  std::uint64_t quants = 0;  ///< in whole groups
+  LimbSizes limbs = {};      ///< of a parameter; rows then have as many low limbs as quants
+  std::uint64_t bytes() const;
+};
+
+/// Memory that each layer uses in turn.
 class Room {
  public:
-  /// For matrices of `rows` rows and at most `cols` columns, and parameters in limbs.
-  Room(device::Device& device, std::uint64_t rows, std::uint64_t cols, const LimbSizes& limbs = {});
+  Room(device::Device& device, const RoomSize& size);
 
   device::Device& device() { return device_; }
   void zero(const kernels::Matrix& x);
-  /// A matrix in place `index` of 4, of which whatever was there before is lost.
+  /// A matrix in one of the places, of which whatever was there before is lost.
   kernels::Matrix place(int index, std::uint64_t rows, std::uint64_t cols) const;
   kernels::Matrix zeroed(int index, std::uint64_t rows, std::uint64_t cols);
   /// A matrix quantised along its rows or its columns; the memory is lost with the next.

@@ -44,8 +44,11 @@ std::vector<std::vector<float>> results(const std::vector<TrainedTensor>& tensor
     trained.set(tensor, random_values(tensor.elements(), 7));
   }
   Bands bands(device, padded(out) * padded(in), false);
-  Room room(device, rows, std::max(out, in),
-            limb_sizes(limbs ? Profile::i8x2 : Profile::f32x, tensors));
+  RoomSize size;
+  size.quants = rows * padded(std::max(out, in));
+  for (auto& place : size.places) place = size.quants;
+  size.limbs = limb_sizes(limbs ? Profile::i8x2 : Profile::f32x, tensors);
+  Room room(device, size);
   // Beside an adapter, nothing: all that differs is its own.
   const std::vector<float> zeros(out * in);
   const Weight weight = {"w",
