@@ -128,6 +128,11 @@ Status attend(CudaStream stream, const Heads& heads, const View<float>& to) {
 
 }  // namespace
 
+Status cuda_attention_dots(CudaStream stream, const View<const float>& out,
+                           const View<const float>& dout, std::uint32_t heads, float* t) {
+  return launch(stream, (out.rows * heads - 1) / Dots::warps + 1, Dots{out, dout, heads, t});
+}
+
 Status cuda_attention_backward(CudaStream stream, const AttentionBackward<Checked>& job, float* t) {
   Status status = countable(job);
   const auto then = [&](const auto& step) {
@@ -135,10 +140,7 @@ Status cuda_attention_backward(CudaStream stream, const AttentionBackward<Checke
   };
   const Heads heads = {job.q,     job.k,    job.v, job.first, job.heads, job.kv_heads,
                        job.scale, job.dout, job.m, job.l,     t};
-  then([&] {
-    return launch(stream, (job.q.rows * job.heads - 1) / Dots::warps + 1,
-                  Dots{job.out, job.dout, job.heads, t});
-  });
+  then([&] { return cuda_attention_dots(stream, job.out, job.dout, job.heads, t); });
   then([&] { return attend<Gradient::dq>(stream, heads, job.dq); });
   then([&] { return attend<Gradient::dk>(stream, heads, job.dk); });
   then([&] { return attend<Gradient::dv>(stream, heads, job.dv); });

@@ -6,9 +6,6 @@
 
 #include "attention_cpu.hpp"
 
-#include "network_functions.hpp"
-#include "softmax_cpu.hpp"
-#include "sum_cpu.hpp"
 #include "tile_cpu.hpp"
 
 namespace volt::kernels {
@@ -86,26 +83,7 @@ VOLT_VECTOR void on_parts(float* c, std::uint64_t stride, std::uint64_t cols, Ru
   }
 }
 
-// ---- what queries have in common
-
-template <class Job>
-struct Queries {
-  std::uint64_t d, head, row, rows;  // of k
-  std::uint64_t seen;                // keys that the first of them sees; each later one a key more
-  std::uint64_t at;                  // row of q
-  Queries(const Job& job, const SampleHead& sample, std::uint64_t of, std::uint64_t begin,
-          std::uint64_t count)
-      : d(job.q.cols / job.heads),
-        head(of),
-        row(begin),
-        rows(count),
-        seen(begin - sample.first + 1),
-        at(begin - (job.k.rows - job.q.rows)) {}
-  template <class T>
-  T* in(const View<T>& view) const {
-    return row_of(view, at) + head * d;
-  }
-};
+// ---- scores
 
 /// Where scores go, and the largest of each row's, lane by lane.
 struct Scores {
@@ -163,38 +141,9 @@ __attribute__((noinline)) static void gather(const float* weights, std::uint64_t
 
 // ---- forward
 
-// The largest of `count` scores, `most` being that of those before `from`. What fills the last
-// vector becomes -inf.
-static float largest_score(float* s, std::uint64_t from, std::uint64_t count, Floats most) {
-  for (std::uint64_t i = from; i < count; i += lanes) {
-    Floats part = load<Floats>(s + i);
-    const std::uint64_t left = count - i;
-    if (left < lanes) {
-      part = first_of(part, static_cast<std::int32_t>(left), -__builtin_inff());
-      store(s + i, part);
-    }
-    most = largest(part, most);
-  }
-  return largest_of(most) + 0.0f;
-}
-
-// s becomes e.
-static float soften(float* s, std::uint64_t count, float m) {
-  const Floats shift = spread(m);
-  alignas(64) float lane[sum_lanes];
-  clear(lane);
-  for (std::uint64_t i = 0; i < count; i += lanes) {
-    const Floats e = exp(load<Floats>(s + i) - shift);
-    float* const to = lane + i % sum_lanes;
-    store(s + i, e);
-    store(to, load<Floats>(to) + e);
-  }
-  return canonical(folded(lane));
-}
-
 void attend(const Attention<Checked>& job, const SampleHead& sample, std::uint64_t head,
             std::uint64_t row, std::uint64_t rows, float* scores, std::uint64_t stride) {
-  const Queries now(job, sample, head, row, rows);
+  const Queries now(job, sample.first, head, row, rows);
   float* const out = now.in(job.out);
   Floats most[tile_rows];
   for (Floats& one : most) one = spread(-__builtin_inff());
@@ -226,19 +175,9 @@ void attend(const Attention<Checked>& job, const SampleHead& sample, std::uint64
 
 // ---- backward
 
-// Scores become p, and dp becomes ds.
-static void slope(float* p, float* dp, std::uint64_t count, float m, float inverse, float t,
-                  float scale) {
-  for (std::uint64_t i = 0; i < count; i += lanes) {
-    const Floats e = exp(load<Floats>(p + i) - spread(m)) * spread(inverse);
-    store(p + i, e);
-    store(dp + i, (e * (load<Floats>(dp + i) - spread(t))) * spread(scale));
-  }
-}
-
 void attend_queries(const AttentionBackward<Checked>& job, const SampleHead& sample,
                     const Stripe& stripe, std::uint64_t row, std::uint64_t rows) {
-  const Queries now(job, sample, stripe.head, row, rows);
+  const Queries now(job, sample.first, stripe.head, row, rows);
   float* const p = stripe.p + (row - stripe.begin) * stripe.stride;
   float* const ds = stripe.ds + (row - stripe.begin) * stripe.stride;
   const float* const dout = now.in(job.dout);

@@ -199,11 +199,5 @@ Status launch_walks(CudaStream stream, Kernel kernel, std::uint64_t rows, std::u
   return launch(stream, ((rows - 1) / Kernel::Tiles::rows + 1) * sides * chunks, kernel);
 }
 
-template <class Job>
-Status countable(const Job& job) {
-  if (job.k.rows >> 30 == 0 && job.q.cols >> 30 == 0) return {};
-  return {Status::invalid, "attention over more than 2^30 rows or columns"};
-}
-
 }  // namespace VOLT_ISA
 }  // namespace volt::kernels

@@ -44,6 +44,13 @@ struct Quantised {
   Axis axis = along_cols;
 };
 
+/// The same in two int8 limbs: element = (128 * high + low) * its group's scale (section 5).
+struct QuantisedLimbs {
+  Matrix high, low;
+  Matrix scales;
+  Quantised::Axis axis = Quantised::along_cols;
+};
+
 /// Which product; k is the common extent. Operands are given as they are stored. A diagonal form
 /// has m = n and computes the product's diagonal alone, into a C[m,1]. Limbs are the bytes of an
 /// int32 matrix, four columns an element, the lower three of the four less 128: with an element's
@@ -108,6 +115,10 @@ struct Backend {
 
   /// fp32 `x` to int8 groups of 128 with one scale each (section 4). The extents of `out` must fit.
   Status (*quantise)(Context* context, const Matrix& x, const Quantised& out);
+  /// The same in two limbs, NaN and zero as there: with amax the largest magnitude of a group, its
+  /// scale is amax / 16256 and q = rintf(x * (16256 / amax)); high = (q + 64) >> 7, in [-127, 127],
+  /// low = q - 128 * high, in [-64, 63].
+  Status (*quantise_limbs)(Context* context, const Matrix& x, const QuantisedLimbs& out);
 
   /// C is the initial accumulator. NaNs of fp32 results are 0x7fc00000.
   /// f32x: one fmaf chain per element, k ascending (section 1).
@@ -119,6 +130,11 @@ struct Backend {
   /// i8x: groups of 128 along k joined in fp32 (section 4). Both operands must be grouped along k.
   Status (*matmul_i8x)(Context* context, Form form, const Quantised& a, const Quantised& b,
                        const Matrix& c);
+  /// i8x2, of form ab, abt or atb: of each group, ascending, the exact sums of high * high (hh),
+  /// high * low and low * high (together hl), and low * low (ll) make
+  /// v = fmaf(hh, 16384, fmaf(hl, 128, ll)), and acc = fmaf(v, scale_a * scale_b, acc).
+  Status (*matmul_i8x2)(Context* context, Form form, const QuantisedLimbs& a,
+                        const QuantisedLimbs& b, const Matrix& c);
 
   /// RFC 9162 leaf digests, SHA-256(0x00 || page), of the 4 KiB pages of `bytes` bytes; the last
   /// page may be short. `digests` is host memory of ceil(bytes / 4096) * 32 bytes.

@@ -55,6 +55,30 @@ void cpu_quantise(Context& context, const QuantiseJob& job) {
   });
 }
 
+void cpu_quantise_limbs(Context& context, const QuantiseLimbsJob& job) {
+  const Loops& loops = *context.engine.loops;
+  const View<const float>& x = job.x;
+  const bool shared = x.rows * x.cols >= worth_sharing;
+  if (job.axis == Quantised::along_cols) {
+    const std::uint64_t rows = std::max<std::uint64_t>(1, (1 << 14) / x.cols);
+    in_pieces(context, x.rows, rows, shared, [&](std::uint64_t first, std::uint64_t count) {
+      for (std::uint64_t r = first; r < first + count; ++r) {
+        loops.quantise_limbs_row(
+            x.data + r * x.stride, x.cols, group, job.high.data + r * job.high.stride,
+            job.low.data + r * job.low.stride, job.scales.data + r * job.scales.stride);
+      }
+    });
+    return;
+  }
+  context.pool.each(job.scales.rows, shared, [&](std::uint64_t g) {
+    const std::uint64_t row = g * group;
+    loops.quantise_limbs_columns(x.data + row * x.stride, x.stride, std::min(group, x.rows - row),
+                                 x.cols, job.high.data + row * job.high.stride,
+                                 job.low.data + row * job.low.stride, job.high.stride,
+                                 job.low.stride, job.scales.data + g * job.scales.stride);
+  });
+}
+
 void cpu_page_digests(Context& context, const std::uint8_t* data, std::uint64_t bytes,
                       std::uint8_t* digests) {
   in_pieces(context, ceil_div(bytes, page_bytes), 16, bytes >= 16 * page_bytes,
@@ -129,9 +153,11 @@ constexpr Engine engine = {
     cpu_fill_f32,
     cpu_fill_i8,
     cpu_quantise,
+    cpu_quantise_limbs,
     cpu_f32x,
     cpu_i8,
     cpu_i8x,
+    cpu_i8x2,
     cpu_page_digests,
     cpu_map,
     cpu_select<std::uint32_t>,

@@ -25,5 +25,6 @@ void in_pieces(Context& context, std::uint64_t count, std::uint64_t piece, bool 
 bool cpu_f32x(Context& context, const Product<float, float>& job);
 bool cpu_i8(Context& context, const Product<std::int8_t, std::int32_t>& job);
 bool cpu_i8x(Context& context, const QuantisedProduct& job);
+bool cpu_i8x2(Context& context, const LimbsProduct& job);
 
 }  // namespace volt::kernels

@@ -54,7 +54,9 @@ void reference_fill_i8(Context&, std::int8_t* to, const Stream& s) {
   }
 }
 
-void reference_quantise(Context&, const QuantiseJob& job) {
+// Calls set(row, column, q) for each element of x.
+template <class Job, class Set>
+void quantise_groups(const Job& job, float most, Set set) {
   const bool along_cols = job.axis == Quantised::along_cols;
   for (std::uint64_t sr = 0; sr < job.scales.rows; ++sr) {
     for (std::uint64_t sc = 0; sc < job.scales.cols; ++sc) {
@@ -68,15 +70,29 @@ void reference_quantise(Context&, const QuantiseJob& job) {
           amax = std::max(amax, magnitude_bits(job.x.data[r * job.x.stride + c]));
         }
       }
-      const GroupScale scale = group_scale(amax);
+      const GroupScale scale = group_scale(amax, most);
       job.scales.data[sr * job.scales.stride + sc] = scale.scale;
       for (std::uint64_t r = row; r < row_end; ++r) {
         for (std::uint64_t c = col; c < col_end; ++c) {
-          job.q.data[r * job.q.stride + c] = quantise_one(job.x.data[r * job.x.stride + c], scale);
+          set(r, c, quantise_whole(job.x.data[r * job.x.stride + c], scale));
         }
       }
     }
   }
+}
+
+void reference_quantise(Context&, const QuantiseJob& job) {
+  quantise_groups(job, most_i8, [&](std::uint64_t r, std::uint64_t c, std::int32_t q) {
+    job.q.data[r * job.q.stride + c] = static_cast<std::int8_t>(q);
+  });
+}
+
+void reference_quantise_limbs(Context&, const QuantiseLimbsJob& job) {
+  quantise_groups(job, most_limbs, [&](std::uint64_t r, std::uint64_t c, std::int32_t q) {
+    const Limbs limbs = limbs_of(q);
+    job.high.data[r * job.high.stride + c] = limbs.high;
+    job.low.data[r * job.low.stride + c] = limbs.low;
+  });
 }
 
 bool reference_f32x(Context&, const Product<float, float>& p) {
@@ -111,6 +127,27 @@ bool reference_i8x(Context&, const QuantisedProduct& p) {
       }
       acc = i8x_step(acc, sum, a_at(p.form, p.scales_a, i, first / group),
                      b_at(p.form, p.scales_b, first / group, j));
+    }
+    c = canonical(acc);
+  });
+  return true;
+}
+
+bool reference_i8x2(Context&, const LimbsProduct& p) {
+  over_c(p, [&](std::uint64_t i, std::uint64_t j, float& c) {
+    float acc = c;
+    for (std::uint64_t first = 0; first < p.k; first += group) {
+      std::int32_t hh = 0, hl = 0, ll = 0;
+      for (std::uint64_t e = first; e < std::min(first + group, p.k); ++e) {
+        const std::int32_t high_a = a_at(p.form, p.a, i, e), low_a = a_at(p.form, p.low_a, i, e);
+        const std::int32_t high_b = b_at(p.form, p.b, e, j), low_b = b_at(p.form, p.low_b, e, j);
+        hh += high_a * high_b;
+        hl += high_a * low_b + low_a * high_b;
+        ll += low_a * low_b;
+      }
+      const float scale =
+          a_at(p.form, p.scales_a, i, first / group) * b_at(p.form, p.scales_b, first / group, j);
+      acc = fused(limbs_sum(hh, hl, ll), scale, acc);
     }
     c = canonical(acc);
   });
@@ -153,9 +190,11 @@ constinit const Engine reference_engine = {
     reference_fill_f32,
     reference_fill_i8,
     reference_quantise,
+    reference_quantise_limbs,
     reference_f32x,
     reference_i8,
     reference_i8x,
+    reference_i8x2,
     reference_digests,
     reference_map,
     reference_select<std::uint32_t>,

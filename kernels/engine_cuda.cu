@@ -23,6 +23,11 @@ void quantise(Context& context, const QuantiseJob& job) {
   cuda.keep(cuda_quantise(cuda.stream, job));
 }
 
+void quantise_limbs(Context& context, const QuantiseLimbsJob& job) {
+  CudaContext& cuda = cuda_context(context);
+  cuda.keep(cuda_quantise_limbs(cuda.stream, job));
+}
+
 void map(Context& context, const MapJob& job) {
   CudaContext& cuda = cuda_context(context);
   cuda.keep(cuda_map(cuda.stream, job));
@@ -62,6 +67,14 @@ std::byte* need(CudaContext& cuda, std::uint64_t bytes) {
     cuda.keep({Status::out_of_memory, "no memory left for what the operation needs besides"});
   }
   return room;
+}
+
+bool matmul_i8x2(Context& context, const LimbsProduct& job) {
+  CudaContext& cuda = cuda_context(context);
+  const std::uint64_t bytes = scratch_bytes(job);
+  std::byte* const room = bytes == 0 ? nullptr : need(cuda, bytes);
+  if (bytes == 0 || room != nullptr) cuda.keep(cuda_matmul_i8x2(cuda.stream, job, {room, bytes}));
+  return true;  // what is wrong has been kept
 }
 
 void page_digests(Context& context, const std::uint8_t* data, std::uint64_t bytes,
@@ -107,9 +120,11 @@ Engine cuda_engine(const Store& store) {
           fill<float>,
           fill<std::int8_t>,
           quantise,
+          quantise_limbs,
           matmul_f32x,
           matmul_i8,
           matmul_i8x,
+          matmul_i8x2,
           page_digests,
           map,
           select<std::uint32_t>,

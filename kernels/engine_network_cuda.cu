@@ -17,25 +17,39 @@ void perform(Context& context, const Job& job) {
   cuda.keep(operation(cuda.stream, job));
 }
 
-float* need(CudaContext& cuda, std::uint64_t floats) {
-  std::byte* const room = cuda.room(floats * sizeof(float));
+std::byte* need_bytes(CudaContext& cuda, std::uint64_t bytes) {
+  std::byte* const room = cuda.room(bytes);
   if (room == nullptr) {
     cuda.keep({Status::out_of_memory, "no memory left for what the operation needs besides"});
   }
-  return reinterpret_cast<float*>(room);
+  return room;
 }
 
+float* need(CudaContext& cuda, std::uint64_t floats) {
+  return reinterpret_cast<float*>(need_bytes(cuda, floats * sizeof(float)));
+}
+
+// What is wrong is kept by all of these.
 bool attention(Context& context, const Attention<Checked>& job) {
-  perform<Attention<Checked>, cuda_attention>(context, job);
+  CudaContext& cuda = cuda_context(context);
+  if (job.products == Products::chains) {
+    cuda.keep(cuda_attention(cuda.stream, job));
+  } else if (std::byte* const room = need_bytes(cuda, room_bytes(job))) {
+    cuda.keep(cuda_attention_limbs(cuda.stream, job, room));
+  }
   return true;
 }
 
 bool attention_backward(Context& context, const AttentionBackward<Checked>& job) {
   CudaContext& cuda = cuda_context(context);
-  if (float* const t = need(cuda, job.q.rows * job.heads)) {
+  if (job.products == Products::limbs) {
+    if (std::byte* const room = need_bytes(cuda, room_bytes(job))) {
+      cuda.keep(cuda_attention_backward_limbs(cuda.stream, job, room));
+    }
+  } else if (float* const t = need(cuda, job.q.rows * job.heads)) {
     cuda.keep(cuda_attention_backward(cuda.stream, job, t));
   }
-  return true;  // what is wrong has been kept
+  return true;
 }
 
 float square_sum(Context& context, const View<const float>& x) {

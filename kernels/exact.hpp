@@ -20,21 +20,47 @@ struct GroupScale {
   bool keep;
 };
 
-VOLT_EXACT GroupScale group_scale(std::uint32_t amax_bits) {
+/// The largest element becomes `most`: of int8, or of two limbs.
+constexpr float most_i8 = 127.0f, most_limbs = 16256.0f;
+
+VOLT_EXACT GroupScale group_scale(std::uint32_t amax_bits, float most = most_i8) {
   if (amax_bits >= infinity_bits) return {bits_float(canonical_nan_bits), 0.0f, false};
   if (amax_bits < smallest_amax_bits) return {0.0f, 0.0f, false};
   const float amax = bits_float(amax_bits);
-  return {amax / 127.0f, 127.0f / amax, true};
+  return {amax / most, most / amax, true};
+}
+
+VOLT_EXACT std::int32_t quantise_whole(float value, GroupScale group) {
+  const float kept = group.keep ? value : 0.0f;  // converting a NaN would be undefined
+  return static_cast<std::int32_t>(round_even(kept * group.inverse));
 }
 
 VOLT_EXACT std::int8_t quantise_one(float value, GroupScale group) {
-  const float kept = group.keep ? value : 0.0f;  // converting a NaN would be undefined
-  return static_cast<std::int8_t>(static_cast<std::int32_t>(round_even(kept * group.inverse)));
+  return static_cast<std::int8_t>(quantise_whole(value, group));
+}
+
+/// A number of two limbs, 128 * high + low.
+struct Limbs {
+  std::int8_t high, low;
+};
+
+VOLT_EXACT Limbs limbs_of(std::int32_t q) {
+  const std::int32_t high = (q + 64) >> 7;
+  return {static_cast<std::int8_t>(high), static_cast<std::int8_t>(q - 128 * high)};
 }
 
 /// One group of an i8x product. |sum| <= 2^21, so that its conversion is exact.
 VOLT_EXACT float i8x_step(float accumulator, std::int32_t sum, float scale_a, float scale_b) {
   return fused(static_cast<float>(sum), scale_a * scale_b, accumulator);
+}
+
+/// What the sums of limbs of a group come to: of high * high, of high * low and low * high, and of
+/// low * low. None is above 2^22, so that their conversions are exact.
+VOLT_EXACT float limbs_joined(float hh, float hl, float ll) {
+  return fused(hh, 16384.0f, fused(hl, 128.0f, ll));
+}
+VOLT_EXACT float limbs_sum(std::int32_t hh, std::int32_t hl, std::int32_t ll) {
+  return limbs_joined(static_cast<float>(hh), static_cast<float>(hl), static_cast<float>(ll));
 }
 
 struct PhiloxBlock {

@@ -58,9 +58,11 @@ struct Engine {
   void (*fill_f32)(Context&, float* to, const Stream&);
   void (*fill_i8)(Context&, std::int8_t* to, const Stream&);
   void (*quantise)(Context&, const QuantiseJob&);
+  void (*quantise_limbs)(Context&, const QuantiseLimbsJob&);
   bool (*matmul_f32x)(Context&, const Product<float, float>&);
   bool (*matmul_i8)(Context&, const Product<std::int8_t, std::int32_t>&);
   bool (*matmul_i8x)(Context&, const QuantisedProduct&);
+  bool (*matmul_i8x2)(Context&, const LimbsProduct&);
   void (*page_digests)(Context&, const std::uint8_t* data, std::uint64_t bytes,
                        std::uint8_t* digests);
   void (*map)(Context&, const MapJob&);

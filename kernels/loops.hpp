@@ -60,6 +60,17 @@ struct Loops {
                     const float* scales_a, const float* scales_b, std::uint64_t words, float* c,
                     std::uint64_t stride, std::uint64_t rows, std::uint64_t cols);
 
+  /// Of two limbs: for each group of 128 along k, whole or not, room for the words of the high
+  /// limbs and then for those of the low ones, and alike what their products start from.
+  void (*pack_limbs_a)(std::uint32_t* to, const Side& high, const Side& low, std::uint64_t lanes,
+                       std::uint64_t k);
+  void (*pack_limbs_b)(std::uint32_t* to, std::int32_t* start, const Side& high, const Side& low,
+                       std::uint64_t lanes, std::uint64_t k);
+  /// As block_i8x, of such tiles.
+  void (*block_i8x2)(const std::uint32_t* a, const std::uint32_t* b, const std::int32_t* start,
+                     const float* scales_a, const float* scales_b, std::uint64_t words, float* c,
+                     std::uint64_t stride, std::uint64_t rows, std::uint64_t cols);
+
   /// c[i * stride] += the product of lane i of A with lane i of B, `count` lanes.
   void (*diagonal_f32)(const Side& a, const Side& b, std::uint64_t count, std::uint64_t k, float* c,
                        std::uint64_t stride);
@@ -72,6 +83,14 @@ struct Loops {
   void (*quantise_columns)(const float* x, std::uint64_t stride, std::uint64_t rows,
                            std::uint64_t cols, std::int8_t* q, std::uint64_t q_stride,
                            float* scales);
+
+  /// The same in two limbs; of a row, groups have `width` elements.
+  void (*quantise_limbs_row)(const float* x, std::uint64_t cols, std::uint64_t width,
+                             std::int8_t* high, std::int8_t* low, float* scales);
+  void (*quantise_limbs_columns)(const float* x, std::uint64_t stride, std::uint64_t rows,
+                                 std::uint64_t cols, std::int8_t* high, std::int8_t* low,
+                                 std::uint64_t stride_high, std::uint64_t stride_low,
+                                 float* scales);
 
   void (*fill_f32)(float* to, std::uint64_t count, std::uint64_t seed, std::uint32_t stream,
                    std::uint64_t first);

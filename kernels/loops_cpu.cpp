@@ -4,6 +4,7 @@
 // standard library may be used here: the linker could pick this file's copy for all others.
 
 #include "diagonal_cpu.hpp"
+#include "limbs_cpu.hpp"
 #include "loops.hpp"
 #include "map_cpu.hpp"
 #include "narrow_cpu.hpp"
@@ -14,9 +15,6 @@
 
 namespace volt::kernels {
 inline namespace VOLT_ISA {
-
-constexpr int group_size = 128;
-constexpr std::uint64_t group_words = group_size / unit;
 
 // ---- tiles: `rows` by `vectors` vectors of C
 
@@ -60,18 +58,6 @@ static void tile_f32(A a, const float* b, std::uint64_t k, float* c, std::uint64
   for (int r = 0; r < rows; ++r) {
     for (int v = 0; v < vectors; ++v) store(c + r * stride + v * lanes, canonical(sum[r][v]));
   }
-}
-
-template <int rows, int vectors, class A>
-VOLT_VECTOR void dots(Words (&sum)[rows][vectors], A& a, const std::uint32_t*& b) {
-  Words y[vectors];
-  for (int v = 0; v < vectors; ++v) y[v] = load<Words>(b + v * lanes);
-  for (int r = 0; r < rows; ++r) {
-    const Words x = spread(a.at(r));
-    for (int v = 0; v < vectors; ++v) sum[r][v] = dot(sum[r][v], x, y[v]);
-  }
-  a.next();
-  b += tile_cols;
 }
 
 template <int rows, int vectors>
@@ -136,36 +122,6 @@ static void tile_i8x(Packed<std::uint32_t> a, const std::uint32_t* b, Groups gro
 }
 
 // ---- blocks of tiles
-
-// Calls run(rows, vectors, i, j, c, stride) for each tile of C: the i-th down and j-th across.
-// Where it hangs over the edge it gets a copy. B's tile stays in the first-level cache while A's go
-// by.
-template <class T, class Run>
-VOLT_VECTOR void on_tiles(T* c, std::uint64_t stride, std::uint64_t rows, std::uint64_t cols,
-                          Run run) {
-  for (std::uint64_t col = 0; col < cols; col += tile_cols) {
-    const std::uint64_t width = least(cols - col, tile_cols);
-    for (std::uint64_t row = 0; row < rows; row += tile_rows) {
-      const std::uint64_t i = row / tile_rows, j = col / tile_cols;
-      with_height<tile_rows>(least(rows - row, tile_rows), [&](auto height) {
-        T* const tile = c + row * stride + col;
-        if (width == tile_cols) return run(height, Constant<2>{}, i, j, tile, stride);
-        T edge[tile_rows * tile_cols] = {};
-        for (std::uint64_t r = 0; r < height.value; ++r) {
-          __builtin_memcpy(edge + r * tile_cols, tile + r * stride, width * sizeof(T));
-        }
-        if (width <= lanes) {
-          run(height, Constant<1>{}, i, j, edge, std::uint64_t{tile_cols});
-        } else {
-          run(height, Constant<2>{}, i, j, edge, std::uint64_t{tile_cols});
-        }
-        for (std::uint64_t r = 0; r < height.value; ++r) {
-          __builtin_memcpy(tile + r * stride, edge + r * tile_cols, width * sizeof(T));
-        }
-      });
-    }
-  }
-}
 
 static void block_f32(const float* a, const float* b, std::uint64_t k, float* c,
                       std::uint64_t stride, std::uint64_t rows, std::uint64_t cols) {
@@ -237,10 +193,15 @@ const Loops VOLT_JOIN(loops_, VOLT_ISA) = {
     block_i8,
     rows_i8,
     block_i8x,
+    pack_limbs_a,
+    pack_limbs_b,
+    block_i8x2,
     diagonal_f32,
     diagonal_i8,
     quantise_row,
     quantise_columns,
+    quantise_limbs_row,
+    quantise_limbs_columns,
     fill_f32,
     fill_i8,
     map,

@@ -40,10 +40,15 @@ Status cuda_matmul_i8(CudaStream stream, const Product<std::int8_t, std::int32_t
 Status cuda_matmul_i8x(CudaStream stream, const QuantisedProduct& job, Scratch scratch,
                        Tile tile = Tile::by_shape);
 
+/// i8x2 cannot do without its scratch memory, nor gains from more.
+std::uint64_t scratch_bytes(const LimbsProduct& job);
+Status cuda_matmul_i8x2(CudaStream stream, const LimbsProduct& job, Scratch scratch);
+
 /// One thread an element of C, with any strides: diagonals, and what tiles cannot address.
 Status cuda_matmul_elements(CudaStream stream, const Product<float, float>& job);
 Status cuda_matmul_elements(CudaStream stream, const Product<std::int8_t, std::int32_t>& job);
 Status cuda_matmul_elements(CudaStream stream, const QuantisedProduct& job);
+Status cuda_matmul_elements(CudaStream stream, const LimbsProduct& job);
 
 }  // namespace VOLT_ISA
 }  // namespace volt::kernels

@@ -73,6 +73,30 @@ struct I8x {
   std::uint64_t k;
 };
 
+struct I8x2 {
+  explicit I8x2(const LimbsProduct& job)
+      : a(job.a, k_is_rows_of_a(job.form)),
+        b(job.b, k_is_rows_of_b(job.form)),
+        low_a(job.low_a, k_is_rows_of_a(job.form)),
+        low_b(job.low_b, k_is_rows_of_b(job.form)),
+        scales_a(job.scales_a, k_is_rows_of_a(job.form)),
+        scales_b(job.scales_b, k_is_rows_of_b(job.form)),
+        k(job.k) {}
+  VOLT_DEVICE float operator()(std::uint64_t i, std::uint64_t j, float acc) const {
+    for (std::uint64_t g = 0; g * group < k; ++g) {
+      const std::uint64_t first = g * group, end = first + group < k ? first + group : k;
+      const std::int32_t hl = dot(a, low_b, i, j, first, end) + dot(low_a, b, i, j, first, end);
+      const float sum =
+          limbs_sum(dot(a, b, i, j, first, end), hl, dot(low_a, low_b, i, j, first, end));
+      acc = fused(sum, scales_a.at(i, g) * scales_b.at(j, g), acc);
+    }
+    return canonical(acc);
+  }
+  Operand<std::int8_t> a, b, low_a, low_b;
+  Operand<float> scales_a, scales_b;
+  std::uint64_t k;
+};
+
 /// Neighbouring threads have neighbouring columns.
 template <class Element, class T>
 struct MatmulElements {
@@ -111,6 +135,9 @@ Status cuda_matmul_elements(CudaStream stream, const Product<std::int8_t, std::i
 }
 Status cuda_matmul_elements(CudaStream stream, const QuantisedProduct& job) {
   return start<I8x>(stream, job);
+}
+Status cuda_matmul_elements(CudaStream stream, const LimbsProduct& job) {
+  return start<I8x2>(stream, job);
 }
 
 }  // namespace VOLT_ISA

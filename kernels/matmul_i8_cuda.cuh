@@ -15,7 +15,7 @@ constexpr int depth = 128;       // of a slab, along k: one group
 constexpr int chunk_bytes = 16;  // of a copy, and of a row of what load_matrices loads
 constexpr int chunks = depth / chunk_bytes;
 
-// Sums of i8x start from this, the bits of 1.5 * 2^23: plus a sum of at most 2^21, these are the
+// Sums of i8x start from this, the bits of 1.5 * 2^23: plus a sum of at most 2^22, these are the
 // bits of that number plus the sum, and subtracting it is exact. Conversions are slower.
 constexpr std::int32_t bias_bits = 0x4b400000;
 constexpr float bias = 12582912.0f;
@@ -24,6 +24,29 @@ constexpr float bias = 12582912.0f;
 VOLT_DEVICE void join(float& acc, std::int32_t biased, float scale) {
   acc = fused(bits_float(static_cast<std::uint32_t>(biased)) - bias, scale, acc);
 }
+
+/// The sums of limbs of a group, a product of 16 x 8 x 32 after the other.
+struct LimbSums {
+  VOLT_DEVICE LimbSums() {
+    VOLT_UNROLL
+    for (int e = 0; e < 4; ++e) hh[e] = hl[e] = ll[e] = bias_bits;
+  }
+  VOLT_DEVICE void add(const std::uint32_t (&high_a)[4], const std::uint32_t (&low_a)[4],
+                       const std::uint32_t (&high_b)[2], const std::uint32_t (&low_b)[2]) {
+    multiply_16x8x32(ll, low_a, low_b, ll);
+    multiply_16x8x32(hl, high_a, low_b, hl);
+    multiply_16x8x32(hl, low_a, high_b, hl);
+    multiply_16x8x32(hh, high_a, high_b, hh);
+  }
+  /// What they come to, as limbs_sum() has it.
+  VOLT_DEVICE float joined(int e) const {
+    return limbs_joined(unbiased(hh[e]), unbiased(hl[e]), unbiased(ll[e]));
+  }
+  VOLT_DEVICE static float unbiased(std::int32_t sum) {
+    return bits_float(static_cast<std::uint32_t>(sum)) - bias;
+  }
+  std::int32_t hh[4], hl[4], ll[4];
+};
 
 /// Warps with `rows` x `cols` elements of C each.
 template <int warps_m_, int warps_n_, int rows_, int cols_, int stages_, unsigned resident_>

@@ -83,12 +83,27 @@ struct Rope {
   bool backward;
 };
 
+/// How attention multiplies.
+///
+/// `chains`: what is called a product below is a chain from +0, or from what is there.
+///
+/// `limbs` (section 5): of each row of q, k, v and dout each head is quantised as one group of two
+/// limbs, however wide; c is its scale, and v() what the sums of limbs over a group of a product
+/// come to, as in matmul_i8x2. A product over the columns of a head: from +0, for groups of 128 of
+/// them, ascending, acc = fmaf(v(), c c', acc). A product over rows of a sample, of weights with a
+/// column: each weight times the row's c, or +0 where it is not seen, is quantised in groups of 128
+/// rows, counted from the sample's first; from +0, for all groups, ascending,
+/// acc = fmaf(v(), the scale of the weights, acc), and what is there becomes it + acc. A group of
+/// which nothing is seen changes no bit.
+enum class Products : std::int32_t { chains, limbs };
+
 /// Causal attention (section 7). A row of q, k, v has heads of d columns side by side, q `heads` of
 /// them, k and v `kv_heads`, a divisor; q's rows are the last of k's. Row i of k belongs to the
 /// sample that begins with row first[i] of k, and sees its keys up to itself (the rows of a sample
 /// lie one after the other):
-/// s = chain(q k) * scale; m = max(s) + 0, e = exp(s - m), l = sum(e), its lane 0 the sample's
-/// first key; out = chain over keys (e v), from +0, * (1 / l) + 0. m and l are kept, [rows, heads].
+/// s = product over columns (q k) * scale; m = max(s) + 0, e = exp(s - m), l = sum(e), its lane 0
+/// the sample's first key; out = product over keys (e v), from +0, * (1 / l) + 0. m and l are kept,
+/// [rows, heads].
 template <class T>
 struct Attention {
   typename T::In q, k, v;
@@ -96,11 +111,13 @@ struct Attention {
   std::uint32_t heads, kv_heads;
   float scale;
   typename T::Out out, m, l;
+  Products products = Products::chains;
 };
 
-/// With p = exp(s - m) * (1 / l), t = sum(dout out) over a head's columns, dp = chain(dout v) over
-/// them, ds = (p * (dp - t)) * scale: dq is a chain over keys (ds k); dk (ds q) and dv (p dout) are
-/// chains over the queries, for each head of the group in turn. All add to what is there.
+/// With p = exp(s - m) * (1 / l), t = sum(dout out) over a head's columns, dp = product over
+/// columns (dout v), ds = (p * (dp - t)) * scale: dq is a product over keys (ds k); dk (ds q) and
+/// dv (p dout) are products over the queries, for each head of the group in turn. All add to what
+/// is there.
 template <class T>
 struct AttentionBackward {
   typename T::In q, k, v;
@@ -109,6 +126,7 @@ struct AttentionBackward {
   float scale;
   typename T::In out, m, l, dout;
   typename T::Out dq, dk, dv;
+  Products products = Products::chains;
 };
 
 /// silu(x) = x * s with s = sigmoid(x), its slope s * fmaf(x, 1 - s, 1).

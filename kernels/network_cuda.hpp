@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
+
 #include "exact.hpp"
 #include "network.hpp"
 
@@ -22,8 +24,23 @@ Status cuda_layer_norm(CudaStream stream, const LayerNorm<Checked>& job);
 Status cuda_layer_norm_backward(CudaStream stream, const LayerNormBackward<Checked>& job);
 Status cuda_rope(CudaStream stream, const Rope<Checked>& job);
 Status cuda_attention(CudaStream stream, const Attention<Checked>& job);
+/// Whether the kernels of attention can count its rows and columns.
+template <class Job>
+inline Status countable(const Job& job) {
+  if (job.k.rows >> 30 == 0 && job.q.cols >> 30 == 0) return {};
+  return {Status::invalid, "attention over more than 2^30 rows or columns"};
+}
 /// `t` is device memory: a float for each row of q and head.
 Status cuda_attention_backward(CudaStream stream, const AttentionBackward<Checked>& job, float* t);
+/// t = sum(dout out) of each row and head.
+Status cuda_attention_dots(CudaStream stream, const View<const float>& out,
+                           const View<const float>& dout, std::uint32_t heads, float* t);
+/// Attention whose products are of limbs; `room` is device memory of so many bytes, aligned to 16.
+std::uint64_t room_bytes(const Attention<Checked>& job);
+std::uint64_t room_bytes(const AttentionBackward<Checked>& job);
+Status cuda_attention_limbs(CudaStream stream, const Attention<Checked>& job, std::byte* room);
+Status cuda_attention_backward_limbs(CudaStream stream, const AttentionBackward<Checked>& job,
+                                     std::byte* room);
 Status cuda_activate(CudaStream stream, const Activate<Checked>& job);
 Status cuda_activate_backward(CudaStream stream, const ActivateBackward<Checked>& job);
 Status cuda_cross_entropy(CudaStream stream, const CrossEntropy<Checked>& job);

@@ -30,6 +30,53 @@ struct Stripe {
   float *q, *dout;
 };
 
+/// Side B of a product of limbs, as block_i8x2 takes it.
+struct PackedLimbs {
+  std::uint32_t* words;
+  std::int32_t* start;
+  float* scales;
+};
+
+/// Rows of a head in limbs, [rows, d], with a scale each, and packed: `across`, per tile of rows,
+/// for products over the columns; `down`, per tile of columns, `tile` of these apart, for those
+/// over the rows, where its scales are 1.
+struct HeadLimbs {
+  std::int8_t *high, *low;
+  float* scales;
+  PackedLimbs across, down;
+  std::uint64_t tile_words, tile_groups;  ///< of `down`, for a tile's lane
+};
+
+/// A head of keys and values over one sample.
+struct SampleLimbs {
+  std::uint64_t kv_head;
+  std::uint64_t first, keys;  ///< rows of k
+  HeadLimbs k, v;
+};
+
+constexpr std::uint64_t keys_at_a_time = 4;  ///< tiles
+
+/// What a tile of queries works in, or as many tiles of keys.
+struct TileRoom {
+  float* weights;           ///< query x key; or key x 128 queries
+  std::uint64_t stride;     ///< of the former
+  std::int8_t *high, *low;  ///< weights, or heads of queries, in limbs
+  float* scales;            ///< of each group of these
+  std::uint32_t* words;     ///< packed, side A of a product, with its scales
+  float* packed_scales;
+  float* sums;  ///< query x column
+};
+
+/// Queries [begin, end) of a head, as rows of k, of one group of 128 rows of the sample; p and ds
+/// are query x key, and dk and dv what the head adds to those of the sample's keys, [keys, d].
+struct LimbStripe {
+  std::uint64_t head, begin, end;
+  float *p, *ds;
+  std::uint64_t stride;  ///< of p and ds
+  HeadLimbs q, dout;
+  float *dk, *dv;
+};
+
 struct NetworkLoops {
   // Whole rows of a block.
   void (*rms_norm)(const RmsNorm<Checked>&, const Block&);
@@ -74,6 +121,22 @@ struct NetworkLoops {
   /// What the queries of a stripe add to dk and dv of at most `tile_rows` of the sample's keys.
   void (*attend_keys)(const AttentionBackward<Checked>&, const SampleHead&, const Stripe&,
                       std::uint64_t key, std::uint64_t rows);
+
+  /// Rows [row, row + rows) of a head, whose first row is `x`, in limbs.
+  void (*limbs_of_rows)(const HeadLimbs&, const float* x, std::uint64_t stride, std::uint64_t d,
+                        std::uint64_t row, std::uint64_t rows);
+  /// These packed, a group of 128 rows or the rest of the `count` that there are.
+  void (*pack_across)(const HeadLimbs&, std::uint64_t d, std::uint64_t row, std::uint64_t count);
+  void (*pack_down)(const HeadLimbs&, std::uint64_t d, std::uint64_t row, std::uint64_t count);
+  // As the three above that have no limbs.
+  void (*attend_limbs)(const Attention<Checked>&, const SampleLimbs&, const TileRoom&,
+                       std::uint64_t head, std::uint64_t row, std::uint64_t rows);
+  void (*attend_queries_limbs)(const AttentionBackward<Checked>&, const SampleLimbs&,
+                               const LimbStripe&, const TileRoom&, std::uint64_t row,
+                               std::uint64_t rows);
+  /// At most `keys_at_a_time` times `tile_rows` keys.
+  void (*attend_keys_limbs)(const AttentionBackward<Checked>&, const LimbStripe&, const TileRoom&,
+                            std::uint64_t key, std::uint64_t rows);
 };
 
 }  // namespace volt::kernels

@@ -37,6 +37,12 @@ const NetworkLoops network_loops = {
     attend,
     attend_queries,
     attend_keys,
+    limbs_of_rows,
+    pack_across,
+    pack_down,
+    attend_limbs,
+    attend_queries_limbs,
+    attend_keys_limbs,
 };
 
 }  // namespace VOLT_ISA

@@ -144,6 +144,9 @@ void check_attention(Check& check, const Args& args) {
     check.invalid("%" PRIu32 " heads cannot share %" PRIu32, args.heads, args.kv_heads);
     return;
   }
+  if (args.products != Products::chains && args.products != Products::limbs) {
+    check.invalid("products %d are unknown", static_cast<int>(args.products));
+  }
   if (args.q.cols % args.heads != 0) {
     check.invalid("q.cols is %" PRIu64 ", not %" PRIu32 " heads", args.q.cols, args.heads);
   }
@@ -163,9 +166,12 @@ Status attention(Context* context, const Attention<Given>& args) {
   Check check;
   check_attention(check, args);
   const Attention<Checked> job = {
-      VOLT_IN(q),  VOLT_IN(k),    VOLT_IN(v), check.view<const std::uint32_t>("first", args.first),
-      args.heads,  args.kv_heads, args.scale, VOLT_OUT(out),
-      VOLT_OUT(m), VOLT_OUT(l)};
+      VOLT_IN(q),   VOLT_IN(k),
+      VOLT_IN(v),   check.view<const std::uint32_t>("first", args.first),
+      args.heads,   args.kv_heads,
+      args.scale,   VOLT_OUT(out),
+      VOLT_OUT(m),  VOLT_OUT(l),
+      args.products};
   apart(check, "out", job.out, job.q, job.k, job.v, job.first, job.m, job.l);
   apart(check, "m", job.m, job.q, job.k, job.v, job.first, job.l);
   apart(check, "l", job.l, job.q, job.k, job.v, job.first);
@@ -186,7 +192,8 @@ Status attention_backward(Context* context, const AttentionBackward<Given>& args
       args.scale,    VOLT_IN(out),
       VOLT_IN(m),    VOLT_IN(l),
       VOLT_IN(dout), VOLT_OUT(dq),
-      VOLT_OUT(dk),  VOLT_OUT(dv)};
+      VOLT_OUT(dk),  VOLT_OUT(dv),
+      args.products};
   const auto inputs_apart = [&](const char* what, const View<float>& result) {
     apart(check, what, result, job.q, job.k, job.v, job.first, job.out, job.m, job.l, job.dout);
   };

@@ -6,27 +6,10 @@
 #include <limits>
 #include <vector>
 
-#include "network_engine.hpp"
-#include "network_functions.hpp"
+#include "network_reference.hpp"
 
 namespace volt::kernels {
 namespace {
-
-// sum128 of add(i, lane) over i < count: `add` returns what the lane is then.
-template <class Add>
-float sum(std::uint64_t count, Add add) {
-  float lanes[128] = {};
-  for (std::uint64_t i = 0; i < count; ++i) lanes[i % 128] = add(i, lanes[i % 128]);
-  for (int distance = 64; distance != 0; distance /= 2) {
-    for (int i = 0; i < distance; ++i) lanes[i] = lanes[i] + lanes[i + distance];
-  }
-  return lanes[0];
-}
-
-template <class T>
-T* row(const View<T>& view, std::uint64_t i) {
-  return view.data + i * view.stride;
-}
 
 float mean_of(float total, std::uint64_t count) { return total / static_cast<float>(count); }
 
@@ -115,88 +98,6 @@ void rope(Context&, const Rope<Checked>& job) {
       }
     }
   }
-}
-
-// One query's view of its keys: rows [first, last] of k and v, in the columns of its head.
-template <class Job>
-struct Query {
-  Query(const Job& job, std::uint64_t i, std::uint64_t head)
-      : d(job.q.cols / job.heads),
-        last(job.k.rows - job.q.rows + i),
-        first(*row(job.first, last)),
-        column(head / (job.heads / job.kv_heads) * d),
-        q(row(job.q, i) + head * d) {}
-  std::uint64_t keys() const { return last - first + 1; }
-
-  std::uint64_t d, last, first, column;
-  const float* q;
-};
-
-float dot(const float* a, const float* b, std::uint64_t count) {
-  float acc = 0.0f;
-  for (std::uint64_t j = 0; j < count; ++j) acc = fused(a[j], b[j], acc);
-  return acc;
-}
-
-template <class Job>
-float score(const Job& job, const Query<Job>& query, std::uint64_t key) {
-  return dot(query.q, row(job.k, query.first + key) + query.column, query.d) * job.scale;
-}
-
-bool attention(Context&, const Attention<Checked>& job) {
-  for (std::uint64_t i = 0; i < job.q.rows; ++i) {
-    for (std::uint64_t head = 0; head < job.heads; ++head) {
-      const Query query(job, i, head);
-      std::vector<float> e(query.keys());
-      float m = -std::numeric_limits<float>::infinity();
-      for (std::uint64_t key = 0; key < e.size(); ++key) {
-        e[key] = score(job, query, key);
-        m = largest(e[key], m);
-      }
-      m = m + 0.0f;
-      for (float& value : e) value = exp(value - m);
-      const float l = sum(e.size(), [&](auto key, float acc) { return acc + e[key]; });
-      row(job.m, i)[head] = m;
-      row(job.l, i)[head] = canonical(l);
-      for (std::uint64_t j = 0; j < query.d; ++j) {
-        float acc = 0.0f;
-        for (std::uint64_t key = 0; key < e.size(); ++key) {
-          acc = fused(e[key], row(job.v, query.first + key)[query.column + j], acc);
-        }
-        row(job.out, i)[head * query.d + j] = canonical(fused_apart(acc, 1.0f / l));
-      }
-    }
-  }
-  return true;
-}
-
-bool attention_backward(Context&, const AttentionBackward<Checked>& job) {
-  const std::uint64_t group = job.heads / job.kv_heads;
-  for (std::uint64_t head = 0; head < job.heads; ++head) {
-    for (std::uint64_t i = 0; i < job.q.rows; ++i) {
-      const Query query(job, i, head);
-      const std::uint64_t d = query.d;
-      const float* const out = row(job.out, i) + head * d;
-      const float* const dout = row(job.dout, i) + head * d;
-      float* const dq = row(job.dq, i) + head * d;
-      const float inverse = 1.0f / row(job.l, i)[head];
-      const float t = sum(d, [&](auto j, float acc) { return fused(dout[j], out[j], acc); });
-      for (std::uint64_t key = 0; key < query.keys(); ++key) {
-        const std::uint64_t at = query.first + key, column = head / group * d;
-        const float p = exp(score(job, query, key) - row(job.m, i)[head]) * inverse;
-        const float dp = dot(dout, row(job.v, at) + column, d);
-        const float ds = (p * (dp - t)) * job.scale;
-        for (std::uint64_t j = 0; j < d; ++j) {
-          float& dk = row(job.dk, at)[column + j];
-          float& dv = row(job.dv, at)[column + j];
-          dq[j] = canonical(fused(ds, row(job.k, at)[column + j], dq[j]));
-          dk = canonical(fused(ds, query.q[j], dk));
-          dv = canonical(fused(p, dout[j], dv));
-        }
-      }
-    }
-  }
-  return true;
 }
 
 void activate(Context&, const Activate<Checked>& job) {
@@ -422,8 +323,8 @@ constinit const NetworkEngine network_reference = {
     layer_norm,
     layer_norm_backward,
     rope,
-    attention,
-    attention_backward,
+    reference_attention,
+    reference_attention_backward,
     activate,
     activate_backward,
     cross_entropy,

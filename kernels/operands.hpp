@@ -33,6 +33,11 @@ struct QuantisedProduct : Product<std::int8_t, float> {
   View<const float> scales_a, scales_b;
 };
 
+/// a and b are the high limbs.
+struct LimbsProduct : QuantisedProduct {
+  View<const std::int8_t> low_a, low_b;
+};
+
 /// What `select` does, for elements of 1 or 4 bytes. `index` is host memory.
 template <class T>
 struct Selection {
@@ -52,6 +57,13 @@ struct MapJob {
 struct QuantiseJob {
   View<const float> x;
   View<std::int8_t> q;
+  View<float> scales;
+  Quantised::Axis axis;
+};
+
+struct QuantiseLimbsJob {
+  View<const float> x;
+  View<std::int8_t> high, low;
   View<float> scales;
   Quantised::Axis axis;
 };

@@ -52,7 +52,7 @@ void check_axis(Check& check, const char* what, Quantised::Axis axis) {
   }
 }
 
-// The extents of scales follow from those of q.
+// The extents of scales follow from those of q, or of limbs.
 void check_scales(Check& check, const char* rows_name, const char* cols_name, const Quantised& x) {
   const bool along_cols = x.axis == Quantised::along_cols;
   check.equal(rows_name, x.scales.rows, along_cols ? "the rows of q" : "the groups of q's rows",
@@ -61,6 +61,8 @@ void check_scales(Check& check, const char* rows_name, const char* cols_name, co
               along_cols ? "the groups of q's columns" : "the columns of q",
               along_cols ? groups_of(x.q.cols) : x.q.cols);
 }
+
+Quantised high_of(const QuantisedLimbs& x) { return {x.high, x.scales, x.axis}; }
 
 Status quantise(Context* context, const Matrix& x, const Quantised& out) {
   Check check;
@@ -75,6 +77,30 @@ Status quantise(Context* context, const Matrix& x, const Quantised& out) {
   check.apart("out.q", job.q, "out.scales", job.scales);
   return perform(context, check, x.rows == 0 || x.cols == 0, [&] {
     context->engine.quantise(*context, job);
+    return true;
+  });
+}
+
+Status quantise_limbs(Context* context, const Matrix& x, const QuantisedLimbs& out) {
+  Check check;
+  check_axis(check, "out", out.axis);
+  check.equal("out.high.rows", out.high.rows, "x.rows", x.rows);
+  check.equal("out.high.cols", out.high.cols, "x.cols", x.cols);
+  check.equal("out.low.rows", out.low.rows, "x.rows", x.rows);
+  check.equal("out.low.cols", out.low.cols, "x.cols", x.cols);
+  check_scales(check, "out.scales.rows", "out.scales.cols", high_of(out));
+  const QuantiseLimbsJob job = {check.view<const float>("x", x),
+                                check.view<std::int8_t>("out.high", out.high),
+                                check.view<std::int8_t>("out.low", out.low),
+                                check.view<float>("out.scales", out.scales), out.axis};
+  check.apart("out.high", job.high, "x", job.x);
+  check.apart("out.low", job.low, "x", job.x);
+  check.apart("out.scales", job.scales, "x", job.x);
+  check.apart("out.high", job.high, "out.low", job.low);
+  check.apart("out.high", job.high, "out.scales", job.scales);
+  check.apart("out.low", job.low, "out.scales", job.scales);
+  return perform(context, check, x.rows == 0 || x.cols == 0, [&] {
+    context->engine.quantise_limbs(*context, job);
     return true;
   });
 }
@@ -129,13 +155,12 @@ Status matmul_i8(Context* context, Form form, const Matrix& a, const Matrix& b, 
                  [&] { return context->engine.matmul_i8(*context, job); });
 }
 
-Status matmul_i8x(Context* context, Form form, const Quantised& a, const Quantised& b,
-                  const Matrix& c) {
-  Check check;
-  QuantisedProduct job;
+// All of a product of groups but limbs.
+void check_groups(Check& check, QuantisedProduct& job, Form form, const Quantised& a,
+                  const Quantised& b, const Matrix& c) {
   check_axis(check, "a", a.axis);
   check_axis(check, "b", b.axis);
-  check_product<decltype(job), std::int8_t, float>(check, job, form, a.q, b.q, c);
+  check_product<QuantisedProduct, std::int8_t, float>(check, job, form, a.q, b.q, c);
   if ((a.axis == Quantised::along_rows) != k_is_rows_of_a(form)) {
     check.invalid("a is not grouped along k, which is its %s in this form",
                   k_is_rows_of_a(form) ? "rows" : "columns");
@@ -150,8 +175,35 @@ Status matmul_i8x(Context* context, Form form, const Quantised& a, const Quantis
   job.scales_b = check.view<const float>("b.scales", b.scales);
   check.apart("c", job.c, "a.scales", job.scales_a);
   check.apart("c", job.c, "b.scales", job.scales_b);
+}
+
+Status matmul_i8x(Context* context, Form form, const Quantised& a, const Quantised& b,
+                  const Matrix& c) {
+  Check check;
+  QuantisedProduct job;
+  check_groups(check, job, form, a, b, c);
   return perform(context, check, job.m == 0 || job.n == 0,
                  [&] { return context->engine.matmul_i8x(*context, job); });
+}
+
+Status matmul_i8x2(Context* context, Form form, const QuantisedLimbs& a, const QuantisedLimbs& b,
+                   const Matrix& c) {
+  Check check;
+  LimbsProduct job;
+  check_groups(check, job, form, high_of(a), high_of(b), c);
+  if (is_diagonal(form)) check.invalid("an i8x2 product has no diagonal form");
+  const auto low = [&](const char* rows, const char* cols, const QuantisedLimbs& x) {
+    check.equal(rows, x.low.rows, "that of the high limbs", x.high.rows);
+    check.equal(cols, x.low.cols, "that of the high limbs", x.high.cols);
+  };
+  low("a.low.rows", "a.low.cols", a);
+  low("b.low.rows", "b.low.cols", b);
+  job.low_a = check.view<const std::int8_t>("a.low", a.low);
+  job.low_b = check.view<const std::int8_t>("b.low", b.low);
+  check.apart("c", job.c, "a.low", job.low_a);
+  check.apart("c", job.c, "b.low", job.low_b);
+  return perform(context, check, job.m == 0 || job.n == 0,
+                 [&] { return context->engine.matmul_i8x2(*context, job); });
 }
 
 Status page_digests(Context* context, const Buffer* buffer, std::uint64_t offset_bytes,
@@ -254,9 +306,11 @@ void add_operations(Backend& backend) {
   backend.fill_f32 = fill_f32;
   backend.fill_i8 = fill_i8;
   backend.quantise = quantise;
+  backend.quantise_limbs = quantise_limbs;
   backend.matmul_f32x = matmul_f32x;
   backend.matmul_i8 = matmul_i8;
   backend.matmul_i8x = matmul_i8x;
+  backend.matmul_i8x2 = matmul_i8x2;
   backend.page_digests = page_digests;
   backend.map = map;
   backend.select = select;

@@ -22,6 +22,7 @@ Status cuda_fill(CudaStream stream, float* to, const Stream& elements);
 Status cuda_fill(CudaStream stream, std::int8_t* to, const Stream& elements);
 
 Status cuda_quantise(CudaStream stream, const QuantiseJob& job);
+Status cuda_quantise_limbs(CudaStream stream, const QuantiseLimbsJob& job);
 
 Status cuda_map(CudaStream stream, const MapJob& job);
 

@@ -56,19 +56,19 @@ struct Packed {
 
 // What a lane takes of each.
 struct LaneSize {
-  std::uint64_t words, groups;
-  std::uint64_t total() const { return words + 2 * groups; }
+  std::uint64_t words, starts, scales;
+  std::uint64_t total() const { return words + starts + scales; }
 };
 
 Packed packed_at(std::uint32_t* memory, std::uint64_t lanes, LaneSize size) {
   std::uint32_t* const start = memory + lanes * size.words;
   return {memory, reinterpret_cast<std::int32_t*>(start),
-          reinterpret_cast<float*>(start + lanes * size.groups)};
+          reinterpret_cast<float*>(start + lanes * size.starts)};
 }
 
 Packed from(const Packed& packed, std::uint64_t lane, LaneSize size) {
-  return {packed.words + lane * size.words, packed.start + lane * size.groups,
-          packed.scales + lane * size.groups};
+  return {packed.words + lane * size.words, packed.start + lane * size.starts,
+          packed.scales + lane * size.scales};
 }
 
 // How the tiles of a panel are shared out. A block's tiles of A stay in the second-level cache
@@ -116,7 +116,8 @@ class Panels {
     panel_k_ = kind_.panel_k();
     if (streamed_ == Streamed::b && k_is_rows_of_b(job.form)) {
       // The fewer rows, the more reading B costs, and the more its pieces gain from being long.
-      at_a_time_ = std::bit_floor(std::clamp<std::uint64_t>(few_lanes / job.m, 1, 8));
+      at_a_time_ =
+          std::bit_floor(std::clamp<std::uint64_t>(few_lanes / job.m, 1, kind_.most_at_a_time()));
       panel_k_ /= at_a_time_;
     }
     const bool packs_a = !kind_.direct() && streamed_ != Streamed::a;
@@ -217,8 +218,9 @@ struct KindF32x {
   const Product<float, float>& job;
 
   bool direct() const { return !k_is_rows_of_a(job.form) && job.n <= most_direct_f32; }
+  std::uint64_t most_at_a_time() const { return 8; }
   std::uint64_t panel_k() const { return panel_words; }
-  LaneSize size(std::uint64_t k) const { return {k, 0}; }
+  LaneSize size(std::uint64_t k) const { return {k, 0, 0}; }
   void pack_a(const Panel& p, const Lanes& lanes, const Packed& to) const {
     loops.pack_f32(reinterpret_cast<float*>(to.words), side_a(job, p.row0 + lanes.first, p.k0),
                    lanes.count, loops.tile_rows, p.k);
@@ -246,8 +248,9 @@ struct KindI8 {
   const Product<std::int8_t, std::int32_t>& job;
 
   bool direct() const { return false; }
+  std::uint64_t most_at_a_time() const { return 8; }
   std::uint64_t panel_k() const { return panel_words * loops.unit; }
-  LaneSize size(std::uint64_t k) const { return {ceil_div(k, loops.unit), 1}; }
+  LaneSize size(std::uint64_t k) const { return {ceil_div(k, loops.unit), 1, 0}; }
   void pack_a(const Panel& p, const Lanes& lanes, const Packed& to) const {
     Side side = side_a(job, p.row0 + lanes.first, p.k0);
     std::int8_t limbs[most_tile_lanes * panel_words * 4];
@@ -292,23 +295,60 @@ struct KindI8x {
   const QuantisedProduct& job;
 
   bool direct() const { return false; }
+  std::uint64_t most_at_a_time() const { return 8; }
   std::uint64_t panel_k() const { return panel_words * loops.unit; }  // whole groups
-  LaneSize size(std::uint64_t k) const { return {ceil_div(k, loops.unit), ceil_div(k, group)}; }
+  LaneSize size(std::uint64_t k) const {
+    return {ceil_div(k, loops.unit), ceil_div(k, group), ceil_div(k, group)};
+  }
   void pack_a(const Panel& p, const Lanes& lanes, const Packed& to) const {
     loops.pack_i8_a(to.words, side_a(job, p.row0 + lanes.first, p.k0), lanes.count, p.k);
     pack_scales(to.scales, job.scales_a, !k_is_rows_of_a(job.form), p.row0 + lanes.first,
-                lanes.count, loops.tile_rows, p.k0 / group, size(p.k).groups);
+                lanes.count, loops.tile_rows, p.k0 / group, size(p.k).scales);
   }
   void pack_b(const Panel& p, const Lanes& lanes, const Packed& to) const {
     loops.pack_i8_b(to.words, to.start, side_b(job, p.col0 + lanes.first, p.k0), lanes.count, p.k,
                     group / loops.unit);
     pack_scales(to.scales, job.scales_b, !k_is_rows_of_b(job.form), p.col0 + lanes.first,
-                lanes.count, loops.tile_cols, p.k0 / group, size(p.k).groups);
+                lanes.count, loops.tile_cols, p.k0 / group, size(p.k).scales);
   }
   void multiply(const Panel& p, const Lanes& rows, const Lanes& cols, const Packed& a,
                 const Packed& b) const {
     loops.block_i8x(a.words, b.words, b.start, a.scales, b.scales, size(p.k).words,
                     c_at(job, p, rows, cols), job.c.stride, rows.count, cols.count);
+  }
+};
+
+struct KindI8x2 {
+  const Loops& loops;
+  const LimbsProduct& job;
+
+  bool direct() const { return false; }
+  std::uint64_t most_at_a_time() const { return std::min<std::uint64_t>(8, panel_k() / group); }
+  std::uint64_t panel_k() const { return panel_words / 2 * loops.unit; }  // whole groups
+  LaneSize size(std::uint64_t k) const {
+    const std::uint64_t groups = ceil_div(k, group);
+    return {2 * groups * group / loops.unit, 2 * groups, groups};
+  }
+  void pack_a(const Panel& p, const Lanes& lanes, const Packed& to) const {
+    const bool k_contiguous = !k_is_rows_of_a(job.form);
+    const std::uint64_t lane = p.row0 + lanes.first;
+    loops.pack_limbs_a(to.words, side_of(job.a, k_contiguous, lane, p.k0),
+                       side_of(job.low_a, k_contiguous, lane, p.k0), lanes.count, p.k);
+    pack_scales(to.scales, job.scales_a, k_contiguous, lane, lanes.count, loops.tile_rows,
+                p.k0 / group, size(p.k).scales);
+  }
+  void pack_b(const Panel& p, const Lanes& lanes, const Packed& to) const {
+    const bool k_contiguous = !k_is_rows_of_b(job.form);
+    const std::uint64_t lane = p.col0 + lanes.first;
+    loops.pack_limbs_b(to.words, to.start, side_of(job.b, k_contiguous, lane, p.k0),
+                       side_of(job.low_b, k_contiguous, lane, p.k0), lanes.count, p.k);
+    pack_scales(to.scales, job.scales_b, k_contiguous, lane, lanes.count, loops.tile_cols,
+                p.k0 / group, size(p.k).scales);
+  }
+  void multiply(const Panel& p, const Lanes& rows, const Lanes& cols, const Packed& a,
+                const Packed& b) const {
+    loops.block_i8x2(a.words, b.words, b.start, a.scales, b.scales, ceil_div(p.k, loops.unit),
+                     c_at(job, p, rows, cols), job.c.stride, rows.count, cols.count);
   }
 };
 
@@ -423,6 +463,14 @@ bool cpu_i8x(Context& context, const QuantisedProduct& job) {
     return true;
   }
   return Panels(context, KindI8x{*context.engine.loops, job}).run();
+}
+
+bool cpu_i8x2(Context& context, const LimbsProduct& job) {
+  if (job.k == 0) {
+    canonical_c(job);
+    return true;
+  }
+  return Panels(context, KindI8x2{*context.engine.loops, job}).run();
 }
 
 }  // namespace volt::kernels

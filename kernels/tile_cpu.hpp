@@ -3,7 +3,8 @@
 
 #include "pack_cpu.hpp"
 
-/// What the tiles of fp32 and integer products share: where they take A from, and their heights.
+/// What the tiles of fp32 and integer products share: where they take A from, their heights, and
+/// how a block is cut into them.
 namespace volt::kernels {
 inline namespace VOLT_ISA {
 
@@ -49,6 +50,52 @@ VOLT_VECTOR void with_height(std::uint64_t height, Run run) {
     run(Constant<most>{});
   } else if constexpr (most > 1) {
     with_height<most - 1>(height, run);
+  }
+}
+
+constexpr int group_size = 128;
+constexpr std::uint64_t group_words = group_size / unit;
+
+// A word along k of integer products.
+template <int rows, int vectors, class A>
+VOLT_VECTOR void dots(Words (&sum)[rows][vectors], A& a, const std::uint32_t*& b) {
+  Words y[vectors];
+  for (int v = 0; v < vectors; ++v) y[v] = load<Words>(b + v * lanes);
+  for (int r = 0; r < rows; ++r) {
+    const Words x = spread(a.at(r));
+    for (int v = 0; v < vectors; ++v) sum[r][v] = dot(sum[r][v], x, y[v]);
+  }
+  a.next();
+  b += tile_cols;
+}
+
+// Calls run(rows, vectors, i, j, c, stride) for each tile of C: the i-th down and j-th across.
+// Where it hangs over the edge it gets a copy. B's tile stays in the first-level cache while A's go
+// by.
+template <class T, class Run>
+VOLT_VECTOR void on_tiles(T* c, std::uint64_t stride, std::uint64_t rows, std::uint64_t cols,
+                          Run run) {
+  for (std::uint64_t col = 0; col < cols; col += tile_cols) {
+    const std::uint64_t width = least(cols - col, tile_cols);
+    for (std::uint64_t row = 0; row < rows; row += tile_rows) {
+      const std::uint64_t i = row / tile_rows, j = col / tile_cols;
+      with_height<tile_rows>(least(rows - row, tile_rows), [&](auto height) {
+        T* const tile = c + row * stride + col;
+        if (width == tile_cols) return run(height, Constant<2>{}, i, j, tile, stride);
+        T edge[tile_rows * tile_cols] = {};
+        for (std::uint64_t r = 0; r < height.value; ++r) {
+          __builtin_memcpy(edge + r * tile_cols, tile + r * stride, width * sizeof(T));
+        }
+        if (width <= lanes) {
+          run(height, Constant<1>{}, i, j, edge, std::uint64_t{tile_cols});
+        } else {
+          run(height, Constant<2>{}, i, j, edge, std::uint64_t{tile_cols});
+        }
+        for (std::uint64_t r = 0; r < height.value; ++r) {
+          __builtin_memcpy(tile + r * stride, edge + r * tile_cols, width * sizeof(T));
+        }
+      });
+    }
   }
 }
 

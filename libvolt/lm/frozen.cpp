@@ -61,7 +61,7 @@ struct Kept {
   }
 };
 
-/// A tied head is the token embedding itself in f32x, and a copy of it in i8x.
+/// A tied head is the token embedding itself in f32x, and a rotated copy of it otherwise.
 std::vector<Kept> kept_of(const Architecture& architecture, Format base, Profile profile,
                           std::span<const TrainedTensor> trained) {
   std::vector<Kept> all;
@@ -80,13 +80,16 @@ std::vector<Kept> kept_of(const Architecture& architecture, Format base, Profile
     const bool tied = tokens && architecture.tied;
     if (table)
       all.push_back({shape[0], shape[1], format, Profile::f32x, tied && profile == Profile::f32x});
-    if (!table || (tied && profile == Profile::i8x))
-      all.push_back({shape[0], shape[1], format, profile});
+    if (!table || (tied && rotates(profile))) all.push_back({shape[0], shape[1], format, profile});
   }
   return all;
 }
 
 }  // namespace
+
+Profile profile_named(std::string_view name) {
+  return name == "f32x" ? Profile::f32x : name == "i8x2" ? Profile::i8x2 : Profile::i8x;
+}
 
 Format format_named(std::string_view name) {
   return name == "nf4" ? Format::nf4 : name == "bf16" ? Format::bf16 : Format::fp32;
@@ -123,7 +126,7 @@ FrozenMatrix::FrozenMatrix(Bands& bands, const Weight& weight, Format format, Pr
 
 void FrozenMatrix::store(const Weight& weight) {
   device::Device& device = bands_.device;
-  const bool rotated = profile_ == Profile::i8x, rounded = format_ == Format::bf16;
+  const bool rotated = rotates(profile_), rounded = format_ == Format::bf16;
   if (rotated) {
     blocks_ = rotated_buffers(device, padded(rows_) * padded(cols_));
   } else {
@@ -208,7 +211,7 @@ FrozenMatrix::Rotated FrozenMatrix::rotated(std::uint64_t first, std::uint64_t c
 
 template <class Work>
 void FrozenMatrix::each_band(Work work) const {
-  const bool at_hand = profile_ == Profile::i8x ? format_ != Format::nf4 : format_ == Format::fp32;
+  const bool at_hand = rotates(profile_) ? format_ != Format::nf4 : format_ == Format::fp32;
   const std::uint64_t most = at_hand ? rows_ : Bands::rows(cols_);
   for (std::uint64_t first = 0; first < rows_; first += most) {
     work(first, std::min(most, rows_ - first));
@@ -286,7 +289,7 @@ void FrozenMatrix::gather(Room& room, std::span<const std::uint32_t> index,
 std::uint64_t FrozenMatrix::bytes(std::uint64_t rows, std::uint64_t cols, Format format,
                                   Profile profile) {
   if (format == Format::nf4) return Nf4::bytes(rows * cols);
-  if (profile == Profile::i8x) return rotated_bytes(padded(rows) * padded(cols));
+  if (rotates(profile)) return rotated_bytes(padded(rows) * padded(cols));
   return (format == Format::fp32 ? 4 : 2) * rows * cols;
 }
 
@@ -301,7 +304,7 @@ std::uint64_t band_elements(const Architecture& architecture, Format format, Pro
 
 std::uint64_t frozen_bytes(const Architecture& architecture, Format format, Profile profile,
                            std::span<const TrainedTensor> trained) {
-  const bool rotated = profile == Profile::i8x && format == Format::nf4;
+  const bool rotated = rotates(profile) && format == Format::nf4;
   std::uint64_t bytes =
       Bands::bytes(band_elements(architecture, format, profile, trained), rotated);
   for (const Kept& kept : kept_of(architecture, format, profile, trained)) {

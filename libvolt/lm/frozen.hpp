@@ -11,8 +11,15 @@
 
 namespace volt::lm {
 
-/// How products with frozen matrices are computed: fp32 chains, or rotated int8 groups.
-enum class Profile { f32x, i8x };
+/// How products are computed: f32x, by fp32 chains; i8x, those with frozen matrices by rotated int8
+/// groups and all else by chains; i8x2, besides, by two int8 limbs those of attention
+/// (kernels::Products::limbs) and, over their features, those with adapters and trained matrices,
+/// which linear.hpp names.
+enum class Profile { f32x, i8x, i8x2 };
+/// By the name that jobs give it.
+Profile profile_named(std::string_view name);
+/// Whether products with frozen matrices are by rotated int8.
+constexpr bool rotates(Profile profile) { return profile != Profile::f32x; }
 
 /// What becomes of the values of frozen matrices: fp32, as the files have them; bf16, to nearest,
 /// ties to even; or NF4 with double quantisation (nf4.hpp). Norms and biases are always fp32.
@@ -46,8 +53,8 @@ struct Bands {
 
 /// W [out, in] of a linear map, or an embedding table, that is not trained. How it is kept, with
 /// the bytes of an element, and multiplied:
-///   f32x  fp32, 4; bf16, 2, and NF4, 0.516, which are expanded to fp32 by bands
-///   i8x   rotated int8 of the values in fp32 or bf16, 1.06; NF4, 0.516, made so by bands
+///   f32x       fp32, 4; bf16, 2, and NF4, 0.516, which are expanded to fp32 by bands
+///   i8x, i8x2  rotated int8 of the values in fp32 or bf16, 1.06; NF4, 0.516, made so by bands
 /// Bands change no bit: an element of a product is one chain over them, and each block of 128 x 128
 /// is rotated alone.
 class FrozenMatrix {

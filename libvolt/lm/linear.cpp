@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "libvolt/lm/linear.hpp"
 
+#include <algorithm>
+
 namespace volt::lm {
 
 using kernels::Backend;
@@ -8,6 +10,18 @@ using kernels::Form;
 using kernels::Given;
 using kernels::Matrix;
 using kernels::Network;
+using kernels::Quantised;
+
+LimbSizes limb_sizes(Profile profile, std::span<const TrainedTensor> trained) {
+  LimbSizes sizes;
+  if (profile != Profile::i8x2) return sizes;
+  for (const auto& tensor : trained) {
+    sizes.elements = std::max(sizes.elements, tensor.elements());
+    sizes.scales = std::max(
+        {sizes.scales, tensor.rows * groups_of(tensor.cols), groups_of(tensor.rows) * tensor.cols});
+  }
+  return sizes;
+}
 
 Linear::Linear(device::Device& device, const Base& base, std::shared_ptr<const FrozenMatrix> weight,
                std::span<const float> bias, Trained& trained, float scale, std::uint64_t most_rows)
@@ -63,6 +77,17 @@ void Linear::route(Room& room, const Matrix& of, const Matrix& out, const Matrix
                                                  active_, of, out, counts});
 }
 
+void Linear::over_features(Room& room, Form form, const Matrix& x, const Matrix& parameter,
+                           const Matrix& y) {
+  if (!base_.limbs) {
+    room.device().call(&Backend::matmul_f32x, form, x, parameter, y);
+    return;
+  }
+  const auto axis = form == Form::ab ? Quantised::along_rows : Quantised::along_cols;
+  const auto rows = room.limbs_of_rows(x), limbs = room.limbs_of_parameter(parameter, axis);
+  room.device().call(&Backend::matmul_i8x2, form, rows, limbs, y);
+}
+
 void Linear::forward(Room& room, const Matrix& x, const Matrix& y, const DropoutPlace& dropout) {
   dropout_ = dropout;
   if (lora_a_.buffer != nullptr) adapt(room, x);
@@ -73,7 +98,7 @@ void Linear::adapt(Room& room, const Matrix& x) {
   const Matrix h = first_rows(h_.matrix, x.rows);
   const Matrix all = active_ != 0 ? first_rows(all_h_.matrix, x.rows) : h;
   room.zero(all);
-  room.device().call(&Backend::matmul_f32x, Form::abt, dropped(room, x, 2), lora_a_, all);
+  over_features(room, Form::abt, dropped(room, x, 2), lora_a_, all);
   if (active_ != 0) route(room, all, h, fly_counts_);
   room.device().call(&Network::scale, kernels::Scale<Given>{h, scale_});
 }
@@ -84,10 +109,10 @@ void Linear::forward_again(Room& room, const Matrix& x, const Matrix& y) {
     frozen_->multiply(room, x, y);
   } else {
     room.zero(y);
-    device.call(&Backend::matmul_f32x, base_.conv1d ? Form::ab : Form::abt, x, w_, y);
+    over_features(room, base_.conv1d ? Form::ab : Form::abt, x, w_, y);
   }
   if (lora_b_.buffer != nullptr) {
-    device.call(&Backend::matmul_f32x, Form::abt, first_rows(h_.matrix, x.rows), lora_b_, y);
+    over_features(room, Form::abt, first_rows(h_.matrix, x.rows), lora_b_, y);
   }
   if (b_.buffer != nullptr) device.call(&Network::add, kernels::Add<Given>{b_, y});
 }
@@ -98,7 +123,7 @@ void Linear::backward(Room& room, const Matrix& x, const Matrix& dy, const Matri
   if (frozen_ != nullptr) {
     frozen_->multiply_back(room, dy, dx);
   } else {
-    device.call(&Backend::matmul_f32x, base_.conv1d ? Form::abt : Form::ab, dy, w_, dx);
+    over_features(room, base_.conv1d ? Form::abt : Form::ab, dy, w_, dx);
   }
   if (dw_.buffer != nullptr) {
     const bool turned = base_.conv1d;
@@ -108,7 +133,7 @@ void Linear::backward(Room& room, const Matrix& x, const Matrix& dy, const Matri
   if (lora_a_.buffer == nullptr) return;
   const Matrix h = first_rows(h_.matrix, rows);
   Matrix dh = room.zeroed(0, rows, lora_a_.rows);
-  device.call(&Backend::matmul_f32x, Form::ab, dy, lora_b_, dh);
+  over_features(room, Form::ab, dy, lora_b_, dh);
   if (active_ != 0) {
     const Matrix routed = room.place(3, rows, lora_a_.rows);
     route(room, dh, routed, {});
@@ -120,11 +145,11 @@ void Linear::backward(Room& room, const Matrix& x, const Matrix& dy, const Matri
     device.call(&Backend::matmul_f32x, Form::atb, dh, dropped(room, x, 2), dlora_a_);
   }
   if (dropout_.p == 0) {
-    device.call(&Backend::matmul_f32x, Form::ab, dh, lora_a_, dx);
+    over_features(room, Form::ab, dh, lora_a_, dx);
     return;
   }
   const Matrix through = room.zeroed(1, rows, base_.in);
-  device.call(&Backend::matmul_f32x, Form::ab, dh, lora_a_, through);
+  over_features(room, Form::ab, dh, lora_a_, through);
   device.call(&Network::add, kernels::Add<Given>{dropped(room, through, 2), dx});
 }
 

@@ -135,6 +135,7 @@ Arguments Network::State::attention_of(const Activations& of) const {
   arguments.out = now(of.attended);
   arguments.m = now(of.m);
   arguments.l = now(of.l);
+  if (profile == Profile::i8x2) arguments.products = kernels::Products::limbs;
   return arguments;
 }
 

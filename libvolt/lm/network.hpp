@@ -35,9 +35,9 @@ struct Capacity {
   bool dropout = false;  ///< whether adapters may drop features
 };
 
-/// A language model on a device: forward and backward, in fp32 chains (f32x) or, for products with
-/// frozen matrices, in rotated int8 groups (i8x; numerics contract, section 4). Every operation and
-/// its order are fixed; how tokens are cut into batches changes no bit of any gradient.
+/// A language model on a device: forward and backward, its products as a Profile says (numerics
+/// contract, sections 4 and 5). Every operation and its order are fixed; how tokens are cut into
+/// batches, between samples, changes no bit of any gradient.
 class Network {
  public:
   /// What `weights` hold and is not trained is copied to the device, kept as `format` says; what

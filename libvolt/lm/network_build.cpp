@@ -63,7 +63,8 @@ Linear Network::State::linear(std::uint64_t layer, Part part, std::uint64_t out,
   std::vector<float> values;
   if (bias && trained.find(bias_slot, Role::whole) == nullptr)
     values = floats(weights.at(bias_slot));
-  const Linear::Base base = {slot, out, in, bias, a.conv1d && is_linear(part), next_stream++};
+  const Linear::Base base = {
+      slot, out, in, bias, a.conv1d && is_linear(part), next_stream++, profile == Profile::i8x2};
   const bool is_head = !is_linear(part);
   return {device,
           base,

@@ -65,7 +65,7 @@ RoomSize room_size(const Architecture& a, std::span<const TrainedTensor> trained
   }
   const std::uint64_t widest = padded(std::max({a.width, a.ff_width, a.qkv_width(), rank}));
   RoomSize size;
-  if (profile == Profile::i8x) {
+  if (rotates(profile)) {
     size.quants =
         std::max(capacity.rows * widest, logit_rows(a, capacity.rows) * padded(a.vocabulary));
     size.places[0] = size.quants;
@@ -74,6 +74,7 @@ RoomSize room_size(const Architecture& a, std::span<const TrainedTensor> trained
   }
   if (capacity.dropout) size.places[1] = size.places[2] = capacity.rows * widest;
   if (routed) size.places[3] = capacity.rows * rank;
+  size.limbs = limb_sizes(profile, trained);
   return size;
 }
 

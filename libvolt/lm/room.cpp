@@ -6,6 +6,7 @@ namespace volt::lm {
 using kernels::Backend;
 using kernels::Matrix;
 using kernels::Quantised;
+using kernels::QuantisedLimbs;
 
 Tensor make_tensor(device::Device& device, std::uint64_t rows, std::uint64_t cols) {
   Tensor tensor{device.create(4 * rows * cols), {}};
@@ -26,7 +27,7 @@ Matrix first_rows(const Matrix& of, std::uint64_t count) { return rows_of(of, 0,
 std::uint64_t RoomSize::bytes() const {
   std::uint64_t elements = quants / kernels::group;
   for (const auto place : places) elements += place;
-  return 4 * elements + quants;
+  return 4 * elements + quants + (limbs.elements != 0 ? quants + limbs.bytes() : 0);
 }
 
 Room::Room(device::Device& device, const RoomSize& size) : device_(device) {
@@ -34,6 +35,10 @@ Room::Room(device::Device& device, const RoomSize& size) : device_(device) {
     places_[i] = device.create(4 * size.places[i]);
   quants_ = device.create(size.quants);
   scales_ = device.create(4 * (size.quants / kernels::group));
+  if (size.limbs.elements == 0) return;
+  low_ = device.create(size.quants);
+  for (auto* limb : {&parameter_high_, &parameter_low_}) *limb = device.create(size.limbs.elements);
+  parameter_scales_ = device.create(4 * size.limbs.scales);
 }
 
 void Room::zero(const Matrix& x) {
@@ -56,6 +61,26 @@ Quantised Room::quantised(const Matrix& x) {
                          {scales_.get(), 0, x.rows, groups, groups},
                          Quantised::along_cols};
   device_.call(&Backend::quantise, x, out);
+  return out;
+}
+
+QuantisedLimbs Room::limbs_of_rows(const Matrix& x) {
+  return limbs(x, Quantised::along_cols, quants_, low_, scales_);
+}
+
+QuantisedLimbs Room::limbs_of_parameter(const Matrix& x, Quantised::Axis axis) {
+  return limbs(x, axis, parameter_high_, parameter_low_, parameter_scales_);
+}
+
+QuantisedLimbs Room::limbs(const Matrix& x, Quantised::Axis axis, const device::Buffer& high,
+                           const device::Buffer& low, const device::Buffer& scales) {
+  const bool rows = axis == Quantised::along_cols;
+  const std::uint64_t across = rows ? groups_of(x.cols) : x.cols;
+  const QuantisedLimbs out = {{high.get(), 0, x.rows, x.cols, x.cols},
+                              {low.get(), 0, x.rows, x.cols, x.cols},
+                              {scales.get(), 0, rows ? x.rows : groups_of(x.rows), across, across},
+                              axis};
+  device_.call(&Backend::quantise_limbs, x, out);
   return out;
 }
 

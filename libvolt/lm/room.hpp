@@ -25,10 +25,17 @@ kernels::Matrix columns(const kernels::Matrix& of, std::uint64_t first, std::uin
 kernels::Matrix rows_of(const kernels::Matrix& of, std::uint64_t first, std::uint64_t count);
 kernels::Matrix first_rows(const kernels::Matrix& of, std::uint64_t count);
 
+/// What the limbs of a parameter take at most; nothing where none are made.
+struct LimbSizes {
+  std::uint64_t elements = 0, scales = 0;
+  std::uint64_t bytes() const { return 2 * elements + 4 * scales; }
+};
+
 /// Elements that a Room has place for.
 struct RoomSize {
   std::uint64_t places[4] = {};
   std::uint64_t quants = 0;  ///< in whole groups
+  LimbSizes limbs = {};      ///< of a parameter; rows then have as many low limbs as quants
   std::uint64_t bytes() const;
 };
 
@@ -44,10 +51,21 @@ class Room {
   kernels::Matrix zeroed(int index, std::uint64_t rows, std::uint64_t cols);
   /// A matrix quantised along its rows or its columns; the memory is lost with the next.
   kernels::Quantised quantised(const kernels::Matrix& x);
+  /// The same in two limbs: of rows, along them, and of a parameter along either. Each keeps its
+  /// memory until the next of its kind.
+  kernels::QuantisedLimbs limbs_of_rows(const kernels::Matrix& x);
+  kernels::QuantisedLimbs limbs_of_parameter(const kernels::Matrix& x,
+                                             kernels::Quantised::Axis axis);
 
  private:
+  kernels::QuantisedLimbs limbs(const kernels::Matrix& x, kernels::Quantised::Axis axis,
+                                const device::Buffer& high, const device::Buffer& low,
+                                const device::Buffer& scales);
+
   device::Device& device_;
   device::Buffer places_[4], quants_, scales_;
+  device::Buffer low_;  ///< limbs of rows, of which quants_ has the high ones
+  device::Buffer parameter_high_, parameter_low_, parameter_scales_;
 };
 
 }  // namespace volt::lm

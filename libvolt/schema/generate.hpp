@@ -20,7 +20,7 @@ struct Generate {
   double temperature = 0;        ///< 0: always the likeliest token
   double top_p = 1;
   std::uint64_t seed = 1;
-  std::string profile = "i8x";  ///< or f32x
+  std::string profile = "i8x";  ///< or i8x2, f32x
 
   /// How messages call the prompts, "prompts.jsonl", and its ending says what they are.
   std::string prompts_name() const;

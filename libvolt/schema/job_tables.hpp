@@ -14,7 +14,7 @@ inline constexpr std::int64_t max_steps = 10'000'000;
 /// The largest context that a model may have.
 inline constexpr std::int64_t max_context = 1 << 24;
 /// Profiles of a model, and how its frozen matrices are kept.
-inline constexpr std::array<std::string_view, 2> model_profiles{"i8x", "f32x"};
+inline constexpr std::array<std::string_view, 3> model_profiles{"i8x", "i8x2", "f32x"};
 inline constexpr std::array<std::string_view, 3> base_formats{"fp32", "bf16", "nf4"};
 
 /// The input that a member is; absent: one that is to be bound by the person.

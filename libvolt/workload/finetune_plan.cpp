@@ -199,9 +199,7 @@ void count_memory(Plan& plan, const Planned& p) {
 
 }  // namespace
 
-lm::Profile profile_of(const schema::Finetune& job) {
-  return job.profile == "i8x" ? lm::Profile::i8x : lm::Profile::f32x;
-}
+lm::Profile profile_of(const schema::Finetune& job) { return lm::profile_named(job.profile); }
 
 double Plan::multiply_adds() const {
   return static_cast<double>(step_tokens) * (step_multiply_adds + again_multiply_adds) +

@@ -91,9 +91,8 @@ struct Generation::Parts {
         trained(lm::make_trained(device, adapter)) {
     read(prompts, sink);
     for (const auto& [slot, weight] : weights) lm::refuse_non_finite(weight);
-    network.emplace(device, architecture, weights, trained,
-                    job.profile == "i8x" ? lm::Profile::i8x : lm::Profile::f32x, adapter.scale,
-                    lm::Capacity{block_tokens}, lm::format_named(job.base_format));
+    network.emplace(device, architecture, weights, trained, lm::profile_named(job.profile),
+                    adapter.scale, lm::Capacity{block_tokens}, lm::format_named(job.base_format));
     std::uint64_t longest = 0;
     for (const auto& text : texts) longest = std::max(longest, text.given + text.most);
     network->keep(longest);

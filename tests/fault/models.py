@@ -3,11 +3,12 @@
 """Stops what a language model does at random moments, as often as asked, and checks that it ends as if
 it had not been.
 
-usage: models.py finetune|generate GPU-RUN GPU-VERIFY STOPS [SEED]
+usage: models.py finetune|i8x2|generate GPU-RUN GPU-VERIFY STOPS [SEED]
 
 A stop is kill -9 of the parent, of the worker or of both, or SIGTERM; each start has another number of
 threads. A training ends early by its rule, after step 100 of 120. What is left must be that of an
-undisturbed run, and verify; TensorBoard's file must be, but for its times.
+undisturbed run, and verify; TensorBoard's file must be, but for its times. i8x2 is the same training
+in that profile.
 """
 import json
 import os
@@ -46,9 +47,11 @@ base = "models/tiny"
 prompts = "train.jsonl"
 temperature = 1
 '''
+TRAINED = ['states.bin', 'adapter_model.safetensors', 'adapter_config.json', 'metrics.jsonl',
+           'loss.svg']
 JOB, OUTPUTS = {
-    'finetune': (FINETUNE, ['states.bin', 'adapter_model.safetensors', 'adapter_config.json',
-                            'metrics.jsonl', 'loss.svg']),
+    'finetune': (FINETUNE, TRAINED),
+    'i8x2': (FINETUNE + 'profile = "i8x2"\n', TRAINED),
     'generate': (GENERATE, ['tokens.bin', 'generated.jsonl']),
 }[sys.argv[1]]
 
@@ -113,7 +116,7 @@ with tempfile.TemporaryDirectory(prefix='volt-tune-') as work:
     Path('job.toml').write_text(JOB)
     begin = time.monotonic()
     subprocess.run([run, '-q', '-o', 'whole.run', 'job.toml'], check=True)
-    steps = Path('whole.run/metrics.jsonl').read_bytes() if JOB == FINETUNE else b''
+    steps = Path('whole.run/metrics.jsonl').read_bytes() if OUTPUTS == TRAINED else b''
     if steps and (b'"step":99' not in steps or b'"step":101' in steps):
         sys.exit('FAILED  the rule did not end the undisturbed run after step 100')
     print(f'seed {seed}, {time.monotonic() - begin:.2f} s undisturbed', flush=True)
@@ -128,7 +131,7 @@ with tempfile.TemporaryDirectory(prefix='volt-tune-') as work:
         for name in OUTPUTS:
             if Path('job.run', name).read_bytes() != Path('whole.run', name).read_bytes():
                 failures.append(f'{name} is not that of an undisturbed run')
-        if sys.argv[1] == 'finetune' and events('job.run') != events('whole.run'):
+        if OUTPUTS == TRAINED and events('job.run') != events('whole.run'):
             failures.append('the event file is not that of an undisturbed run')
         if subprocess.run([verify, 'job.run', '--all'], stdout=subprocess.DEVNULL).returncode != 0:
             failures.append('it does not verify')

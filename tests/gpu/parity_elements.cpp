@@ -57,6 +57,17 @@ void compare_quantise(Comparison& comparison, Random& random, std::uint64_t rows
     all.insert(all.end(), more.begin(), more.end());
     return all;
   });
+  comparison.same("quantise_limbs", what, rows * cols, [&](Buffers& b) {
+    kernels::Buffer *const high = b.put(around_q), *const low = b.put(around_q);
+    kernels::Buffer* const to_scales = b.put(around_scales);
+    check(b.table().quantise_limbs(b.context(), x.in(b.put(values)),
+                                   {q.in(high), q.in(low), scales.in(to_scales), axis}));
+    Bytes all = b.get(high, q.size);
+    for (const Bytes& more : {b.get(low, q.size), b.get(to_scales, 4 * scales.size)}) {
+      all.insert(all.end(), more.begin(), more.end());
+    }
+    return all;
+  });
 }
 
 struct Named {

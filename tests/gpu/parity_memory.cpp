@@ -160,6 +160,9 @@ void compare_refusals(Comparison& comparison) {
     return t.quantise(c, square(x, 9),
                       {square(y, 9), square(y, 9), kernels::Quantised::along_cols});
   });
+  case_of("quantise_limbs", [&](const Backend& t, Context* c, Buffer* x, Buffer* y) {
+    return t.quantise_limbs(c, square(x, 9), {square(y, 9), square(y, 9), square(y, 9)});
+  });
   case_of("matmul_f32x", [&](const Backend& t, Context* c, Buffer* x, Buffer* y) {
     return t.matmul_f32x(c, Form::ab, square(x, 9), square(y, 8), square(y, 9));
   });
@@ -169,6 +172,10 @@ void compare_refusals(Comparison& comparison) {
   case_of("matmul_i8x", [&](const Backend& t, Context* c, Buffer* x, Buffer* y) {
     const kernels::Quantised q = {square(x, 9), {x, 100, 9, 1, 1}, kernels::Quantised::along_cols};
     return t.matmul_i8x(c, Form::ab, q, q, square(y, 9));
+  });
+  case_of("matmul_i8x2", [&](const Backend& t, Context* c, Buffer* x, Buffer* y) {
+    const kernels::QuantisedLimbs q = {square(x, 9), square(x, 9), {x, 100, 9, 1, 1}};
+    return t.matmul_i8x2(c, Form::ab_diagonal, q, q, square(y, 9));
   });
   case_of("page_digests", [&](const Backend& t, Context* c, Buffer* x, Buffer*) {
     return t.page_digests(c, x, 4096, 1, bytes);

@@ -119,25 +119,29 @@ void compare_attention(Comparison& comparison, Random& random, const Heads& s, b
   const std::uint64_t steps = s.rows * s.keys * wide;
   const std::uint32_t heads = s.heads, kv = s.kv_heads;
   const Words first = samples(random, s.keys);
-  const auto begin = [&](const char* operation) {
+  const auto begin = [&](const std::string& operation) {
     Case made(random, wild, operation);
     made.floats(s.rows, wide).floats(s.keys, narrow, 2).words(first).floats(s.rows, wide);
     made.floats(s.rows, heads, 2);
     return made;
   };
-  begin("attention")
-      .compare(
-          comparison, 2 * steps, VOLT_CALL {
-            return net.attention(c, {m[0], m[1], m[2], m[3], heads, kv, 0.2f, m[4], m[5], m[6]});
-          });
-  begin("attention_backward")
-      .floats(s.rows, wide, 2)
-      .floats(s.keys, narrow, 2)
-      .compare(
-          comparison, 5 * steps, VOLT_CALL {
-            return net.attention_backward(c, {m[0], m[1], m[2], m[3], heads, kv, 0.2f, m[4], m[5],
-                                              m[6], m[7], m[8], m[9], m[10]});
-          });
+  for (const auto products : {kernels::Products::chains, kernels::Products::limbs}) {
+    const std::string with = products == kernels::Products::limbs ? " by limbs" : "";
+    begin("attention" + with)
+        .compare(
+            comparison, 2 * steps, VOLT_CALL {
+              return net.attention(
+                  c, {m[0], m[1], m[2], m[3], heads, kv, 0.2f, m[4], m[5], m[6], products});
+            });
+    begin("attention_backward" + with)
+        .floats(s.rows, wide, 2)
+        .floats(s.keys, narrow, 2)
+        .compare(
+            comparison, 5 * steps, VOLT_CALL {
+              return net.attention_backward(c, {m[0], m[1], m[2], m[3], heads, kv, 0.2f, m[4], m[5],
+                                                m[6], m[7], m[8], m[9], m[10], products});
+            });
+  }
 }
 
 void compare_norms(Comparison& comparison, Random& random, std::uint64_t rows, std::uint64_t n,

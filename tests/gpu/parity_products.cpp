@@ -36,7 +36,7 @@ Place place_of_b(Random& random, const Shape& s, std::uint64_t k) {
   return k_is_rows_of_b(s.form) ? random_place(random, k, s.n) : random_place(random, s.n, k);
 }
 
-// One shape with places and operands for all three products.
+// One shape with places and operands for all products.
 class Case {
  public:
   Case(Random& random, const Shape& s)
@@ -53,12 +53,15 @@ class Case {
         values_scales_b_(random_floats(random, scales_b_.size, s.wild)),
         int_a_(random_words<std::int8_t>(random, a_.size)),
         int_b_(random_words<std::int8_t>(random, b_.size)),
+        low_a_(random_words<std::int8_t>(random, a_.size)),
+        low_b_(random_words<std::int8_t>(random, b_.size)),
         int_c_(random_words<std::int32_t>(random, c_.size)) {}
 
   /// Every element -128: the largest sums, and an operand that does not fit seven bits.
   void saturate() {
-    std::fill(int_a_.begin(), int_a_.end(), std::int8_t{-128});
-    std::fill(int_b_.begin(), int_b_.end(), std::int8_t{-128});
+    for (auto* elements : {&int_a_, &int_b_, &low_a_, &low_b_}) {
+      std::fill(elements->begin(), elements->end(), std::int8_t{-128});
+    }
   }
 
   void compare(Comparison& comparison, int repeats = 1) const {
@@ -69,6 +72,10 @@ class Case {
           "matmul_f32x", what, steps, [this](Buffers& b) { return f32x(b); }, repeats);
       comparison.same(
           "matmul_i8x", what, steps, [this](Buffers& b) { return i8x(b); }, repeats);
+    }
+    if (shape_.form < Form::limbs) {
+      comparison.same(
+          "matmul_i8x2", what, steps, [this](Buffers& b) { return i8x2(b); }, repeats);
     }
     if (shape_.k <= kernels::max_k_i8) {
       comparison.same(
@@ -103,6 +110,18 @@ class Case {
     return b.get(c, 4 * c_.size);
   }
 
+  Bytes i8x2(Buffers& b) const {
+    kernels::Buffer* const c = b.put(float_c_);
+    const kernels::QuantisedLimbs x = {a_.in(b.put(int_a_)), a_.in(b.put(low_a_)),
+                                       scales_a_.in(b.put(values_scales_a_)),
+                                       axis(k_is_rows_of_a(shape_.form))};
+    const kernels::QuantisedLimbs y = {b_.in(b.put(int_b_)), b_.in(b.put(low_b_)),
+                                       scales_b_.in(b.put(values_scales_b_)),
+                                       axis(k_is_rows_of_b(shape_.form))};
+    check(b.table().matmul_i8x2(b.context(), shape_.form, x, y, c_.in(c)));
+    return b.get(c, 4 * c_.size);
+  }
+
   static Quantised::Axis axis(bool k_is_rows) {
     return k_is_rows ? Quantised::along_rows : Quantised::along_cols;
   }
@@ -110,7 +129,7 @@ class Case {
   Shape shape_;
   Place a_, b_, c_, scales_a_, scales_b_;
   std::vector<float> float_a_, float_b_, float_c_, values_scales_a_, values_scales_b_;
-  std::vector<std::int8_t> int_a_, int_b_;
+  std::vector<std::int8_t> int_a_, int_b_, low_a_, low_b_;  // the last two are low limbs
   std::vector<std::int32_t> int_c_;
 };
 

@@ -17,15 +17,19 @@ class Attention {
 
   void measure(Extent extent, std::vector<bench::Row>& rows) {
     const auto& net = *device_.table.network;
-    check(forward(net));
     // 2 d operations a pair for each product: 2 products forward, 5 backward.
     const double pairs = static_cast<double>(rows_) * static_cast<double>(rows_ + 1) / 2;
     const double product = 2e-9 * pairs * static_cast<double>(heads() * d);
-    row(rows, "attention", 2 * product, extent, [&](unsigned) { check(forward(net)); });
-    row(rows, "attention backward", 5 * product, extent, [&](unsigned) {
-      check(net.attention_backward(device_.context, {q_, k_, v_, first_, heads(), kv_heads_, scale,
-                                                     out_, m_, l_, dout_, dq_, dk_, dv_}));
-    });
+    for (const auto by : {kernels::Products::chains, kernels::Products::limbs}) {
+      const std::string with = by == kernels::Products::limbs ? ", i8x2" : "";
+      row(rows, "attention" + with, 2 * product, extent,
+          [&](unsigned) { check(forward(net, by)); });
+      row(rows, "attention backward" + with, 5 * product, extent, [&](unsigned) {
+        check(
+            net.attention_backward(device_.context, {q_, k_, v_, first_, heads(), kv_heads_, scale,
+                                                     out_, m_, l_, dout_, dq_, dk_, dv_, by}));
+      });
+    }
   }
 
  private:
@@ -40,12 +44,12 @@ class Attention {
     return {buffer, 0, rows_, cols, cols};
   }
 
-  kernels::Status forward(const kernels::Network& net) {
+  kernels::Status forward(const kernels::Network& net, kernels::Products by) {
     return net.attention(device_.context,
-                         {q_, k_, v_, first_, heads(), kv_heads_, scale, out_, m_, l_});
+                         {q_, k_, v_, first_, heads(), kv_heads_, scale, out_, m_, l_, by});
   }
 
-  void row(std::vector<bench::Row>& rows, const char* what, double work, Extent extent,
+  void row(std::vector<bench::Row>& rows, const std::string& what, double work, Extent extent,
            const std::function<void(unsigned)>& start) {
     add_row(rows, what, [&] {
       bench::Row made;
@@ -53,7 +57,7 @@ class Attention {
       made.shape = std::to_string(rows_) + " tokens, " + std::to_string(heads()) + "/" +
                    std::to_string(kv_heads_) + " heads of 128";
       made.unit = "Gop/s";
-      made.peer_name = "no library has attention of exact fp32 chains";
+      made.peer_name = "no library has exact attention";
       const auto wait = [&] {
         std::uint8_t byte;
         check(device_.table.download(device_.context, out_.buffer, 0, &byte, 1));

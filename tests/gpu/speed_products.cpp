@@ -12,8 +12,9 @@ using kernels::Buffer;
 using kernels::Form;
 using kernels::Matrix;
 using kernels::Quantised;
+using kernels::QuantisedLimbs;
 
-enum class Product { f32x, i8, i8x };
+enum class Product { f32x, i8, i8x, i8x2 };
 
 struct Shape {
   Product product;
@@ -26,13 +27,14 @@ struct Shape {
 };
 
 const char* name_of(Product product) {
-  return product == Product::f32x ? "f32x" : product == Product::i8 ? "i8" : "i8x";
+  constexpr const char* names[] = {"f32x", "i8", "i8x", "i8x2"};
+  return names[static_cast<int>(product)];
 }
 
 PeerKind peer_of(Product product) {
-  return product == Product::f32x ? PeerKind::f32
-         : product == Product::i8 ? PeerKind::i8
-                                  : PeerKind::bf16;
+  return product == Product::i8    ? PeerKind::i8
+         : product == Product::i8x ? PeerKind::bf16
+                                   : PeerKind::f32;
 }
 
 // cuBLASLt knows int8 in one form alone; the data is random, so that another does for all.
@@ -63,8 +65,10 @@ class Ours {
       check(table.matmul_f32x(device_.context, shape_.form, s.a.x, s.b.x, s.c));
     } else if (shape_.product == Product::i8) {
       check(table.matmul_i8(device_.context, shape_.form, s.a.x, s.b.x, s.c));
-    } else {
+    } else if (shape_.product == Product::i8x) {
       check(table.matmul_i8x(device_.context, shape_.form, s.a.q, s.b.q, s.c));
+    } else {
+      check(table.matmul_i8x2(device_.context, shape_.form, limbs(s.a), limbs(s.b), s.c));
     }
   }
 
@@ -84,13 +88,16 @@ class Ours {
 
  private:
   struct Operand {
-    Matrix x;     // of i8x: the fp32 values
-    Quantised q;  // of i8x
+    Matrix x;     // of i8x and i8x2: the fp32 values
+    Quantised q;  // of i8x, and of i8x2 the high limbs
+    Matrix low;   // of i8x2
   };
   struct Set {
     Operand a, b;
     Matrix c;
   };
+
+  static QuantisedLimbs limbs(const Operand& x) { return {x.q.q, x.low, x.q.scales, x.q.axis}; }
 
   Matrix matrix(std::uint64_t width, std::uint64_t rows, std::uint64_t cols) {
     return {buffers_.room(width * rows * cols), 0, rows, cols, cols};
@@ -107,7 +114,7 @@ class Ours {
     }
     made.x = matrix(4, rows, cols);
     check(table.fill_f32(device_.context, made.x.buffer, 0, rows * cols, 7, stream, 0));
-    if (shape_.product == Product::i8x) quantise(made, k_is_rows);
+    if (shape_.product != Product::f32x) quantise(made, k_is_rows);
     return made;
   }
 
@@ -117,7 +124,12 @@ class Ours {
     made.q = {matrix(1, rows, cols),
               k_is_rows ? matrix(4, groups(rows), cols) : matrix(4, rows, groups(cols)),
               k_is_rows ? Quantised::along_rows : Quantised::along_cols};
-    check(device_.table.quantise(device_.context, made.x, made.q));
+    if (shape_.product == Product::i8x) {
+      check(device_.table.quantise(device_.context, made.x, made.q));
+      return;
+    }
+    made.low = matrix(1, rows, cols);
+    check(device_.table.quantise_limbs(device_.context, made.x, limbs(made)));
   }
 
   // bf16 from the fp32 values of i8x.
@@ -140,7 +152,7 @@ class Ours {
 };
 
 // What both sides need at most: fp32 operands and what becomes of them, and C twice.
-std::uint64_t memory_of(const Shape& s) { return 9 * s.elements() + 8 * s.m * s.n; }
+std::uint64_t memory_of(const Shape& s) { return 11 * s.elements() + 8 * s.m * s.n; }
 
 unsigned sets_of(const Shape& s, std::uint64_t cache_bytes) {
   const std::uint64_t width = s.product == Product::f32x ? 4 : 1;
@@ -202,7 +214,7 @@ std::vector<Shape> shapes_of(Product product, Extent extent) {
 }  // namespace
 
 void measure_products(Device& device, Peers& peers, Extent extent, std::vector<bench::Row>& rows) {
-  for (const Product product : {Product::f32x, Product::i8, Product::i8x}) {
+  for (const Product product : {Product::f32x, Product::i8, Product::i8x, Product::i8x2}) {
     for (const Shape& shape : shapes_of(product, extent)) {
       add_row(rows, std::string(name_of(product)) + " " + text_of(shape),
               [&] { return measure(device, peers, shape, extent); });

@@ -68,6 +68,10 @@ Status quantise(Context* c, const Matrix& x, const Quantised& out) {
   return flip_last(right.quantise(c, x, out), c, out.scales, 4);
 }
 
+Status quantise_limbs(Context* c, const Matrix& x, const QuantisedLimbs& out) {
+  return flip_last(right.quantise_limbs(c, x, out), c, out.scales, 4);
+}
+
 Status matmul_f32x(Context* context, Form form, const Matrix& a, const Matrix& b, const Matrix& c) {
   return flip_last(right.matmul_f32x(context, form, a, b, c), context, c, 4);
 }
@@ -79,6 +83,11 @@ Status matmul_i8(Context* context, Form form, const Matrix& a, const Matrix& b, 
 Status matmul_i8x(Context* context, Form form, const Quantised& a, const Quantised& b,
                   const Matrix& c) {
   return flip_last(right.matmul_i8x(context, form, a, b, c), context, c, 4);
+}
+
+Status matmul_i8x2(Context* context, Form form, const QuantisedLimbs& a, const QuantisedLimbs& b,
+                   const Matrix& c) {
+  return flip_last(right.matmul_i8x2(context, form, a, b, c), context, c, 4);
 }
 
 Status page_digests(Context* c, const Buffer* buffer, std::uint64_t offset, std::uint64_t bytes,
@@ -197,9 +206,11 @@ bool make_wrong(const std::string& row, Backend& backend) {
   VOLT_WRONG(fill_f32);
   VOLT_WRONG(fill_i8);
   VOLT_WRONG(quantise);
+  VOLT_WRONG(quantise_limbs);
   VOLT_WRONG(matmul_f32x);
   VOLT_WRONG(matmul_i8);
   VOLT_WRONG(matmul_i8x);
+  VOLT_WRONG(matmul_i8x2);
   VOLT_WRONG(page_digests);
   VOLT_WRONG(map);
   VOLT_WRONG(select);

@@ -111,6 +111,8 @@ struct Case {
         sb(of_b(random, (s.k + 127) / 128, aligned), random, wild, aligned),
         qa(fa.place, random, wild, aligned),
         qb(fb.place, random, wild, aligned),
+        la(fa.place, random, wild, aligned),
+        lb(fb.place, random, wild, aligned),
         ic(fc.place, random, wild, aligned) {}
 
   Place of_a(Random& random, std::uint64_t k, bool aligned) const {
@@ -147,6 +149,18 @@ struct Case {
     return s.get<std::uint32_t>(c, fc.values.size());
   }
 
+  Bits i8x2() const {
+    Session s(cpu_reference());
+    Buffer* c = s.put(fc.values);
+    const auto axis = [](bool k_is_rows) {
+      return k_is_rows ? Quantised::along_rows : Quantised::along_cols;
+    };
+    VOLT_OK(s.table.matmul_i8x2(
+        s.context, shape.form, {qa.in(s), la.in(s), sa.in(s), axis(k_is_rows_of_a(shape.form))},
+        {qb.in(s), lb.in(s), sb.in(s), axis(k_is_rows_of_b(shape.form))}, fc.place.in(c)));
+    return s.get<std::uint32_t>(c, fc.values.size());
+  }
+
   // The same in the emulator, with a share of the scratch memory that is asked for.
   Bits f32x(const Products& cuda, Tile tile) {
     fc.reset();
@@ -169,6 +183,17 @@ struct Case {
     return fc.bits();
   }
 
+  Bits i8x2(const Products& cuda) {
+    fc.reset();
+    LimbsProduct job;
+    static_cast<Product<std::int8_t, float>&>(job) = product<std::int8_t, float>(qa, qb, fc);
+    job.scales_a = sa.view<const float>(), job.scales_b = sb.view<const float>();
+    job.low_a = la.view<const std::int8_t>(), job.low_b = lb.view<const std::int8_t>();
+    const Room room(cuda.i8x2_scratch(job), 1);
+    VOLT_OK(cuda.i8x2(nullptr, job, room.scratch));
+    return fc.bits();
+  }
+
   template <class In, class Out>
   Product<In, Out> product(const Elements<In>& a, const Elements<In>& b,
                            const Elements<Out>& c) const {
@@ -183,22 +208,25 @@ struct Case {
 
   Shape shape;
   Elements<float> fa, fb, fc, sa, sb;
-  Elements<std::int8_t> qa, qb;
+  Elements<std::int8_t> qa, qb, la, lb;  // the last two are low limbs
   Elements<std::int32_t> ic;
 };
 
 constexpr Form forms[] = {Form::ab, Form::abt, Form::atb};
 constexpr Form diagonals[] = {Form::ab_diagonal, Form::abt_diagonal, Form::atb_diagonal};
 
-// All three products of a case with one tile, on each capability.
+// All products of a case with one tile, on each capability.
 void check(Case& one, std::initializer_list<Tile> with, double share = 1) {
   CAPTURE(static_cast<int>(one.shape.form));
   CAPTURE(one.shape.m);
   CAPTURE(one.shape.n);
   CAPTURE(one.shape.k);
   const auto f32x = one.f32x(), i8 = one.i8(), i8x = one.i8x();
+  const bool has_i8x2 = !is_diagonal(one.shape.form);
+  const auto i8x2 = has_i8x2 ? one.i8x2() : Bits();
   for (const Products* cuda : capabilities) {
     CAPTURE(std::string(cuda->name));
+    if (has_i8x2) CHECK(one.i8x2(*cuda) == i8x2);
     for (Tile tile : with) {
       CAPTURE(static_cast<int>(tile));
       CHECK(one.f32x(*cuda, tile) == f32x);

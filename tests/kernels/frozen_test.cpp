@@ -257,4 +257,55 @@ TEST_CASE("the operations of language models have the digests that they always h
   }
 }
 
+TEST_CASE("products and attention by two limbs have the digests that they have always had") {
+  constexpr std::uint64_t rows = 150, d = 136;  // more than a group, and a head wider than one
+  for (const Backend& backend : all_backends()) {
+    CAPTURE(std::string(backend.name));
+    Session s(backend, 2);
+    Context* const c = s.context;
+    std::uint32_t stream = 80;
+    const auto random = [&](std::uint64_t height, std::uint64_t width) {
+      const Matrix matrix = dense(s.room(height * width * 4), height, width);
+      VOLT_OK(backend.fill_f32(c, matrix.buffer, 0, height * width, 1, stream++, 0));
+      return matrix;
+    };
+    const auto frozen = [&](const Matrix& matrix, const std::string& digest) {
+      CHECK(digest_of(s, matrix.buffer, matrix.rows * matrix.cols * 4) == digest);
+    };
+    const auto limbs = [&](const Matrix& x) {
+      const QuantisedLimbs out = {dense(s.room(x.rows * x.cols), x.rows, x.cols),
+                                  dense(s.room(x.rows * x.cols), x.rows, x.cols),
+                                  dense(s.room(x.rows * k_groups * 4), x.rows, k_groups)};
+      VOLT_OK(backend.quantise_limbs(c, x, out));
+      return out;
+    };
+    const QuantisedLimbs a = limbs(random(m, k)), b = limbs(random(n, k));
+    CHECK(digest_of(s, a.high.buffer, m * k) ==
+          "c8e8af5c44e2c1b88add88c2a9429ad83a9a00fef02431b205206477be004a95");
+    CHECK(digest_of(s, a.low.buffer, m * k) ==
+          "660f803fbc310b76288edbe82f2df216b7636dd0a9f7dbdf13cdb8b5956632b8");
+    frozen(a.scales, "edb62458458246d4731bbbed771f381e42a2399fc22c8710b91115db549053bc");
+    const Matrix product = random(m, n);
+    VOLT_OK(backend.matmul_i8x2(c, Form::abt, a, b, product));
+    frozen(product, "f8cd96d3b91671d59060dc73be662eb48b32927a3822814479cf960a5f5352fa");
+
+    std::vector<std::uint32_t> firsts(rows, 20);
+    std::fill_n(firsts.begin(), 20, 0u);
+    const Matrix first = dense(s.put(firsts), rows, 1);
+    const Matrix q = random(rows, 2 * d), keys = random(rows, d), values = random(rows, d);
+    const Matrix y = random(rows, 2 * d), most = random(rows, 2), sums = random(rows, 2);
+    const Network& net = *backend.network;
+    VOLT_OK(net.attention(c, {q, keys, values, first, 2, 1, 0.3f, y, most, sums, Products::limbs}));
+    frozen(y, "eb457e9026b4a5d4ebc39de25f4b82d8ae53bb804aefe322e09b928d3b287ff1");
+    frozen(sums, "0da35e4648c733e77ffa2f8157617e3a7636fe857a19a48828205fe0458895ca");
+    const Matrix dout = random(rows, 2 * d), dq = random(rows, 2 * d);
+    const Matrix dk = random(rows, d), dv = random(rows, d);
+    VOLT_OK(net.attention_backward(
+        c, {q, keys, values, first, 2, 1, 0.3f, y, most, sums, dout, dq, dk, dv, Products::limbs}));
+    frozen(dq, "d84429205a1b1f6050d0efb0c32aa1dda577af3d6e12b554d6a0d321242ffa06");
+    frozen(dk, "2297781b9de659ef68258d4bcedfc236467442fe79ff54e5e9f176b075806383");
+    frozen(dv, "65708ac660e58be817c9ebf664625f2bd09f3fac5d993a3b0643d9ed6cd809ca");
+  }
+}
+
 }  // namespace volt::kernels::test

@@ -151,26 +151,32 @@ std::vector<Operation> attentions(Random& random, std::uint64_t keys, Oddity odd
     builder.in("q", rows, width).in("k", keys, kv * d).in("v", keys, kv * d).words("first", first);
     return builder;
   };
-  return {
-      begin("attention")
-          .out("out", rows, width)
-          .out("m", rows, heads)
-          .out("l", rows, heads)
-          .calls(VOLT_CALL {
-            return net.attention(c, {m[0], m[1], m[2], m[3], heads, kv, scale, m[4], m[5], m[6]});
-          }),
-      begin("attention_backward")
-          .in("out", rows, width)
-          .in("m", rows, heads)
-          .in("l", rows, heads)
-          .in("dout", rows, width)
-          .out("dq", rows, width)
-          .out("dk", keys, kv * d)
-          .out("dv", keys, kv * d)
-          .calls(VOLT_CALL {
-            return net.attention_backward(c, {m[0], m[1], m[2], m[3], heads, kv, scale, m[4], m[5],
-                                              m[6], m[7], m[8], m[9], m[10]});
-          })};
+  std::vector<Operation> all;
+  for (const Products products : {Products::chains, Products::limbs}) {
+    const bool limbs = products == Products::limbs;
+    all.push_back(begin(limbs ? "attention, limbs" : "attention")
+                      .out("out", rows, width)
+                      .out("m", rows, heads)
+                      .out("l", rows, heads)
+                      .calls(VOLT_CALL {
+                        return net.attention(c, {m[0], m[1], m[2], m[3], heads, kv, scale, m[4],
+                                                 m[5], m[6], products});
+                      }));
+    all.push_back(begin(limbs ? "attention_backward, limbs" : "attention_backward")
+                      .in("out", rows, width)
+                      .in("m", rows, heads)
+                      .in("l", rows, heads)
+                      .in("dout", rows, width)
+                      .out("dq", rows, width)
+                      .out("dk", keys, kv * d)
+                      .out("dv", keys, kv * d)
+                      .calls(VOLT_CALL {
+                        return net.attention_backward(
+                            c, {m[0], m[1], m[2], m[3], heads, kv, scale, m[4], m[5], m[6], m[7],
+                                m[8], m[9], m[10], products});
+                      }));
+  }
+  return all;
 }
 
 namespace {

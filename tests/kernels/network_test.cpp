@@ -25,7 +25,8 @@ Matrix rows_of(const Matrix& all, std::uint64_t first, std::uint64_t count) {
 struct Attended : Session {
   static constexpr std::uint64_t keys = 300, d = 24, heads = 4, kv_heads = 2;
 
-  explicit Attended(const Backend& backend, bool odd = false) : Session(backend, 3) {
+  Attended(const Backend& backend, Products by, bool odd = false)
+      : Session(backend, 3), products(by) {
     Random random(20270301);
     const auto matrix = [&](std::uint64_t cols) {
       return dense(put(floats(random, keys * cols, false)), keys, cols);
@@ -58,7 +59,7 @@ struct Attended : Session {
         context,
         {rows_of(q, begin, end - begin), rows_of(k, key, end - key), rows_of(v, key, end - key),
          dense(put(from), end - key, 1), heads, kv_heads, 0.2f, rows_of(out, begin, end - begin),
-         rows_of(m, begin, end - begin), rows_of(l, begin, end - begin)}));
+         rows_of(m, begin, end - begin), rows_of(l, begin, end - begin), products}));
   }
   void gradients(std::uint64_t begin, std::uint64_t end) {
     std::vector<std::uint32_t> from;
@@ -67,22 +68,35 @@ struct Attended : Session {
     }
     const auto part = [&](const Matrix& all) { return rows_of(all, begin, end - begin); };
     VOLT_OK(table.network->attention_backward(
-        context, {part(q), part(k), part(v), dense(put(from), end - begin, 1), heads, kv_heads,
-                  0.2f, part(out), part(m), part(l), part(dout), part(dq), part(dk), part(dv)}));
+        context,
+        {part(q), part(k), part(v), dense(put(from), end - begin, 1), heads, kv_heads, 0.2f,
+         part(out), part(m), part(l), part(dout), part(dq), part(dk), part(dv), products}));
   }
 
+  Products products;
   std::vector<std::uint32_t> firsts;
   Matrix q, k, v, dout, first;
   Matrix out = zeros(keys, heads*d), m = zeros(keys, heads), l = zeros(keys, heads);
   Matrix dq = zeros(keys, heads*d), dk = zeros(keys, kv_heads*d), dv = zeros(keys, kv_heads*d);
 };
 
+// Calls check(backend, products) for each way of multiplying.
+template <class Check>
+void on_products(Check check) {
+  for (const Backend& backend : all_backends()) {
+    for (const Products products : {Products::chains, Products::limbs}) {
+      CAPTURE(std::string(backend.name));
+      CAPTURE(static_cast<int>(products));
+      check(backend, products);
+    }
+  }
+}
+
 }  // namespace
 
 TEST_CASE("decoding row by row gives the bits of all rows at once") {
-  for (const Backend& backend : all_backends()) {
-    CAPTURE(std::string(backend.name));
-    Attended whole(backend), single(backend), pieces(backend);
+  on_products([](const Backend& backend, Products products) {
+    Attended whole(backend, products), single(backend, products), pieces(backend, products);
     whole.attend(0, 300);
     for (std::uint64_t i = 0; i < 300; ++i) single.attend(i, i + 1);
     for (std::uint64_t i = 0; i < 300; i += 50) pieces.attend(i, i + 50);
@@ -91,13 +105,12 @@ TEST_CASE("decoding row by row gives the bits of all rows at once") {
       CHECK(other->bits(other->m) == whole.bits(whole.m));
       CHECK(other->bits(other->l) == whole.bits(whole.l));
     }
-  }
+  });
 }
 
 TEST_CASE("samples side by side have the bits of each alone") {
-  for (const Backend& backend : all_backends()) {
-    CAPTURE(std::string(backend.name));
-    Attended whole(backend), apart(backend);
+  on_products([](const Backend& backend, Products products) {
+    Attended whole(backend, products), apart(backend, products);
     whole.attend(0, 300);
     whole.gradients(0, 300);
     apart.attend(0, 150);
@@ -108,13 +121,12 @@ TEST_CASE("samples side by side have the bits of each alone") {
     CHECK(apart.bits(apart.dq) == whole.bits(whole.dq));
     CHECK(apart.bits(apart.dk) == whole.bits(whole.dk));
     CHECK(apart.bits(apart.dv) == whole.bits(whole.dv));
-  }
+  });
 }
 
 TEST_CASE("what comes later in a sample, or in another, is not looked at") {
-  for (const Backend& backend : all_backends()) {
-    CAPTURE(std::string(backend.name));
-    Attended clean(backend), odd(backend, true);
+  on_products([](const Backend& backend, Products products) {
+    Attended clean(backend, products), odd(backend, products, true);
     for (Attended* const one : {&clean, &odd}) {
       one->attend(0, 300);
       one->gradients(0, 300);
@@ -127,7 +139,7 @@ TEST_CASE("what comes later in a sample, or in another, is not looked at") {
       CHECK((self ? got[i] != got[i] : got[i] == expected[i]));
       CHECK((dq[i] != dq[i]) == self);
     }
-  }
+  });
 }
 
 TEST_CASE("the largest score is +0 where all are -0") {

@@ -139,6 +139,58 @@ TEST_CASE("i8 holds the largest sum of the longest k, and the accumulator wraps 
   }
 }
 
+TEST_CASE("i8x2 joins the sums of limbs from the lowest, each step rounded once") {
+  // Two groups, each of 128 times the same four limbs.
+  struct Group {
+    std::int8_t high_a, low_a, high_b, low_b;
+    float scale_a, scale_b;
+  };
+  const auto product = [](const Backend& backend, std::vector<Group> both, float c) {
+    const std::uint64_t k = 128 * both.size();
+    std::vector<std::int8_t> limbs[4];
+    std::vector<float> scales[2];
+    for (const Group& g : both) {
+      const std::int8_t of[] = {g.high_a, g.low_a, g.high_b, g.low_b};
+      for (std::size_t i = 0; i < 4; ++i) limbs[i].insert(limbs[i].end(), 128, of[i]);
+      scales[0].push_back(g.scale_a), scales[1].push_back(g.scale_b);
+    }
+    Session s(backend);
+    Buffer* out = s.put(std::vector<float>{c});
+    VOLT_OK(backend.matmul_i8x2(s.context, Form::abt,
+                                {dense(s.put(limbs[0]), 1, k), dense(s.put(limbs[1]), 1, k),
+                                 dense(s.put(scales[0]), 1, both.size())},
+                                {dense(s.put(limbs[2]), 1, k), dense(s.put(limbs[3]), 1, k),
+                                 dense(s.put(scales[1]), 1, both.size())},
+                                dense(out, 1, 1)));
+    return bits_of(s.get<float>(out, 1))[0];
+  };
+  for (const Backend& backend : all_backends()) {
+    CAPTURE(std::string(backend.name));
+    const float nan = std::bit_cast<float>(0xffc00009u);
+    // 128 (128 * 1 + 2)(128 * 3 + 4)
+    CHECK(product(backend, {{1, 2, 3, 4, 1, 1}}, 0) == bits(128 * 130 * 388));
+    // the largest limbs: exact in none but its parts, 2064512 * 16384 + 0
+    CHECK(product(backend, {{127, 0, 127, 0, 1, 1}}, 0) == bits(2'064'512.0f * 16384));
+    CHECK(product(backend, {{-128, -128, -128, -128, 1, 1}}, 0) ==
+          bits(0x1p21f * 16384 + (0x1p22f * 128 + 0x1p21f)));
+    // hl is joined with ll before hh: 2^21 * 2^14 swallows what is below 2^12, together or alone
+    // 128 * (64 * 16384 + 1 * 128 * 1) and what rounding to 24 bits leaves
+    CHECK(product(backend, {{127, 1, 127, 0, 1, 1}}, 0) ==
+          bits(2'064'512.0f * 16384 + 16256 * 128));
+    // the groups in order, and the scales' product is rounded before
+    CHECK(product(backend, {{0, 1, 0, 1, 0x1p24f, 1}, {0, 1, 0, 1, 1, 0.5f}}, -0x1p31f) ==
+          bits(64));
+    const float e = 0x1p-23f;
+    CHECK(product(backend, {{0, 1, 0, 1, 1 + e, 1 + e}}, -(128 * (1 + 2 * e))) == 0);
+    // no group is skipped
+    CHECK(product(backend, {{0, 0, 0, 0, 1, inf}}, 5) == one_nan);
+    CHECK(product(backend, {{0, 0, 0, 0, 1, 1}, {0, 0, 1, 1, nan, 1}}, 5) == one_nan);
+    CHECK(product(backend, {{0, 0, 0, 0, 0, 0}}, -0.0f) == bits(0.0f));
+    CHECK(product(backend, {}, -0.0f) == bits(-0.0f));
+    CHECK(product(backend, {}, nan) == one_nan);
+  }
+}
+
 TEST_CASE("i8x joins exact group sums with one rounded scale product and one fused step each") {
   const std::vector<std::int8_t> ones(256, 1), largest(128, 127), lowest(128, -128);
   for (const Backend& backend : all_backends()) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 #include <limits>
+#include <tuple>
 
 #include "kernels/exact.hpp"
 #include "support.hpp"
@@ -103,6 +104,44 @@ TEST_CASE("a last short group takes its scale from its own elements") {
   }
 }
 
+TEST_CASE("two limbs are the digits of a number of 15 bits") {
+  const auto limbs = [](const Backend& backend, const std::vector<float>& x, Quantised::Axis axis) {
+    Session s(backend);
+    const bool row = axis == Quantised::along_cols;
+    const std::uint64_t rows = row ? 1 : x.size(), cols = row ? x.size() : 1;
+    Buffer *high = s.room(x.size()), *low = s.room(x.size()), *scales = s.room(4);
+    VOLT_OK(backend.quantise_limbs(
+        s.context, dense(s.put(x), rows, cols),
+        {dense(high, rows, cols), dense(low, rows, cols), dense(scales, 1, 1), axis}));
+    return std::tuple(s.get<std::int8_t>(high, x.size()), s.get<std::int8_t>(low, x.size()),
+                      bits_of(s.get<float>(scales, 1))[0]);
+  };
+  const auto expect_limbs = [&](const std::vector<float>& x, const std::vector<std::int8_t>& high,
+                                const std::vector<std::int8_t>& low, float scale) {
+    for (const Backend& backend : all_backends()) {
+      CAPTURE(std::string(backend.name));
+      for (const auto axis : {Quantised::along_cols, Quantised::along_rows}) {
+        CHECK(limbs(backend, x, axis) ==
+              std::tuple(high, low, std::bit_cast<std::uint32_t>(scale)));
+      }
+    }
+  };
+  // The low limb is -64 to 63, ties of q go to even.
+  expect_limbs({16256.0f, -16256.0f, 63.0f, 64.0f, -64.0f, -65.0f, 0.5f, 1.5f, 1000.0f},
+               {127, -127, 0, 1, 0, -1, 0, 0, 8}, {0, 0, 63, -64, -64, 63, 0, 2, -24}, 1.0f);
+  expect_limbs({-0.0f, 0x1p-101f}, {0, 0}, {0, 0}, 0.0f);
+  expect_limbs({0x1p-100f, 0x1p-101f}, {127, 64}, {0, -64}, 0x1p-100f / 16256.0f);  // q = 8128
+  const float max = std::numeric_limits<float>::max();
+  expect_limbs({max, -max}, {127, -127}, {0, 0}, max / 16256.0f);
+  for (float bad : {inf, -inf, nan_with_payload, signalling, canonical_nan}) {
+    expect_limbs({1.0f, bad, 3.0f}, {0, 0, 0}, {0, 0, 0}, canonical_nan);
+  }
+  for (std::uint32_t bits = 0x3f800000u; bits < 0x40000000u; bits += 1009) {
+    const GroupScale scale = group_scale(bits, most_limbs);
+    CHECK(quantise_whole(bits_float(bits), scale) == 16256);
+  }
+}
+
 TEST_CASE("every instruction set quantises as the reference does") {
   std::mt19937_64 random(1);
   for (int round = 0; round < 60; ++round) {
@@ -121,20 +160,31 @@ TEST_CASE("every instruction set quantises as the reference does") {
       const std::uint64_t scols = row ? (cols + 127) / 128 : cols;
       const auto run = [&](const Backend& backend, std::uint32_t threads) {
         Session s(backend, threads);
-        Buffer* q = s.room(rows * q_stride + 1);
-        Buffer* scales = s.room((srows * (scols + 2) + 1) * 4);
-        VOLT_OK(backend.quantise(
-            s.context, {s.put(x), 3, rows, cols, stride},
-            {{q, 1, rows, cols, q_stride}, {scales, 1, srows, scols, scols + 2}, axis}));
-        return Result{s.get<std::int8_t>(q, rows * q_stride + 1),
-                      bits_of(s.get<float>(scales, srows * (scols + 2) + 1))};
+        Result results[3];  // int8, and high and low limbs
+        Buffer* qs[3];
+        for (Buffer*& q : qs) q = s.room(rows * q_stride + 1);
+        const Matrix from = {s.put(x), 3, rows, cols, stride};
+        Buffer* const scales = s.room((srows * (scols + 2) + 1) * 4);
+        const auto in = [&](Buffer* q) { return Matrix{q, 1, rows, cols, q_stride}; };
+        const Matrix of = {scales, 1, srows, scols, scols + 2};
+        const auto told = [&](Buffer* q) {
+          return Result{s.get<std::int8_t>(q, rows * q_stride + 1),
+                        bits_of(s.get<float>(scales, srows * (scols + 2) + 1))};
+        };
+        VOLT_OK(backend.quantise(s.context, from, {in(qs[0]), of, axis}));
+        results[0] = told(qs[0]);
+        VOLT_OK(backend.quantise_limbs(s.context, from, {in(qs[1]), in(qs[2]), of, axis}));
+        results[1] = told(qs[1]), results[2] = told(qs[2]);
+        return std::vector<Result>(std::begin(results), std::end(results));
       };
-      const Result expected = run(cpu_reference(), 1);
+      const auto expected = run(cpu_reference(), 1);
       for (const Backend& backend : fast_backends()) {
         CAPTURE(std::string(backend.name));
-        const Result got = run(backend, 1 + static_cast<std::uint32_t>(round) % 3);
-        CHECK(got.q == expected.q);
-        CHECK(got.scales == expected.scales);
+        const auto got = run(backend, 1 + static_cast<std::uint32_t>(round) % 3);
+        for (std::size_t i = 0; i < 3; ++i) {
+          CHECK(got[i].q == expected[i].q);
+          CHECK(got[i].scales == expected[i].scales);
+        }
       }
     }
   }

@@ -152,6 +152,16 @@ TEST_CASE("extents that do not fit together are refused") {
     few.scales.rows = 1;
     VOLT_REFUSED(invalid, "a.scales.rows is 1, but the rows of q is 2",
                  backend.matmul_i8x(s.context, Form::abt, few, along_cols, c));
+    const QuantisedLimbs limbs = {dense(b, 2, 2), dense(b, 2, 2), dense(b, 2, 1)};
+    QuantisedLimbs short_limbs = limbs;
+    short_limbs.low.cols = 1;
+    VOLT_REFUSED(invalid, "b.low.cols is 1, but that of the high limbs is 2",
+                 backend.matmul_i8x2(s.context, Form::abt, limbs, short_limbs, c));
+    VOLT_REFUSED(invalid, "an i8x2 product has no diagonal form",
+                 backend.matmul_i8x2(s.context, Form::abt_diagonal, limbs, limbs, dense(o, 2, 1)));
+    VOLT_REFUSED(invalid, "out.low.cols is 1, but x.cols is 2",
+                 backend.quantise_limbs(s.context, dense(b, 2, 2),
+                                        {dense(o, 2, 2), dense(o, 2, 1), dense(o, 2, 1)}));
   }
 }
 

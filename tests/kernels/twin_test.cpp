@@ -47,6 +47,8 @@ struct Case {
         fsb(floats(random, scales_b.size, wild)),
         qa(bytes(random, a.size)),
         qb(bytes(random, b.size)),
+        la(bytes(random, a.size)),
+        lb(bytes(random, b.size)),
         ic(c.size) {
     for (std::int32_t& value : ic) value = static_cast<std::int32_t>(random());
   }
@@ -59,7 +61,7 @@ struct Case {
     return s.get<std::uint32_t>(i8, c.size);
   }
 
-  // The same after f32x, i8 and i8x.
+  // The same after f32x, i8, i8x and i8x2, which has no diagonals.
   std::vector<std::vector<std::uint32_t>> run(const Backend& backend, std::uint32_t threads) const {
     Session s(backend, threads);
     Buffer* f32x = s.put(fc);
@@ -72,14 +74,22 @@ struct Case {
     const Quantised y = {b.in(int_b), scales_b.in(s.put(fsb)),
                          down_b(form) ? Quantised::along_rows : Quantised::along_cols};
     VOLT_OK(backend.matmul_i8x(s.context, form, x, y, c.in(i8x)));
-    return {s.get<std::uint32_t>(f32x, c.size), run_i8(backend, threads),
-            s.get<std::uint32_t>(i8x, c.size)};
+    std::vector<std::vector<std::uint32_t>> all = {s.get<std::uint32_t>(f32x, c.size),
+                                                   run_i8(backend, threads),
+                                                   s.get<std::uint32_t>(i8x, c.size)};
+    if (form >= Form::ab_diagonal) return all;
+    Buffer* i8x2 = s.put(fc);
+    const QuantisedLimbs x2 = {x.q, a.in(s.put(la)), x.scales, x.axis};
+    const QuantisedLimbs y2 = {y.q, b.in(s.put(lb)), y.scales, y.axis};
+    VOLT_OK(backend.matmul_i8x2(s.context, form, x2, y2, c.in(i8x2)));
+    all.push_back(s.get<std::uint32_t>(i8x2, c.size));
+    return all;
   }
 
   Form form;
   Place a, b, c, scales_a, scales_b;
   std::vector<float> fa, fb, fc, fsa, fsb;
-  std::vector<std::int8_t> qa, qb;
+  std::vector<std::int8_t> qa, qb, la, lb;  // the last two are low limbs
   std::vector<std::int32_t> ic;
 };
 
@@ -106,6 +116,7 @@ TEST_CASE("every instruction set multiplies as the reference does, on random sha
       CHECK(got[0] == expected[0]);
       CHECK(got[1] == expected[1]);
       CHECK(got[2] == expected[2]);
+      CHECK(got[3] == expected[3]);
     }
   }
 }

@@ -13,6 +13,8 @@ const Products products_80 = {"8.0",
                               scratch_bytes,
                               scratch_bytes,
                               cuda_matmul_i8,
-                              cuda_matmul_i8x};
+                              cuda_matmul_i8x,
+                              scratch_bytes,
+                              cuda_matmul_i8x2};
 
 }  // namespace volt::kernels::emulator

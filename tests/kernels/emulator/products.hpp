@@ -13,6 +13,8 @@ struct Products {
   std::uint64_t (*i8x_scratch)(const QuantisedProduct&);
   Status (*i8)(CudaStream, const Product<std::int8_t, std::int32_t>&, Scratch, Tile);
   Status (*i8x)(CudaStream, const QuantisedProduct&, Scratch, Tile);
+  std::uint64_t (*i8x2_scratch)(const LimbsProduct&);
+  Status (*i8x2)(CudaStream, const LimbsProduct&, Scratch);
 };
 
 extern const Products products_75, products_80;

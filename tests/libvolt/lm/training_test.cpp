@@ -217,21 +217,23 @@ TEST_CASE("of a full training it changes no bit either, in any family") {
 }
 
 TEST_CASE("of a deep model any number of layers is kept") {
-  const auto trained = [](std::uint64_t kept_layers) {
+  const auto trained = [](Profile profile, std::uint64_t kept_layers) {
     device::Device device(device::wanted("cpu", 2));
     const Folder folder(std::filesystem::path(__FILE__).parent_path() / "../../vectors/lm/llama");
     auto architecture = read_architecture(folder.files());
     architecture.layers = 5;
     Trained all(device, all_tensors(architecture));
     initialise(device, architecture, 1, all);
-    Network network(device, architecture, {}, all, Profile::f32x, 1, {200, kept_layers, true});
+    Network network(device, architecture, {}, all, profile, 1, {200, kept_layers, true});
     const auto samples = made_up();
     Training training(network, all, samples, {0, 1, 2, 3, 4}, settings(2), 200);
     while (!training.done()) training.step();
     return training.state();
   };
-  const auto expected = trained(5);
-  for (const std::uint64_t kept_layers : {1, 2, 3, 4}) CHECK(trained(kept_layers) == expected);
+  for (const Profile profile : {Profile::f32x, Profile::i8x2}) {
+    const auto expected = trained(profile, 5);
+    for (const std::uint64_t kept : {1, 2, 3, 4}) CHECK(trained(profile, kept) == expected);
+  }
 }
 
 TEST_CASE("a vocabulary so large that logits are there for a few rows at a time") {

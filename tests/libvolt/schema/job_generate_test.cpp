@@ -100,7 +100,7 @@ TEST_CASE("what a job cannot say is refused where it stands") {
       complaint(p + "temperature = -1").ends_with("generate.temperature is -1, not from 0 to 100"));
   CHECK(complaint(p + "top_p = 0").ends_with("generate.top_p is 0, not from 1e-06 to 1"));
   CHECK(complaint(p + "profile = \"i8\"")
-            .ends_with("generate.profile is \"i8\", not one of \"i8x\", \"f32x\""));
+            .ends_with("generate.profile is \"i8\", not one of \"i8x\", \"i8x2\", \"f32x\""));
   CHECK(complaint(p + "base_format = \"int4\"").find("not one of \"fp32\"") != std::string::npos);
   CHECK(complaint(p + "temprature = 1")
             .ends_with("unknown key \"generate.temprature\" [did you mean \"temperature\"?]"));
