@@ -17,12 +17,16 @@ void perform(Context& context, const Job& job) {
   cuda.keep(operation(cuda.stream, job));
 }
 
-float* need(CudaContext& cuda, std::uint64_t floats) {
-  std::byte* const room = cuda.room(floats * sizeof(float));
+std::byte* need_bytes(CudaContext& cuda, std::uint64_t bytes) {
+  std::byte* const room = cuda.room(bytes);
   if (room == nullptr) {
     cuda.keep({Status::out_of_memory, "no memory left for what the operation needs besides"});
   }
-  return reinterpret_cast<float*>(room);
+  return room;
+}
+
+float* need(CudaContext& cuda, std::uint64_t floats) {
+  return reinterpret_cast<float*>(need_bytes(cuda, floats * sizeof(float)));
 }
 
 bool attention(Context& context, const Attention<Checked>& job) {
@@ -35,6 +39,14 @@ bool attention_backward(Context& context, const AttentionBackward<Checked>& job)
   if (float* const t = need(cuda, job.q.rows * job.heads)) {
     cuda.keep(cuda_attention_backward(cuda.stream, job, t));
   }
+  return true;  // what is wrong has been kept
+}
+
+bool draw(Context& context, const Draw<Checked>& job) {
+  CudaContext& cuda = cuda_context(context);
+  const std::uint64_t bytes = draw_bytes(cuda.stream, job);
+  std::byte* const room = bytes == 0 ? nullptr : need_bytes(cuda, bytes);
+  if (bytes == 0 || room != nullptr) cuda.keep(cuda_draw(cuda.stream, job, {room, bytes}));
   return true;  // what is wrong has been kept
 }
 
@@ -65,6 +77,7 @@ const NetworkEngine& cuda_network() {
       perform<Activate<Checked>, cuda_activate>,
       perform<ActivateBackward<Checked>, cuda_activate_backward>,
       perform<CrossEntropy<Checked>, cuda_cross_entropy>,
+      draw,
       perform<Add<Checked>, cuda_add>,
       perform<SumRows<Checked>, cuda_sum_rows>,
       perform<Scale<Checked>, cuda_scale>,
