@@ -136,7 +136,8 @@ struct Activate {
   typename T::Out out;
 };
 
-/// dx = (dout * u) * f'(x) and du = dout * f(x), or dx = dout * f'(x). Nothing is added to.
+/// dx = (dout * u) * f'(x) and du = dout * f(x), or dx = dout * f'(x). Nothing is added to; dx may
+/// be x itself, and du u.
 template <class T>
 struct ActivateBackward {
   ActivationOf f;
@@ -233,7 +234,7 @@ struct KeepLargest {
 
 /// The unnormalised Walsh-Hadamard butterflies of each group of 128 columns, stages of distance 1,
 /// 2, 4, ... 64, each (a + b, a - b), then * factor. Columns that x has not are 0, those that y has
-/// not are left out; both have as many groups.
+/// not are left out; both have as many groups. y may be x itself.
 template <class T>
 struct Rotate {
   typename T::In x;

@@ -100,7 +100,7 @@ Buffer::~Buffer() {
   if (buffer_ != nullptr) backend_->destroy(context_, buffer_);
 }
 
-Device::Device(const Wanted& wanted) {
+Device::Device(const Wanted& wanted) : limit_given_(wanted.memory_bytes != 0) {
   check_name(wanted.device);
   if (wanted.device == "auto") {
     if (!open_any_gpu(wanted)) open_cpu(wanted, kernels::cpu());
@@ -111,7 +111,10 @@ Device::Device(const Wanted& wanted) {
   }
 }
 
-Device::Device(const Wanted& wanted, const kernels::Backend& cpu) { open_cpu(wanted, cpu); }
+Device::Device(const Wanted& wanted, const kernels::Backend& cpu)
+    : limit_given_(wanted.memory_bytes != 0) {
+  open_cpu(wanted, cpu);
+}
 
 void Device::open_cpu(const Wanted& wanted, const kernels::Backend& cpu) {
   backend_ = &cpu;

@@ -77,6 +77,7 @@ class Device {
   std::uint64_t host_memory_limit() const { return host_memory_limit_; }
   /// Bytes that all buffers together may take: what was asked for, or nine tenths of what there is.
   std::uint64_t memory_limit() const { return memory_limit_; }
+  bool limit_given() const { return limit_given_; }  ///< or else it is the usual one
   Buffer create(std::uint64_t bytes);
   Buffer borrow(ByteView host);  ///< the memory must outlive the buffer
   void download(const Buffer& buffer, std::uint8_t* host, std::uint64_t bytes);
@@ -108,6 +109,7 @@ class Device {
   kernels::Context* context_ = nullptr;
   Facts facts_;
   std::uint64_t host_memory_limit_ = 0, memory_limit_ = 0;
+  bool limit_given_ = false;
 };
 
 }  // namespace volt::device

@@ -44,7 +44,7 @@ struct Adapter {
 /// shape than r and the model say, of another dtype, there twice, or not finite.
 Adapter read_adapter(const Files& files, const Architecture& architecture);
 
-/// What a Network adapts its base by: the tensors with their values.
+/// What a Network adapts its base by: the tensors with their values, for inference.
 Trained make_trained(device::Device& device, const Adapter& adapter);
 
 }  // namespace volt::lm

@@ -195,7 +195,7 @@ Adapter read_adapter(const Files& files, const Architecture& architecture) {
 }
 
 Trained make_trained(device::Device& device, const Adapter& adapter) {
-  Trained trained(device, adapter.tensors, adapter.lora.fly);
+  Trained trained(device, adapter.tensors, adapter.lora.fly, Trained::Use::inference);
   for (std::size_t i = 0; i < adapter.weights.size(); ++i) {
     trained.set(trained.tensors()[i], floats(adapter.weights[i]));
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -50,6 +51,9 @@ struct Architecture {
 
   std::uint64_t query_width() const { return heads * head_width; }
   std::uint64_t kv_width() const { return kv_heads * head_width; }
+  std::uint64_t qkv_width() const { return query_width() + 2 * kv_width(); }
+  /// Tokens of the longest sample that volt computes as the model was made to.
+  std::uint64_t sees() const { return window == 0 ? context : std::min(context, window); }
   bool operator==(const Architecture&) const = default;
 };
 

@@ -243,8 +243,9 @@ void FrozenMatrix::groups(bool transposed, const Quantised& a, const Matrix& c) 
 Matrix FrozenMatrix::product(Room& room, bool transposed, const Matrix& a) const {
   const Matrix turned = room.place(0, a.rows, padded(a.cols));
   bands_.device.call(&Network::rotate, kernels::Rotate<Given>{a, turned, 1.0F});
-  const Matrix result = room.zeroed(1, a.rows, padded(transposed ? rows_ : cols_));
-  groups(transposed, room.quantised(turned), result);
+  const kernels::Quantised quantised = room.quantised(turned);
+  const Matrix result = room.zeroed(0, a.rows, padded(transposed ? rows_ : cols_));
+  groups(transposed, quantised, result);
   return result;
 }
 
@@ -262,9 +263,8 @@ void FrozenMatrix::multiply_back(Room& room, const Matrix& dy, const Matrix& dx)
   const bool transposed = conv1d_;
   if (profile_ == Profile::f32x) return chains(transposed, dy, dx);
   const Matrix turned = product(room, transposed, dy);
-  const Matrix back = room.place(0, dx.rows, dx.cols);
-  bands_.device.call(&Network::rotate, kernels::Rotate<Given>{turned, back, 1.0F});
-  bands_.device.call(&Network::add, kernels::Add<Given>{back, dx});
+  bands_.device.call(&Network::rotate, kernels::Rotate<Given>{turned, turned, 1.0F});
+  bands_.device.call(&Network::add, kernels::Add<Given>{columns(turned, 0, dx.cols), dx});
 }
 
 void FrozenMatrix::gather(Room& room, std::span<const std::uint32_t> index,

@@ -64,23 +64,30 @@ void Linear::route(Room& room, const Matrix& of, const Matrix& out, const Matrix
 }
 
 void Linear::forward(Room& room, const Matrix& x, const Matrix& y, const DropoutPlace& dropout) {
-  device::Device& device = room.device();
   dropout_ = dropout;
-  const std::uint64_t rows = x.rows;
+  if (lora_a_.buffer != nullptr) adapt(room, x);
+  forward_again(room, x, y);
+}
+
+void Linear::adapt(Room& room, const Matrix& x) {
+  const Matrix h = first_rows(h_.matrix, x.rows);
+  const Matrix all = active_ != 0 ? first_rows(all_h_.matrix, x.rows) : h;
+  room.zero(all);
+  room.device().call(&Backend::matmul_f32x, Form::abt, dropped(room, x, 2), lora_a_, all);
+  if (active_ != 0) route(room, all, h, fly_counts_);
+  room.device().call(&Network::scale, kernels::Scale<Given>{h, scale_});
+}
+
+void Linear::forward_again(Room& room, const Matrix& x, const Matrix& y) {
+  device::Device& device = room.device();
   if (frozen_ != nullptr) {
     frozen_->multiply(room, x, y);
   } else {
     room.zero(y);
     device.call(&Backend::matmul_f32x, base_.conv1d ? Form::ab : Form::abt, x, w_, y);
   }
-  if (lora_a_.buffer != nullptr) {
-    const Matrix h = first_rows(h_.matrix, rows);
-    const Matrix all = active_ != 0 ? first_rows(all_h_.matrix, rows) : h;
-    room.zero(all);
-    device.call(&Backend::matmul_f32x, Form::abt, dropped(room, x, 2), lora_a_, all);
-    if (active_ != 0) route(room, all, h, fly_counts_);
-    device.call(&Network::scale, kernels::Scale<Given>{h, scale_});
-    device.call(&Backend::matmul_f32x, Form::abt, h, lora_b_, y);
+  if (lora_b_.buffer != nullptr) {
+    device.call(&Backend::matmul_f32x, Form::abt, first_rows(h_.matrix, x.rows), lora_b_, y);
   }
   if (b_.buffer != nullptr) device.call(&Network::add, kernels::Add<Given>{b_, y});
 }

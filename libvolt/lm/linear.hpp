@@ -43,11 +43,15 @@ class Linear {
   /// y = x W^T, and what is added to it.
   void forward(Room& room, const kernels::Matrix& x, const kernels::Matrix& y,
                const DropoutPlace& dropout);
+  /// The same again, of what the last forward() was given.
+  void forward_again(Room& room, const kernels::Matrix& x, const kernels::Matrix& y);
   /// Adds to dx and to the gradients of what is trained. x is what forward() was given.
   void backward(Room& room, const kernels::Matrix& x, const kernels::Matrix& dy,
                 const kernels::Matrix& dx);
 
  private:
+  /// h_ of x.
+  void adapt(Room& room, const kernels::Matrix& x);
   /// x as the adapter sees it.
   kernels::Matrix dropped(Room& room, const kernels::Matrix& x, int place);
   /// `of`, [rows, rank], but for the ranks that FlyLoRA had not go on in the last forward pass.

@@ -38,8 +38,12 @@ void Network::State::copy(const Matrix& from, const Matrix& to) {
               to.buffer, 4 * to.offset, 4 * from.rows * from.cols);
 }
 
-Matrix Network::State::zeroed(const Tensor& tensor) {
-  const Matrix matrix = now(tensor);
+Matrix Network::State::in_work(std::uint64_t before, std::uint64_t cols) const {
+  return {work.get(), rows * before, rows, cols, cols};
+}
+
+Matrix Network::State::zeroed_in_work(std::uint64_t before, std::uint64_t cols) {
+  const Matrix matrix = in_work(before, cols);
   room.zero(matrix);
   return matrix;
 }
@@ -55,39 +59,40 @@ void Network::State::begin(const Batch& next, const DropoutPlace& place) {
 }
 
 void Network::State::embed() {
-  const auto rows_of = [&](const Place& table, const std::vector<std::uint32_t>& of,
+  const auto look_up = [&](const Place& table, const std::vector<std::uint32_t>& of,
                            const Matrix& to) {
     if (table.table != nullptr) return table.table->gather(room, of, to);
     const std::vector<std::uint64_t> index(of.begin(), of.end());
     device.call(&Backend::select, kernels::Lines::rows, 4U, table.value, index.data(), to);
   };
-  rows_of(tokens_table, batch.tokens, now(x));
+  look_up(tokens_table, batch.tokens, entering(0));
   if (a.rope) return;
-  rows_of(positions_table, batch.positions, now(branch));
-  device.call(&kernels::Network::add, kernels::Add<Given>{now(branch), now(x)});
+  const Matrix of_positions = in_work(0, a.width);
+  look_up(positions_table, batch.positions, of_positions);
+  device.call(&kernels::Network::add, kernels::Add<Given>{of_positions, entering(0)});
 }
 
 void Network::State::norm(const Place& w, const Place& b, const Matrix& from, const Matrix& to,
-                          const Tensor& kept) {
+                          const Matrix& kept) {
   if (a.layer_norm) {
     device.call(&kernels::Network::layer_norm,
-                kernels::LayerNorm<Given>{from, w.value, b.value, a.norm_epsilon, to, now(kept)});
+                kernels::LayerNorm<Given>{from, w.value, b.value, a.norm_epsilon, to, kept});
   } else {
-    device.call(&kernels::Network::rms_norm, kernels::RmsNorm<Given>{from, w.value, a.norm_epsilon,
-                                                                     to, columns(now(kept), 0, 1)});
+    device.call(&kernels::Network::rms_norm,
+                kernels::RmsNorm<Given>{from, w.value, a.norm_epsilon, to, columns(kept, 0, 1)});
   }
 }
 
 void Network::State::norm_backward(const Place& w, const Place& b, const Matrix& from,
-                                   const Tensor& kept, const Matrix& dy) {
+                                   const Matrix& kept, const Matrix& dy, const Matrix& to) {
   if (a.layer_norm) {
-    device.call(&kernels::Network::layer_norm_backward,
-                kernels::LayerNormBackward<Given>{from, w.value, now(kept), dy, now(dx), w.gradient,
-                                                  b.gradient});
+    device.call(
+        &kernels::Network::layer_norm_backward,
+        kernels::LayerNormBackward<Given>{from, w.value, kept, dy, to, w.gradient, b.gradient});
   } else {
-    device.call(&kernels::Network::rms_norm_backward,
-                kernels::RmsNormBackward<Given>{from, w.value, columns(now(kept), 0, 1), dy,
-                                                now(dx), w.gradient});
+    device.call(
+        &kernels::Network::rms_norm_backward,
+        kernels::RmsNormBackward<Given>{from, w.value, columns(kept, 0, 1), dy, to, w.gradient});
   }
 }
 
@@ -116,9 +121,9 @@ void Network::State::norm_heads_backward(const Place& w, const Matrix& from, con
 
 /// What forward and backward have in common.
 template <class Arguments>
-Arguments Network::State::attention_of(const Layer& layer) const {
+Arguments Network::State::attention_of(const Activations& of) const {
   const std::uint64_t q = a.query_width(), kv = a.kv_width();
-  const Matrix qkv = now(a.qk_norm ? layer.qkv_turned : layer.qkv_raw);
+  const Matrix qkv = now(a.qk_norm ? of.qkv_turned : of.qkv_raw);
   Arguments arguments{};
   arguments.q = columns(qkv, 0, q);
   arguments.k = columns(qkv, q, kv);
@@ -127,9 +132,9 @@ Arguments Network::State::attention_of(const Layer& layer) const {
   arguments.heads = static_cast<std::uint32_t>(a.heads);
   arguments.kv_heads = static_cast<std::uint32_t>(a.kv_heads);
   arguments.scale = 1.0F / std::sqrt(static_cast<float>(a.head_width));
-  arguments.out = now(layer.attended);
-  arguments.m = now(layer.m);
-  arguments.l = now(layer.l);
+  arguments.out = now(of.attended);
+  arguments.m = now(of.m);
+  arguments.l = now(of.l);
   return arguments;
 }
 
@@ -140,7 +145,7 @@ void Network::State::remember(Layer& layer, const Matrix& qkv,
     layer.cache = make_tensor(device, remembered, 2 * kv);
   }
   const Matrix& all = layer.cache.matrix;
-  const Matrix newest = {all.buffer, past * all.stride, rows, all.cols, all.stride};
+  const Matrix newest = rows_of(all, past, rows);
   std::vector<std::uint64_t> index(rows);
   std::iota(index.begin(), index.end(), 0U);
   device.call(&Backend::select, kernels::Lines::rows, 4U, columns(qkv, q, 2 * kv), index.data(),
@@ -150,95 +155,135 @@ void Network::State::remember(Layer& layer, const Matrix& qkv,
   attention.v = columns(seen, kv, kv);
 }
 
-void Network::State::forward(Layer& layer, const Matrix& out) {
+Network::State::Activations& Network::State::activations_of(std::size_t index) {
+  const std::size_t shared = layers.size() - activations.size();
+  return activations[index < shared ? 0 : index - shared];
+}
+
+void Network::State::compute(std::size_t index, bool again) {
   const std::uint64_t q = a.query_width(), kv = a.kv_width();
-  copy(now(x), now(layer.in));
-  norm(layer.attention_norm, layer.attention_norm_bias, now(layer.in), now(layer.normed1),
-       layer.kept1);
-  Matrix qkv = now(layer.qkv_raw);
+  Layer& layer = layers[index];
+  Activations& of = activations_of(index);
+  const auto multiply = [&](Linear& linear, const Matrix& from, const Matrix& to) {
+    again ? linear.forward_again(room, from, to) : linear.forward(room, from, to, dropout);
+  };
+  const Matrix in = entering(index);
+  norm(layer.attention_norm, layer.attention_norm_bias, in, now(of.normed1), now(of.kept1));
+  Matrix qkv = now(of.qkv_raw);
   if (a.conv1d) {
-    layer.qkv[0].forward(room, now(layer.normed1), qkv, dropout);
+    multiply(layer.qkv[0], now(of.normed1), qkv);
   } else {
-    layer.qkv[0].forward(room, now(layer.normed1), columns(qkv, 0, q), dropout);
-    layer.qkv[1].forward(room, now(layer.normed1), columns(qkv, q, kv), dropout);
-    layer.qkv[2].forward(room, now(layer.normed1), columns(qkv, q + kv, kv), dropout);
+    multiply(layer.qkv[0], now(of.normed1), columns(qkv, 0, q));
+    multiply(layer.qkv[1], now(of.normed1), columns(qkv, q, kv));
+    multiply(layer.qkv[2], now(of.normed1), columns(qkv, q + kv, kv));
   }
   if (a.qk_norm) {
     const Matrix raw = qkv;
-    qkv = now(layer.qkv_turned);
+    qkv = now(of.qkv_turned);
     copy(raw, qkv);
-    norm_heads(layer.query_norm, columns(raw, 0, q), columns(qkv, 0, q), layer.kept_q);
-    norm_heads(layer.key_norm, columns(raw, q, kv), columns(qkv, q, kv), layer.kept_k);
+    norm_heads(layer.query_norm, columns(raw, 0, q), columns(qkv, 0, q), of.kept_q);
+    norm_heads(layer.key_norm, columns(raw, q, kv), columns(qkv, q, kv), of.kept_k);
   }
   turn(qkv, false);
-  auto attention = attention_of<kernels::Attention<Given>>(layer);
+  auto attention = attention_of<kernels::Attention<Given>>(of);
   if (decoding) remember(layer, qkv, attention);
   device.call(&kernels::Network::attention, attention);
-  layer.output->forward(room, now(layer.attended), now(branch), dropout);
-  copy(now(layer.in), now(layer.mid));
-  device.call(&kernels::Network::add, kernels::Add<Given>{now(branch), now(layer.mid)});
-  norm(layer.mlp_norm, layer.mlp_norm_bias, now(layer.mid), now(layer.normed2), layer.kept2);
-  layer.up->forward(room, now(layer.normed2), now(layer.up_out), dropout);
-  if (a.gated) {
-    layer.gate->forward(room, now(layer.normed2), now(layer.gate_out), dropout);
-    device.call(&kernels::Network::activate,
-                kernels::Activate<Given>{activation_of(a), now(layer.gate_out), now(layer.up_out),
-                                         now(layer.acted)});
-  } else {
-    device.call(
-        &kernels::Network::activate,
-        kernels::Activate<Given>{activation_of(a), now(layer.up_out), {}, now(layer.acted)});
-  }
-  layer.down->forward(room, now(layer.acted), now(branch), dropout);
-  copy(now(layer.mid), out);
-  device.call(&kernels::Network::add, kernels::Add<Given>{now(branch), out});
+  multiply(*layer.output, now(of.attended), now(of.mid));
+  device.call(&kernels::Network::add, kernels::Add<Given>{in, now(of.mid)});
+  norm(layer.mlp_norm, layer.mlp_norm_bias, now(of.mid), now(of.normed2), now(of.kept2));
+  multiply(*layer.up, now(of.normed2), now(of.up_out));
+  if (a.gated) multiply(*layer.gate, now(of.normed2), now(of.gate_out));
+  device.call(&kernels::Network::activate,
+              kernels::Activate<Given>{activation_of(a), now(a.gated ? of.gate_out : of.up_out),
+                                       a.gated ? now(of.up_out) : Matrix{}, now(of.acted)});
 }
 
-void Network::State::project() {
-  norm(final_norm, final_norm_bias, now(x), now(final_normed), final_kept);
-  head->forward(room, now(final_normed), now(logits), {});
+void Network::State::forward(std::size_t index) {
+  compute(index, false);
+  const Activations& of = activations_of(index);
+  const Matrix out = entering(index + 1);
+  layers[index].down->forward(room, now(of.acted), out, dropout);
+  device.call(&kernels::Network::add, kernels::Add<Given>{now(of.mid), out});
 }
 
-std::vector<float> Network::State::read_logits() const {
-  std::vector<float> values(rows * a.vocabulary);
-  device.call(&Backend::download, static_cast<const kernels::Buffer*>(logits.buffer.get()),
-              std::uint64_t{0}, static_cast<void*>(values.data()),
-              std::uint64_t{4 * values.size()});
+void Network::State::forward() {
+  embed();
+  for (std::size_t i = 0; i < layers.size(); ++i) forward(i);
+}
+
+template <class Task>
+void Network::State::each_chunk(std::uint64_t from, Task task) {
+  const std::uint64_t most = final_normed.matrix.rows;
+  for (; from < rows; from += most) task(from, std::min(most, rows - from));
+}
+
+Matrix Network::State::project(std::uint64_t from, std::uint64_t count) {
+  const Matrix normed = first_rows(final_normed.matrix, count);
+  const Matrix logits = {work.get(), 0, count, a.vocabulary, a.vocabulary};
+  norm(final_norm, final_norm_bias, rows_of(entering(layers.size()), from, count), normed,
+       first_rows(final_kept.matrix, count));
+  head->forward(room, normed, logits, {});
+  return logits;
+}
+
+std::vector<float> Network::State::read_logits(std::uint64_t after) {
+  std::vector<float> values((rows - after) * a.vocabulary);
+  float* to = values.data();
+  each_chunk(after, [&](std::uint64_t from, std::uint64_t count) {
+    const Matrix some = project(from, count);
+    device.call(&Backend::download, static_cast<const kernels::Buffer*>(some.buffer),
+                std::uint64_t{0}, static_cast<void*>(to), 4 * count * a.vocabulary);
+    to += count * a.vocabulary;
+  });
   return values;
 }
 
-void Network::State::backward(Layer& layer) {
-  const std::uint64_t q = a.query_width(), kv = a.kv_width(), f = a.ff_width;
-  const auto part = [&](const Tensor& tensor, std::uint64_t cols) {
-    return Matrix{tensor.buffer.get(), 0, rows, cols, cols};
-  };
-  const auto zero = [&](const Tensor& tensor, std::uint64_t cols) {
-    const Matrix matrix = part(tensor, cols);
-    room.zero(matrix);
-    return matrix;
-  };
-  // mid + down(act(gate, up))
-  const Matrix dacted = zero(d1, f);
-  layer.down->backward(room, now(layer.acted), now(dx), dacted);
-  const Matrix dup = part(d2, f), dgate = part(dqkv, f);
-  if (a.gated) {
-    device.call(&kernels::Network::activate_backward,
-                kernels::ActivateBackward<Given>{activation_of(a), now(layer.gate_out),
-                                                 now(layer.up_out), dacted, dgate, dup});
-  } else {
-    device.call(
-        &kernels::Network::activate_backward,
-        kernels::ActivateBackward<Given>{activation_of(a), now(layer.up_out), {}, dacted, dup, {}});
-  }
-  const Matrix dnormed = zeroed(branch);
-  layer.up->backward(room, now(layer.normed2), dup, dnormed);
-  if (a.gated) layer.gate->backward(room, now(layer.normed2), dgate, dnormed);
-  norm_backward(layer.mlp_norm, layer.mlp_norm_bias, now(layer.mid), layer.kept2, dnormed);
+std::vector<Told> Network::State::tell(bool learning) {
+  if (learning) room.zero(now(dx));
+  each_chunk(0, [&](std::uint64_t from, std::uint64_t count) {
+    const Matrix some = project(from, count);
+    device.call(&kernels::Network::cross_entropy,
+                kernels::CrossEntropy<Given>{some, rows_of(targets.matrix, from, count),
+                                             rows_of(told.matrix, from, count)});
+    if (!learning) return;
+    // In place of the logits there is now their gradient.
+    const Matrix dnormed = first_rows(final_dnormed.matrix, count);
+    room.zero(dnormed);
+    head->backward(room, first_rows(final_normed.matrix, count), some, dnormed);
+    norm_backward(final_norm, final_norm_bias, rows_of(entering(layers.size()), from, count),
+                  first_rows(final_kept.matrix, count), dnormed, rows_of(now(dx), from, count));
+  });
+  std::vector<Told> values(rows);
+  static_assert(sizeof(Told) == 3 * sizeof(float));
+  device.call(&Backend::download, static_cast<const kernels::Buffer*>(told.buffer.get()),
+              std::uint64_t{0}, static_cast<void*>(values.data()),
+              std::uint64_t{values.size() * sizeof(Told)});
+  return values;
+}
+
+void Network::State::backward(std::size_t index) {
+  const std::uint64_t q = a.query_width(), kv = a.kv_width();
+  Layer& layer = layers[index];
+  // The last of the layers that share theirs has left them as they are wanted.
+  if (index < layers.size() - activations.size()) compute(index, true);
+  const Activations& of = activations_of(index);
+  // mid + down(act(gate, up)), whose gradients take the places of gate and up.
+  const Matrix gate = now(a.gated ? of.gate_out : of.up_out), up = now(of.up_out);
+  const Matrix dacted = zeroed_in_work(0, a.ff_width);
+  layer.down->backward(room, now(of.acted), now(dx), dacted);
+  device.call(&kernels::Network::activate_backward,
+              kernels::ActivateBackward<Given>{activation_of(a), gate, a.gated ? up : Matrix{},
+                                               dacted, gate, a.gated ? up : Matrix{}});
+  Matrix dnormed = zeroed_in_work(0, a.width);
+  layer.up->backward(room, now(of.normed2), up, dnormed);
+  if (a.gated) layer.gate->backward(room, now(of.normed2), gate, dnormed);
+  norm_backward(layer.mlp_norm, layer.mlp_norm_bias, now(of.mid), now(of.kept2), dnormed, now(dx));
   // in + output(attention(...))
-  const Matrix dattended = zero(d1, q);
-  layer.output->backward(room, now(layer.attended), now(dx), dattended);
-  Matrix d = zero(dqkv, qkv_width());
-  auto attention = attention_of<kernels::AttentionBackward<Given>>(layer);
+  const std::uint64_t behind = std::max(q, a.width);
+  const Matrix dattended = zeroed_in_work(0, q);
+  layer.output->backward(room, now(of.attended), now(dx), dattended);
+  Matrix d = zeroed_in_work(behind, a.qkv_width());
+  auto attention = attention_of<kernels::AttentionBackward<Given>>(of);
   attention.dout = dattended;
   attention.dq = columns(d, 0, q);
   attention.dk = columns(d, q, kv);
@@ -246,25 +291,25 @@ void Network::State::backward(Layer& layer) {
   device.call(&kernels::Network::attention_backward, attention);
   turn(d, true);
   if (a.qk_norm) {
-    const Matrix raw = zero(d2, qkv_width());
-    norm_heads_backward(layer.query_norm, columns(now(layer.qkv_raw), 0, q), layer.kept_q,
+    const Matrix raw = zeroed_in_work(behind + a.qkv_width(), a.qkv_width());
+    norm_heads_backward(layer.query_norm, columns(now(of.qkv_raw), 0, q), of.kept_q,
                         columns(d, 0, q), columns(raw, 0, q));
-    norm_heads_backward(layer.key_norm, columns(now(layer.qkv_raw), q, kv), layer.kept_k,
+    norm_heads_backward(layer.key_norm, columns(now(of.qkv_raw), q, kv), of.kept_k,
                         columns(d, q, kv), columns(raw, q, kv));
     device.call(&kernels::Network::add,
                 kernels::Add<Given>{columns(d, q + kv, kv), columns(raw, q + kv, kv)});
     d = raw;
   }
-  room.zero(dnormed);
+  dnormed = zeroed_in_work(0, a.width);
   if (a.conv1d) {
-    layer.qkv[0].backward(room, now(layer.normed1), d, dnormed);
+    layer.qkv[0].backward(room, now(of.normed1), d, dnormed);
   } else {
-    layer.qkv[0].backward(room, now(layer.normed1), columns(d, 0, q), dnormed);
-    layer.qkv[1].backward(room, now(layer.normed1), columns(d, q, kv), dnormed);
-    layer.qkv[2].backward(room, now(layer.normed1), columns(d, q + kv, kv), dnormed);
+    layer.qkv[0].backward(room, now(of.normed1), columns(d, 0, q), dnormed);
+    layer.qkv[1].backward(room, now(of.normed1), columns(d, q, kv), dnormed);
+    layer.qkv[2].backward(room, now(of.normed1), columns(d, q + kv, kv), dnormed);
   }
-  norm_backward(layer.attention_norm, layer.attention_norm_bias, now(layer.in), layer.kept1,
-                dnormed);
+  norm_backward(layer.attention_norm, layer.attention_norm_bias, entering(index), now(of.kept1),
+                dnormed, now(dx));
 }
 
 void Network::State::embed_backward() {
@@ -277,29 +322,26 @@ void Network::State::embed_backward() {
   if (!a.rope) scatter(positions_table, positions);
 }
 
-std::vector<Told> Network::forward(const Batch& batch, const DropoutPlace& dropout) {
+std::vector<Told> Network::forward(const Batch& batch) {
+  state_->begin(batch, {});
+  state_->forward();
+  return state_->tell(false);
+}
+
+std::vector<Told> Network::forward_backward(const Batch& batch, const DropoutPlace& dropout) {
   State& s = *state_;
   s.begin(batch, dropout);
-  s.embed();
-  for (auto& layer : s.layers) s.forward(layer, s.now(s.x));
-  s.project();
-  s.device.call(&kernels::Network::cross_entropy,
-                kernels::CrossEntropy<Given>{s.now(s.logits), s.targets.matrix, s.now(s.told)});
-  std::vector<Told> told(s.rows);
-  static_assert(sizeof(Told) == 3 * sizeof(float));
-  s.device.call(&Backend::download, static_cast<const kernels::Buffer*>(s.told.buffer.get()),
-                std::uint64_t{0}, static_cast<void*>(told.data()),
-                std::uint64_t{told.size() * sizeof(Told)});
+  s.forward();
+  auto told = s.tell(true);
+  for (std::size_t i = s.layers.size(); i-- != 0;) s.backward(i);
+  s.embed_backward();
   return told;
 }
 
 std::vector<float> Network::logits(const Batch& batch) {
-  State& s = *state_;
-  s.begin(batch, {});
-  s.embed();
-  for (auto& layer : s.layers) s.forward(layer, s.now(s.x));
-  s.project();
-  return s.read_logits();
+  state_->begin(batch, {});
+  state_->forward();
+  return state_->read_logits(0);
 }
 
 void Network::forget() { state_->past = 0; }
@@ -312,7 +354,7 @@ void Network::keep(std::uint64_t tokens) {
 
 std::vector<float> Network::decode(std::span<const std::uint32_t> tokens, std::uint64_t rows) {
   State& s = *state_;
-  if (tokens.size() > s.most || s.past + tokens.size() > s.remembered) {
+  if (tokens.size() > s.capacity.rows || s.past + tokens.size() > s.remembered) {
     throw Error(Exit::usage, "the text is longer than " + std::to_string(s.remembered) + " tokens");
   }
   Batch batch;
@@ -323,29 +365,11 @@ std::vector<float> Network::decode(std::span<const std::uint32_t> tokens, std::u
   batch.first.resize(s.past + tokens.size());  // of every key: the one sample
   batch.targets.assign(tokens.size(), kernels::no_target);
   s.begin(batch, {});
-  s.embed();
   s.decoding = true;
-  for (auto& layer : s.layers) s.forward(layer, s.now(s.x));
+  s.forward();
   s.decoding = false;
   s.past += tokens.size();
-  if (rows == 0) return {};
-  // The head is for the last tokens alone.
-  const Matrix last = {s.x.matrix.buffer, (s.rows - rows) * s.a.width, rows, s.a.width, s.a.width};
-  s.rows = rows;
-  s.copy(last, s.now(s.branch));
-  s.norm(s.final_norm, s.final_norm_bias, s.now(s.branch), s.now(s.final_normed), s.final_kept);
-  s.head->forward(s.room, s.now(s.final_normed), s.now(s.logits), {});
-  return s.read_logits();
-}
-
-void Network::backward() {
-  State& s = *state_;
-  const Matrix dnormed = s.zeroed(s.branch);
-  s.head->backward(s.room, s.now(s.final_normed), s.now(s.logits), dnormed);
-  s.zeroed(s.dx);
-  s.norm_backward(s.final_norm, s.final_norm_bias, s.now(s.x), s.final_kept, dnormed);
-  for (auto layer = s.layers.rbegin(); layer != s.layers.rend(); ++layer) s.backward(*layer);
-  s.embed_backward();
+  return s.read_logits(s.rows - rows);
 }
 
 }  // namespace volt::lm

@@ -13,7 +13,7 @@
 
 namespace volt::lm {
 
-/// Rows of tokens as the network takes them; all vectors are equally long, up to most_rows.
+/// Rows of tokens as the network takes them; all vectors are equally long, up to Capacity::rows.
 struct Batch {
   std::vector<std::uint32_t> tokens;
   std::vector<std::uint32_t> positions;  ///< within the sample
@@ -26,38 +26,47 @@ struct Told {
   float loss, confidence, entropy;
 };
 
+/// How much a network computes with at a time. It changes no bit.
+struct Capacity {
+  std::uint64_t rows = 0;  ///< tokens, at most
+  /// Of how many layers, the last ones, it keeps for the backward pass what the forward pass
+  /// computed; of those before it keeps what went in, and computes the rest again. 0: no backward.
+  std::uint64_t kept_layers = 0;
+  bool dropout = false;  ///< whether adapters may drop features
+};
+
 /// A language model on a device: forward and backward, in fp32 chains (f32x) or, for products with
 /// frozen matrices, in rotated int8 groups (i8x; numerics contract, section 4). Every operation and
 /// its order are fixed; how tokens are cut into batches changes no bit of any gradient.
 class Network {
  public:
   /// What `weights` hold and is not trained is copied to the device, kept as `format` says; what
-  /// is, `trained` holds, and must outlive the network. `scale` is LoRA's alpha / rank. At most
-  /// `most_rows` rows at a time. Throws Error (no_device) if the device has no operations for
-  /// networks.
+  /// is, `trained` holds, and must outlive the network. `scale` is LoRA's alpha / rank. Throws
+  /// Error (no_device) if the device has no operations for networks, or too little memory.
   Network(device::Device& device, const Architecture& architecture, const Weights& weights,
-          Trained& trained, Profile profile, float scale, std::uint64_t most_rows,
+          Trained& trained, Profile profile, float scale, const Capacity& capacity,
           Format format = Format::fp32);
   ~Network();
   Network(const Network&) = delete;
   Network& operator=(const Network&) = delete;
 
-  /// One forward pass; what it keeps serves backward() once. `dropout` is that of the adapters.
-  std::vector<Told> forward(const Batch& batch, const DropoutPlace& dropout = {});
+  /// What is told of each row of a batch.
+  std::vector<Told> forward(const Batch& batch);
+  /// The same, and adds the gradient of the sum of the losses to that of all that is trained.
+  /// `dropout` is that of the adapters.
+  std::vector<Told> forward_backward(const Batch& batch, const DropoutPlace& dropout = {});
   /// The logits alone, [rows, vocabulary].
   std::vector<float> logits(const Batch& batch);
 
-  /// Takes up to `most_rows` more tokens of one text, which begins with the first call after
+  /// Takes up to Capacity::rows more tokens of one text, which begins with the first call after
   /// forget(), and returns the logits behind the last `rows` of them, [rows, vocabulary]: bit for
   /// bit those that logits() gives for the whole text. Throws Error (usage) if the text becomes
   /// longer than what is kept.
   std::vector<float> decode(std::span<const std::uint32_t> tokens, std::uint64_t rows = 1);
   void forget();
-  /// Has decode() keep keys and values of up to `tokens` tokens; before: of `most_rows`. Forgets.
+  /// Has decode() keep keys and values of up to `tokens` tokens; before: of Capacity::rows.
+  /// Forgets.
   void keep(std::uint64_t tokens);
-
-  /// Adds the gradient of the sum of the last forward pass's losses to that of all that is trained.
-  void backward();
 
  private:
   struct State;

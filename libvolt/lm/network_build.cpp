@@ -14,19 +14,11 @@ using Role = TrainedTensor::Role;
 
 }  // namespace
 
-std::uint64_t Network::State::widest() const {
-  std::uint64_t rank = 0;
-  for (const auto& tensor : trained.tensors()) {
-    if (tensor.role == Role::lora_b) rank = std::max(rank, tensor.cols);
-  }
-  return std::max({a.width, a.ff_width, a.query_width() + 2 * a.kv_width(), a.vocabulary, rank});
-}
-
 Network::Network(device::Device& device, const Architecture& architecture, const Weights& weights,
-                 Trained& trained, Profile profile, float scale, std::uint64_t most_rows,
+                 Trained& trained, Profile profile, float scale, const Capacity& capacity,
                  Format format)
     : state_(std::make_unique<State>(device, architecture, weights, trained, profile, scale,
-                                     most_rows, format)) {
+                                     capacity, format)) {
   state_->build();
 }
 
@@ -72,7 +64,14 @@ Linear Network::State::linear(std::uint64_t layer, Part part, std::uint64_t out,
   if (bias && trained.find(bias_slot, Role::whole) == nullptr)
     values = floats(weights.at(bias_slot));
   const Linear::Base base = {slot, out, in, bias, a.conv1d && is_linear(part), next_stream++};
-  return {device, base, std::move(weight), values, trained, scale, most};
+  const bool is_head = !is_linear(part);
+  return {device,
+          base,
+          std::move(weight),
+          values,
+          trained,
+          scale,
+          is_head ? logit_rows(a, capacity.rows) : capacity.rows};
 }
 
 void Network::State::build() {
@@ -89,16 +88,18 @@ void Network::State::build() {
     device.call(&Backend::upload, turns.get(), std::uint64_t{0}, values.data(),
                 std::uint64_t{8 * values.size()});
   }
-  x = keep(a.width);
-  final_kept = keep(2);
-  final_normed = keep(a.width);
-  logits = keep(a.vocabulary);
+  for (std::uint64_t i = 0; i < std::max<std::uint64_t>(capacity.kept_layers, 1); ++i) {
+    activations.push_back(build_activations());
+  }
+  for (std::uint64_t i = 0; i < (learns() ? a.layers + 1 : 1); ++i) xs.push_back(keep(a.width));
   told = keep(3);
+  const std::uint64_t chunk = logit_rows(a, capacity.rows);
+  final_kept = make_tensor(device, chunk, 2);
+  final_normed = make_tensor(device, chunk, a.width);
+  work = device.create(4 * work_elements(a, capacity));
+  if (!learns()) return;
+  final_dnormed = make_tensor(device, chunk, a.width);
   dx = keep(a.width);
-  d1 = keep(std::max({a.width, a.ff_width, qkv_width()}));
-  d2 = keep(std::max({a.width, a.ff_width, qkv_width()}));
-  dqkv = keep(std::max(qkv_width(), a.ff_width));
-  branch = keep(a.width);
 }
 
 Network::State::Layer Network::State::build_layer(std::uint64_t index) {
@@ -116,7 +117,7 @@ Network::State::Layer Network::State::build_layer(std::uint64_t index) {
   }
   const std::uint64_t q = a.query_width(), kv = a.kv_width(), w = a.width, f = a.ff_width;
   if (a.conv1d) {
-    layer.qkv.push_back(linear(index, Part::qkv, qkv_width(), w, a.qkv_bias));
+    layer.qkv.push_back(linear(index, Part::qkv, a.qkv_width(), w, a.qkv_bias));
   } else {
     layer.qkv.push_back(linear(index, Part::query, q, w, a.qkv_bias));
     layer.qkv.push_back(linear(index, Part::key, kv, w, a.qkv_bias));
@@ -126,22 +127,27 @@ Network::State::Layer Network::State::build_layer(std::uint64_t index) {
   if (a.gated) layer.gate.emplace(linear(index, Part::gate, f, w, a.mlp_bias));
   layer.up.emplace(linear(index, Part::up, f, w, a.mlp_bias));
   layer.down.emplace(linear(index, Part::down, w, f, a.mlp_bias));
-  for (Tensor* tensor : {&layer.in, &layer.normed1, &layer.mid, &layer.normed2}) *tensor = keep(w);
-  layer.kept1 = keep(2);
-  layer.kept2 = keep(2);
-  layer.qkv_raw = keep(qkv_width());
-  if (a.qk_norm) {
-    layer.qkv_turned = keep(qkv_width());
-    layer.kept_q = keep(a.heads);
-    layer.kept_k = keep(a.kv_heads);
-  }
-  layer.attended = keep(q);
-  layer.m = keep(a.heads);
-  layer.l = keep(a.heads);
-  if (a.gated) layer.gate_out = keep(f);
-  layer.up_out = keep(f);
-  layer.acted = keep(f);
   return layer;
+}
+
+Network::State::Activations Network::State::build_activations() {
+  Activations of;
+  for (Tensor* tensor : {&of.normed1, &of.mid, &of.normed2}) *tensor = keep(a.width);
+  of.kept1 = keep(2);
+  of.kept2 = keep(2);
+  of.qkv_raw = keep(a.qkv_width());
+  if (a.qk_norm) {
+    of.qkv_turned = keep(a.qkv_width());
+    of.kept_q = keep(a.heads);
+    of.kept_k = keep(a.kv_heads);
+  }
+  of.attended = keep(a.query_width());
+  of.m = keep(a.heads);
+  of.l = keep(a.heads);
+  if (a.gated) of.gate_out = keep(a.ff_width);
+  of.up_out = keep(a.ff_width);
+  of.acted = keep(a.ff_width);
+  return of;
 }
 
 }  // namespace volt::lm

@@ -3,8 +3,6 @@
 
 #include <algorithm>
 
-#include "libvolt/lm/room.hpp"
-
 namespace volt::lm {
 namespace {
 
@@ -21,47 +19,94 @@ std::uint64_t bytes_per_element(const TrainedTensor& tensor) {
   return tensor.role == Role::fly_d ? 2 * 4 : 4;
 }
 
-/// Columns that network_build.cpp keeps in each layer, with those of the adapters.
-std::uint64_t kept_columns(const Architecture& a, std::span<const TrainedTensor> trained) {
-  const std::uint64_t qkv = a.query_width() + 2 * a.kv_width();
-  std::uint64_t layer = 4 * a.width + 2 * 2 + qkv + a.query_width() + 2 * a.heads + 2 * a.ff_width;
-  if (a.gated) layer += a.ff_width;
-  if (a.qk_norm) layer += qkv + a.heads + a.kv_heads;
-  std::uint64_t columns = a.layers * layer + 2 + a.width;
-  for (const auto& tensor : trained) {
+/// Columns of a layer's Activations.
+std::uint64_t layer_columns(const Architecture& a) {
+  std::uint64_t columns =
+      3 * a.width + 2 * 2 + a.qkv_width() + a.query_width() + 2 * a.heads + 2 * a.ff_width;
+  if (a.gated) columns += a.ff_width;
+  if (a.qk_norm) columns += a.qkv_width() + a.heads + a.kv_heads;
+  return columns;
+}
+
+/// What adapters keep of a forward pass.
+std::uint64_t adapter_columns(std::span<const TrainedTensor> tensors) {
+  std::uint64_t columns = 0;
+  for (const auto& tensor : tensors) {
     columns += (tensor.role == Role::fly_a ? 2 : 1) * rank_of(tensor);
   }
   return columns;
 }
 
-std::uint64_t scratch_bytes_per_row(const Architecture& a, std::span<const TrainedTensor> trained) {
-  const std::uint64_t qkv = a.query_width() + 2 * a.kv_width();
-  std::uint64_t widest = std::max({a.width, a.ff_width, qkv, a.vocabulary});
-  for (const auto& tensor : trained) {
-    widest = std::max(widest, rank_of(tensor));
-  }
-  const std::uint64_t columns = a.vocabulary + 3 + 3 * a.width +
-                                2 * std::max({a.width, a.ff_width, qkv}) +
-                                std::max(qkv, a.ff_width);
-  // Room: four places, int8 and its scales. Then the batch, of which one vector is there
-  // twice while it is replaced.
-  return 4 * columns + (4 * 4 + 1) * padded(widest) + 4 * groups_of(widest) + 4 * 5;
-}
-
 }  // namespace
 
-NetworkMemory network_memory(const Architecture& architecture,
-                             std::span<const TrainedTensor> trained, Format format,
-                             Profile profile) {
-  NetworkMemory memory;
-  // Beside the parameters an angle of 8 bytes for each pair of a head.
-  memory.frozen = frozen_bytes(architecture, format, profile, trained) +
-                  (architecture.rope ? 8 * (architecture.head_width / 2) : 0);
-  for (const auto& tensor : trained)
-    memory.trained += bytes_per_element(tensor) * tensor.elements();
-  memory.kept_per_row = 4 * kept_columns(architecture, trained);
-  memory.scratch_per_row = scratch_bytes_per_row(architecture, trained);
-  return memory;
+std::uint64_t logit_rows(const Architecture& architecture, std::uint64_t rows) {
+  constexpr std::uint64_t usual = std::uint64_t{1} << 24, least = 128;
+  return std::min(rows, std::max(least, usual / architecture.vocabulary));
+}
+
+std::uint64_t work_elements(const Architecture& a, const Capacity& capacity) {
+  std::uint64_t columns = a.rope ? 0 : a.width;  // embedded positions
+  if (capacity.kept_layers != 0) {
+    // Of what leaves the activation; of attention, and of what enters it.
+    const std::uint64_t of_attention =
+        std::max(a.query_width(), a.width) + (a.qk_norm ? 2 : 1) * a.qkv_width();
+    columns = std::max(a.ff_width, of_attention);
+  }
+  return std::max(capacity.rows * columns, logit_rows(a, capacity.rows) * a.vocabulary);
+}
+
+RoomSize room_size(const Architecture& a, std::span<const TrainedTensor> trained, Profile profile,
+                   const Capacity& capacity) {
+  std::uint64_t rank = 0;
+  bool routed = false;
+  for (const auto& tensor : trained) {
+    rank = std::max(rank, rank_of(tensor));
+    routed = routed || tensor.role == Role::fly_a;
+  }
+  const std::uint64_t widest = padded(std::max({a.width, a.ff_width, a.qkv_width(), rank}));
+  RoomSize size;
+  if (profile == Profile::i8x) {
+    size.quants =
+        std::max(capacity.rows * widest, logit_rows(a, capacity.rows) * padded(a.vocabulary));
+    size.places[0] = size.quants;
+  } else {  // what adapters pass back, or halves of embeddings
+    size.places[0] = capacity.rows * std::max(rank, (a.width + 1) / 2);
+  }
+  if (capacity.dropout) size.places[1] = size.places[2] = capacity.rows * widest;
+  if (routed) size.places[3] = capacity.rows * rank;
+  return size;
+}
+
+NetworkMemory::NetworkMemory(const Architecture& architecture,
+                             std::span<const TrainedTensor> trained, Format format, Profile profile)
+    : architecture_(architecture),
+      tensors_(trained.begin(), trained.end()),
+      profile_(profile),
+      // Beside the parameters an angle of 8 bytes for each pair of a head.
+      frozen_(frozen_bytes(architecture, format, profile, trained) +
+              (architecture.rope ? 8 * (architecture.head_width / 2) : 0)) {
+  for (const auto& tensor : trained) trained_ += bytes_per_element(tensor) * tensor.elements();
+}
+
+std::uint64_t NetworkMemory::activations(const Capacity& capacity) const {
+  const Architecture& a = architecture_;
+  const bool learns = capacity.kept_layers != 0;
+  const std::uint64_t columns = (learns ? a.layers + 1 : 1) * a.width +
+                                (learns ? capacity.kept_layers : 1) * layer_columns(a) +
+                                adapter_columns(tensors_);
+  return 4 * capacity.rows * columns;
+}
+
+std::uint64_t NetworkMemory::scratch(const Capacity& capacity) const {
+  const std::uint64_t width = architecture_.width;
+  const bool learns = capacity.kept_layers != 0;
+  // What is told of each row, and the batch's words, of which one vector is there twice while it is
+  // replaced.
+  const std::uint64_t of_rows = 3 + 5 + (learns ? width : 0);
+  const std::uint64_t of_logits = 2 + (learns ? 2 : 1) * width;
+  return 4 * (capacity.rows * of_rows + logit_rows(architecture_, capacity.rows) * of_logits +
+              work_elements(architecture_, capacity)) +
+         room_size(architecture_, tensors_, profile_, capacity).bytes();
 }
 
 }  // namespace volt::lm

@@ -77,7 +77,7 @@ std::uint64_t elements(const Architecture& a, Extent extent) {
     case Extent::kv:
       return a.kv_width();
     case Extent::qkv:
-      return a.query_width() + 2 * a.kv_width();
+      return a.qkv_width();
     case Extent::ff:
       return a.ff_width;
     case Extent::head:

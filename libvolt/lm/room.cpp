@@ -17,15 +17,23 @@ Matrix columns(const Matrix& of, std::uint64_t first, std::uint64_t count) {
   return {of.buffer, of.offset + first, of.rows, count, of.stride};
 }
 
-Matrix first_rows(const Matrix& of, std::uint64_t count) {
-  return {of.buffer, of.offset, count, of.cols, of.stride};
+Matrix rows_of(const Matrix& of, std::uint64_t first, std::uint64_t count) {
+  return {of.buffer, of.offset + first * of.stride, count, of.cols, of.stride};
 }
 
-Room::Room(device::Device& device, std::uint64_t rows, std::uint64_t cols) : device_(device) {
-  const std::uint64_t elements = rows * padded(cols);
-  for (auto& place : places_) place = device.create(4 * elements);
-  quants_ = device.create(elements);
-  scales_ = device.create(4 * rows * groups_of(cols));
+Matrix first_rows(const Matrix& of, std::uint64_t count) { return rows_of(of, 0, count); }
+
+std::uint64_t RoomSize::bytes() const {
+  std::uint64_t elements = quants / kernels::group;
+  for (const auto place : places) elements += place;
+  return 4 * elements + quants;
+}
+
+Room::Room(device::Device& device, const RoomSize& size) : device_(device) {
+  for (std::size_t i = 0; i < std::size(places_); ++i)
+    places_[i] = device.create(4 * size.places[i]);
+  quants_ = device.create(size.quants);
+  scales_ = device.create(4 * (size.quants / kernels::group));
 }
 
 void Room::zero(const Matrix& x) {

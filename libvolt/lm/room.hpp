@@ -22,17 +22,24 @@ struct Tensor {
 Tensor make_tensor(device::Device& device, std::uint64_t rows, std::uint64_t cols);
 
 kernels::Matrix columns(const kernels::Matrix& of, std::uint64_t first, std::uint64_t count);
+kernels::Matrix rows_of(const kernels::Matrix& of, std::uint64_t first, std::uint64_t count);
 kernels::Matrix first_rows(const kernels::Matrix& of, std::uint64_t count);
 
-/// Rows of memory that each layer uses in turn.
+/// Elements that a Room has place for.
+struct RoomSize {
+  std::uint64_t places[4] = {};
+  std::uint64_t quants = 0;  ///< in whole groups
+  std::uint64_t bytes() const;
+};
+
+/// Memory that each layer uses in turn.
 class Room {
  public:
-  /// For matrices of `rows` rows and at most `cols` columns.
-  Room(device::Device& device, std::uint64_t rows, std::uint64_t cols);
+  Room(device::Device& device, const RoomSize& size);
 
   device::Device& device() { return device_; }
   void zero(const kernels::Matrix& x);
-  /// A matrix in place `index` of 4, of which whatever was there before is lost.
+  /// A matrix in one of the places, of which whatever was there before is lost.
   kernels::Matrix place(int index, std::uint64_t rows, std::uint64_t cols) const;
   kernels::Matrix zeroed(int index, std::uint64_t rows, std::uint64_t cols);
   /// A matrix quantised along its rows or its columns; the memory is lost with the next.

@@ -4,6 +4,7 @@
 namespace volt::lm {
 
 std::string Stopping::after(const EvalTold& told) {
+  ++units_;
   const double loss = told.loss;
   const bool better = told.finite && loss < best_ - rule_.min_delta;
   if (better) best_ = loss;
@@ -18,6 +19,11 @@ std::string Stopping::after(const EvalTold& told) {
     return "mean confidence is " + std::to_string(told.confidence);
   }
   return {};
+}
+
+std::optional<std::uint64_t> Stopping::published() const {
+  if (rule_.patience == 0 || not_better_ == units_) return std::nullopt;
+  return units_ - not_better_;
 }
 
 }  // namespace volt::lm

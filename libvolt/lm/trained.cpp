@@ -21,7 +21,7 @@ bool is_matrix(const Parameter& parameter) { return parameter.shape.size() == 2;
 }  // namespace
 
 Trained::Trained(device::Device& device, std::vector<TrainedTensor> tensors,
-                 const std::optional<FlyLora>& fly)
+                 const std::optional<FlyLora>& fly, Use use)
     : device_(device), tensors_(std::move(tensors)), fly_(fly) {
   using Role = TrainedTensor::Role;
   std::uint64_t next = 0;
@@ -38,8 +38,9 @@ Trained::Trained(device::Device& device, std::vector<TrainedTensor> tensors,
   d_elements_ = place([](const TrainedTensor& tensor) { return tensor.role == Role::fly_d; });
   place([](const TrainedTensor& tensor) { return tensor.role == Role::fly_a; });
   values_ = device.create(4 * next);
+  counts_ = device.create(4 * d_elements_);  // a forward pass counts, too
+  if (use == Use::inference) return;
   for (auto* buffer : {&gradients_, &m_, &v_}) *buffer = device.create(4 * elements_);
-  counts_ = device.create(4 * d_elements_);
 }
 
 kernels::Matrix Trained::counts(const TrainedTensor& tensor) const {
@@ -67,8 +68,7 @@ std::vector<float> Trained::read(const device::Buffer& from, const TrainedTensor
 
 void Trained::clear_gradients() {
   const auto clear = [&](const device::Buffer& buffer, std::uint64_t elements) {
-    device_.call(&Network::zero,
-                 kernels::Zero<Given>{{buffer.get(), 0, 1, elements, elements}});
+    device_.call(&Network::zero, kernels::Zero<Given>{{buffer.get(), 0, 1, elements, elements}});
   };
   clear(gradients_, elements_);
   clear(counts_, d_elements_);  // whose 0 has the bits of +0

@@ -43,9 +43,11 @@ struct AdamStep {
 /// of AdamW. Behind the values of what has gradients lie all d of FlyLoRA, then all A.
 class Trained {
  public:
+  enum class Use { training, inference };  ///< the latter has no gradients and no averages
+
   /// `tensors` in their order, which is that of every state's digest; offsets are set here.
   Trained(device::Device& device, std::vector<TrainedTensor> tensors,
-          const std::optional<FlyLora>& fly = std::nullopt);
+          const std::optional<FlyLora>& fly = std::nullopt, Use use = Use::training);
 
   const std::vector<TrainedTensor>& tensors() const { return tensors_; }
   std::uint64_t elements() const { return elements_; }  ///< of those with a gradient

@@ -153,10 +153,9 @@ StepTold Training::step() {
   trained_.clear_gradients();
   in_batches(data.samples, [&](const Batch& batch, std::uint64_t before) {
     const DropoutPlace place{settings_.dropout, settings_.seed, data.first_token + before};
-    const auto some = network_.forward(batch, place);
+    const auto some = network_.forward_backward(batch, place);
     of_tokens.insert(of_tokens.end(), some.begin(), some.end());
     told.predicted += predicted(batch);
-    network_.backward();
   });
   told.tokens = of_tokens.size();
   const auto count = static_cast<float>(told.predicted);

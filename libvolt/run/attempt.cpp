@@ -135,12 +135,15 @@ void Attempt::leave(std::string_view ended, int status, const Error& error) noex
 std::string Attempt::run_json(std::string_view ended, int status, Exit exit,
                               const Value::Object& more) const {
   Value::Object files;
-  for (const auto& input : found_)
-    files.emplace_back(input.name, printable(input.path.string(), 4096));
+  for (const auto& input : found_) {
+    files.emplace_back(input.name, Value::Object{{"path", printable(input.path.string(), 4096)},
+                                                 {"sha256", input.sha256.hex()}});
+  }
   Value::Object members{{"schema", "volt.run/1"},
                         {"name", job_.name},
                         {"workload", job_.workload},
                         {"tool", tool},
+                        {"job", schema::to_value(job_)},
                         {"inputs", std::move(files)},
                         {"attempt", folder_.attempt()},
                         {"started", folder_.started()},

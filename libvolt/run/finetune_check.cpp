@@ -160,11 +160,12 @@ class ClaimedStates {
 struct Tellings {
   std::string mismatch;               ///< what of it is not as the job, or earlier units, give it
   std::vector<std::uint64_t> tokens;  ///< of each unit
+  std::uint64_t published;            ///< the unit whose state gives the outputs
 };
 
 Tellings hear(Finetune& finetune, const ClaimedStates& states, const Records& records,
               const schema::StopRule& rule) {
-  Tellings all;
+  Tellings all{{}, {}, records.units};
   lm::Stopping stopping(rule);
   Bytes before = states.record(0);
   all.mismatch = finetune.contradiction(before, before, 0);
@@ -185,12 +186,14 @@ Tellings hear(Finetune& finetune, const ClaimedStates& states, const Records& re
     }
     before = std::move(record);
   }
+  all.published = stopping.published().value_or(records.units);
   return all;
 }
 
 /// Which units are computed again, from 0.
 std::vector<std::uint64_t> units_to_check(const Request& request, const Records& records,
-                                          bool ended_early, const schema::StopRule& rule) {
+                                          bool ended_early, const schema::StopRule& rule,
+                                          std::uint64_t published) {
   Fields fields(request.value, source);
   const Digest seed = fields.digest("seed");
   std::set<std::uint64_t> units;
@@ -206,6 +209,8 @@ std::vector<std::uint64_t> units_to_check(const Request& request, const Records&
     // What told it to end early is the first that one would forge.
     const std::uint64_t deciding = ended_early ? std::max<std::uint64_t>(rule.patience + 1, 2) : 0;
     add_from(records.units - std::min(records.units, deciding));
+    // So is what told it which state is the best.
+    if (published != records.units) units.insert(published - 1);
   }
   return {units.begin(), units.end()};
 }
@@ -226,15 +231,15 @@ Value::Object do_retrain(const Request& request, Sink& sink, const Say& say) {
   const auto root = crypto::merkle_root(workload::trace_leaves(records, states.pages()));
   say(Value::Object{{"trace", Value::Object{{"root", root.hex()}, {"units", records.units}}}});
 
-  auto [mismatch, tokens] = hear(finetune, states, records, rule);
+  auto [mismatch, tokens, published] = hear(finetune, states, records, rule);
   if (mismatch.empty() && finetune.begin() != states.record(0)) {
     mismatch = "the training does not begin with what the job's seed gives";
   }
-  finetune.go_on_from(states.record(records.units));
+  finetune.go_on_from(states.record(published));
   say(Value::Object{{"foreign", foreign_result(finetune, bench, request, say)}});
 
   const bool ended_early = records.units < finetune.records().units;
-  const auto units = units_to_check(request, records, ended_early, rule);
+  const auto units = units_to_check(request, records, ended_early, rule, published);
   tokens.resize(records.units);  // where they were not heard to the end
   std::uint64_t steps = 0, steps_all = 0;
   for (const auto unit : units) steps_all += records.steps_of(unit + 1);

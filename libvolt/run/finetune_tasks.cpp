@@ -62,7 +62,7 @@ Value records_value(const Records& r) {
 
 /// The most memory that it took so far: on a GPU, of the GPU's.
 std::uint64_t most_memory(Bench& bench, const Finetune& finetune) {
-  if (bench.device().facts().backend != "cpu") return finetune.plan().memory_bytes();
+  if (bench.device().facts().backend != "cpu") return finetune.plan().memory.total();
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
   return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
@@ -153,7 +153,14 @@ Value::Object do_train(const Request& request, Sink& sink, const Say& say) {
     skip = 0;
     if (next != 0) say_unit(next, record);
   }
-  if (next <= records.units) end_early(out, records.until(next - 1), ended, sink, say);
+  const Records run = records.until(next - 1);
+  if (run.units != records.units) end_early(out, run, ended, sink, say);
+  if (const auto best = stopping.published(); best && *best != run.units) {
+    finetune.go_on_from(read_record(out, records, *best));
+    sink.send(Log{Log::Level::info, "the outputs are those after step " +
+                                        std::to_string(records.until(*best).steps) +
+                                        ", where the held-out loss was least"});
+  }
   write_results(finetune, bench, request);
   const auto& facts = bench.device().facts();
   return {
@@ -166,12 +173,12 @@ Value::Object do_train(const Request& request, Sink& sink, const Say& say) {
 namespace {
 
 Value memory_value(const workload::Plan& p) {
-  return Value::Object{{"base", p.memory.frozen},
+  return Value::Object{{"base", p.memory.base},
                        {"trained", p.memory.trained},
-                       {"activations", p.activation_bytes()},
-                       {"scratch", p.scratch_bytes()},
-                       {"host", p.host_bytes},
-                       {"total", p.memory_bytes()},
+                       {"activations", p.memory.activations},
+                       {"scratch", p.memory.scratch},
+                       {"host", p.memory.host},
+                       {"total", p.memory.total()},
                        {"limit", p.memory_limit}};
 }
 
@@ -190,7 +197,9 @@ Value plan_value(const workload::Plan& p) {
                        {"units", p.records.units},
                        {"step_tokens", p.step_tokens},
                        {"eval_tokens", p.eval_tokens},
-                       {"tokens_at_a_time", p.tokens_at_a_time},
+                       {"tokens_at_a_time", p.capacity.rows},
+                       {"layers", p.layers},
+                       {"kept_layers", p.capacity.kept_layers},
                        {"memory", memory_value(p)},
                        {"states_bytes", p.records.bytes()},
                        {"least_states_bytes", two_records.bytes()},
@@ -224,7 +233,8 @@ Value::Object do_plan(const Request& request, Sink& sink, const Say& say) {
   const auto pace = finetune.measure(std::chrono::seconds(3));
   ::alarm(0);
   // What a step costs, all of them do, and a look at the held-out samples what goes forward.
-  const double of_one = plan.step_multiply_adds * static_cast<double>(pace.tokens);
+  const double of_one =
+      (plan.step_multiply_adds + plan.again_multiply_adds) * static_cast<double>(pace.tokens);
   return {{"pace", Value::Object{{"steps", pace.steps},
                                  {"tokens", pace.tokens},
                                  {"seconds", pace.seconds},

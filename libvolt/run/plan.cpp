@@ -55,7 +55,7 @@ class Telling {
     Fields plan = plan_.table("plan");
     for (const std::string key :
          {"parameters", "trained", "samples", "held_out", "tokens", "predicted", "steps", "span",
-          "units", "step_tokens", "eval_tokens", "tokens_at_a_time"}) {
+          "units", "step_tokens", "eval_tokens", "tokens_at_a_time", "layers", "kept_layers"}) {
       outcome_.document.emplace_back(key, count(plan, key));
     }
     tell_size(plan);
@@ -121,6 +121,11 @@ class Telling {
     }
     line("memory", format_memory(count(memory, "total")) + " of " +
                        format_memory(count(memory, "limit")) + ": " + join(parts, ", "));
+    const auto again = count(plan, "layers") - count(plan, "kept_layers");
+    if (again != 0) {
+      line("", "for want of memory " + std::to_string(again) + " of " +
+                   std::to_string(count(plan, "layers")) + " layers are computed twice");
+    }
     outcome_.document.emplace_back("memory", std::move(members));
     const auto& too_large = plan.string("too_large");
     if (!too_large.empty()) lacks(Exit::no_device, too_large, plan.string("remedy"));

@@ -19,7 +19,8 @@ std::optional<host::Path> hint(const host::Path& folder, std::string_view name) 
     const auto text = host::read_file(folder / "run.json", schema::max_document_bytes);
     const doc::Value run = doc::parse_json(text, "run.json");
     const doc::Value* inputs = run.find("inputs");
-    const doc::Value* path = inputs == nullptr ? nullptr : inputs->find(name);
+    const doc::Value* input = inputs == nullptr ? nullptr : inputs->find(name);
+    const doc::Value* path = input == nullptr ? nullptr : input->find("path");
     const auto* where = path == nullptr ? nullptr : path->get_if<std::string>();
     if (where != nullptr && !host::is_folder(*where)) return *where;
   } catch (const Error&) {

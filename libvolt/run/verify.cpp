@@ -370,7 +370,7 @@ class Verification {
       verdict_.set("files", Answer::fails, printable(fields.string("wrong")));
     } else if (fields.has("foreign")) {
       if (const auto& name = fields.string("foreign"); !name.empty()) {
-        verdict_.set("files", Answer::fails, printable(name) + " is not what the last state gives");
+        verdict_.set("files", Answer::fails, printable(name) + " is not what the states give");
       }
     } else if (fields.has("image") && !fields.boolean("image")) {
       verdict_.set("files", Answer::fails,

@@ -67,9 +67,7 @@ lm::TrainingSettings settings_of(const schema::Finetune& job) {
 }
 
 void check_context(std::uint64_t context, const lm::Architecture& architecture) {
-  const std::uint64_t most = architecture.window == 0
-                                 ? architecture.context
-                                 : std::min(architecture.context, architecture.window);
+  const std::uint64_t most = architecture.sees();
   if (context <= most) return;
   throw Error(Exit::usage,
               "batch.context is " + std::to_string(context) + ", but the model sees " +
@@ -123,7 +121,8 @@ struct Finetune::Parts {
     tensors =
         job.method.adapts() ? lm::lora_tensors(architecture, lora) : lm::all_tensors(architecture);
     plan = plan_of({job, architecture, tensors, weights, samples, split.train, split.eval,
-                    settings_of(job), device.memory_limit(), device.facts().backend == "cpu"});
+                    settings_of(job), device.memory_limit(), device.limit_given(),
+                    device.facts().backend == "cpu"});
     records = plan.records;
   }
 
@@ -133,9 +132,9 @@ struct Finetune::Parts {
     trained.emplace(device, tensors, lora.fly);
     start();
     network.emplace(device, architecture, weights, *trained, profile_of(job), lora.scale(),
-                    plan.tokens_at_a_time, lm::format_named(job.base_format));
+                    plan.capacity, lm::format_named(job.base_format));
     training.emplace(*network, *trained, samples, split.train, settings_of(job),
-                     plan.tokens_at_a_time);
+                     plan.capacity.rows);
     if (training->state().size() != records.state_bytes) {
       throw Error(Exit::failure, "a state has not the size that was counted",
                   "this is a bug of volt: please report it");
@@ -147,7 +146,7 @@ struct Finetune::Parts {
     lm::TrainingSettings settings = settings_of(job);
     settings.steps = 1;
     settings.rows_per_step = some.size();  // a row has at least one
-    lm::Training step(*network, *trained, samples, some, settings, plan.tokens_at_a_time);
+    lm::Training step(*network, *trained, samples, some, settings, plan.capacity.rows);
     const auto began = std::chrono::steady_clock::now();
     step.step();
     return std::chrono::steady_clock::now() - began;

@@ -12,6 +12,8 @@ namespace {
 
 /// More rows at a time make a step no faster.
 constexpr std::uint64_t most_tokens_at_a_time = 8192;
+/// With fewer, a matrix is read more often than it is multiplied with.
+constexpr std::uint64_t enough_tokens_at_a_time = 512;
 /// A context below this is none that one would want.
 constexpr std::uint64_t least_context = 32;
 
@@ -46,23 +48,52 @@ std::uint64_t longest(const lm::TokenSamples& samples) {
   return most;
 }
 
-/// How much memory there is, and how many rows at a time it has room for.
+/// How much memory there is, and what has room in it.
 struct Room {
-  std::uint64_t limit = 0, host_bytes = 0;
-  bool on_host = true;
+  std::uint64_t limit = 0;
+  std::uint64_t host_bytes = 0;  ///< that are taken of it, too
+  bool shared = false;           ///< with others, who need memory as well
 
-  std::uint64_t rows(const lm::NetworkMemory& memory) const {
-    const std::uint64_t taken = memory.fixed() + (on_host ? host_bytes : 0);
-    return taken < limit ? (limit - taken) / memory.per_row() : 0;
+  bool has(const lm::NetworkMemory& memory, const lm::Capacity& capacity) const {
+    return memory.bytes(capacity) + host_bytes <= limit;
+  }
+  /// Of shared memory half of what is left beside the model.
+  bool has_with_ease(const lm::NetworkMemory& memory, const lm::Capacity& capacity) const {
+    const std::uint64_t rows = memory.activations(capacity) + memory.scratch(capacity);
+    return memory.bytes(capacity) + host_bytes + (shared ? rows : 0) <= limit;
   }
 };
 
-/// At least the longest sample; beyond that no more than helps, and of a machine's memory, which
-/// others need as well, no more than half.
-std::uint64_t tokens_at_a_time(const Room& room, const lm::NetworkMemory& memory,
-                               const schema::Finetune& job, std::uint64_t least) {
-  const std::uint64_t most = std::max(least, std::min(job.batch_tokens, most_tokens_at_a_time));
-  return std::clamp(room.rows(memory) / (room.on_host ? 2 : 1), least, most);
+/// The largest of [least, most] that does, or 0; what is larger than one that does not, does not.
+template <class Does>
+std::uint64_t largest(std::uint64_t least, std::uint64_t most, Does does) {
+  if (least > most || !does(least)) return 0;
+  while (least < most) {
+    const std::uint64_t middle = least + (most - least + 1) / 2;
+    does(middle) ? least = middle : most = middle - 1;
+  }
+  return least;
+}
+
+/// At least the longest sample at a time, and no more than helps. Few rows cost less than layers
+/// that are computed again, but for very few.
+lm::Capacity capacity_of(const Room& room, const lm::NetworkMemory& memory, const Planned& p,
+                         std::uint64_t least) {
+  const std::uint64_t layers = p.architecture.layers;
+  const std::uint64_t most = std::max(least, std::min(p.job.batch_tokens, most_tokens_at_a_time));
+  const std::uint64_t enough = std::clamp(enough_tokens_at_a_time, least, most);
+  const bool dropout = p.job.method.dropout != 0;
+  const auto rows_that_fit = [&](std::uint64_t from, std::uint64_t to, std::uint64_t kept_layers) {
+    return largest(from, to, [&](std::uint64_t rows) {
+      return room.has_with_ease(memory, {rows, kept_layers, dropout});
+    });
+  };
+  if (const auto rows = rows_that_fit(enough, most, layers)) return {rows, layers, dropout};
+  const std::uint64_t kept = largest(1, layers, [&](std::uint64_t some) {
+    return room.has_with_ease(memory, {enough, some, dropout});
+  });
+  if (kept != 0) return {enough, kept, dropout};
+  return {std::max(least, rows_that_fit(least, enough, 1)), 1, dropout};
 }
 
 /// Of each sample its end, of each token its id and whether it is trained; and a state is there as
@@ -76,14 +107,22 @@ std::uint64_t host_bytes(const Plan& plan, std::span<const lm::TrainedTensor> te
 
 /// A change of the job with which it would fit, the one that costs least.
 std::string remedy_of(const Plan& plan, const Planned& p, Room room, std::uint64_t least) {
+  const bool dropout = p.job.method.dropout != 0;
+  const auto memory_of = [&](std::span<const lm::TrainedTensor> tensors, lm::Format format,
+                             lm::Profile profile) {
+    return lm::NetworkMemory(p.architecture, tensors, format, profile);
+  };
   const auto fits = [&](std::span<const lm::TrainedTensor> tensors, lm::Format format,
                         lm::Profile profile) {
-    room.host_bytes = host_bytes(plan, tensors, p.job.optimizer == "velvet");
-    return room.rows(lm::network_memory(p.architecture, tensors, format, profile)) >= least;
+    room.host_bytes = p.on_host ? host_bytes(plan, tensors, p.job.optimizer == "velvet") : 0;
+    return room.has(memory_of(tensors, format, profile), {least, 1, dropout});
   };
   const lm::Format format = lm::format_named(p.job.base_format);
   const lm::Profile profile = profile_of(p.job);
-  const std::uint64_t rows = std::bit_floor(room.rows(plan.memory));
+  const auto memory = memory_of(p.tensors, format, profile);
+  const std::uint64_t rows = std::bit_floor(largest(1, least, [&](std::uint64_t some) {
+    return room.has(memory, {some, 1, dropout});
+  }));
   if (profile == lm::Profile::f32x && fits(p.tensors, format, lm::Profile::i8x)) {
     return "profile = \"i8x\" would fit";
   }
@@ -101,8 +140,12 @@ std::string remedy_of(const Plan& plan, const Planned& p, Room room, std::uint64
 }
 
 /// Matrices are multiplied with once forward and once backward, and where they are trained once
-/// more for their gradient.
+/// more for their gradient. A layer that is computed again is so up to its last one.
 void count_work(Plan& plan, const Planned& p) {
+  const auto again = [&](const lm::Slot& slot) {
+    return lm::is_linear(slot.part) && slot.part != lm::Part::down &&
+           slot.layer + plan.capacity.kept_layers < p.architecture.layers;
+  };
   double forward = 0, step = 0;
   for (const auto& parameter : lm::parameters_of(p.architecture)) {
     const bool looked_up =
@@ -113,11 +156,16 @@ void count_work(Plan& plan, const Planned& p) {
         static_cast<double>(parameter.shape[0]) * static_cast<double>(parameter.shape[1]);
     forward += elements;
     step += (p.job.method.adapts() ? 2 : 3) * elements;
+    if (again(parameter.slot)) plan.again_multiply_adds += elements;
   }
   if (p.job.method.adapts()) {
     for (const auto& tensor : p.tensors) {
-      forward += static_cast<double>(tensor.elements());
-      step += (tensor.has_gradient() ? 3 : 2) * static_cast<double>(tensor.elements());
+      const auto elements = static_cast<double>(tensor.elements());
+      forward += elements;
+      step += (tensor.has_gradient() ? 3 : 2) * elements;
+      if (tensor.role == lm::TrainedTensor::Role::lora_b && again(tensor.slot)) {
+        plan.again_multiply_adds += elements;
+      }
     }
   }
   plan.forward_multiply_adds = forward;
@@ -132,16 +180,18 @@ std::uint64_t output_bytes(const Plan& plan, const Planned& p) {
 }
 
 void count_memory(Plan& plan, const Planned& p) {
-  plan.memory = lm::network_memory(p.architecture, p.tensors, lm::format_named(p.job.base_format),
-                                   profile_of(p.job));
-  plan.host_bytes = host_bytes(plan, p.tensors, p.job.optimizer == "velvet");
-  plan.memory_limit = p.memory_limit;
-  const Room room{p.memory_limit, plan.host_bytes, p.on_host};
+  const lm::NetworkMemory memory(p.architecture, p.tensors, lm::format_named(p.job.base_format),
+                                 profile_of(p.job));
+  const Room room{p.memory_limit,
+                  p.on_host ? host_bytes(plan, p.tensors, p.job.optimizer == "velvet") : 0,
+                  p.on_host && !p.limit_given};
   const std::uint64_t least = longest(p.samples);
-  plan.tokens_at_a_time = tokens_at_a_time(room, plan.memory, p.job, least);
-  if (!p.on_host) plan.host_bytes = 0;
-  if (room.rows(plan.memory) >= least) return;
-  plan.too_large = "the training needs " + format_memory(plan.memory_bytes()) + " of memory with " +
+  plan.capacity = capacity_of(room, memory, p, least);
+  plan.memory = {memory.frozen(), memory.trained(), memory.activations(plan.capacity),
+                 memory.scratch(plan.capacity), room.host_bytes};
+  plan.memory_limit = p.memory_limit;
+  if (room.has(memory, plan.capacity)) return;
+  plan.too_large = "the training needs " + format_memory(plan.memory.total()) + " of memory with " +
                    std::to_string(least) + " tokens at a time, and " +
                    format_memory(plan.memory_limit) + " is what it may have";
   plan.remedy = remedy_of(plan, p, room, least);
@@ -153,12 +203,8 @@ lm::Profile profile_of(const schema::Finetune& job) {
   return job.profile == "i8x" ? lm::Profile::i8x : lm::Profile::f32x;
 }
 
-std::uint64_t Plan::memory_bytes() const {
-  return memory.fixed() + activation_bytes() + scratch_bytes() + host_bytes;
-}
-
 double Plan::multiply_adds() const {
-  return static_cast<double>(step_tokens) * step_multiply_adds +
+  return static_cast<double>(step_tokens) * (step_multiply_adds + again_multiply_adds) +
          static_cast<double>(records.units * eval_tokens) * forward_multiply_adds;
 }
 
@@ -184,8 +230,9 @@ Plan plan_of(const Planned& p) {
   r.units = (r.steps + r.span - 1) / r.span;
   r.state_bytes = state_bytes(p.tensors, p.job.optimizer == "velvet");
   r.evaluates = !p.eval.empty();
-  count_work(plan, p);
+  plan.layers = p.architecture.layers;
   count_memory(plan, p);
+  count_work(plan, p);
   plan.output_bytes = output_bytes(plan, p);
   return plan;
 }

@@ -21,22 +21,25 @@ struct Plan {
   std::uint64_t step_tokens = 0, eval_tokens = 0;  ///< of all steps; of the samples held out
   Records records;
 
-  lm::NetworkMemory memory;
-  std::uint64_t host_bytes = 0;  ///< of the machine's memory: samples, and states on their way
-  std::uint64_t tokens_at_a_time = 0;
+  /// Bytes of the device's memory, and on a CPU of the machine's.
+  struct Memory {
+    std::uint64_t base = 0, trained = 0, activations = 0, scratch = 0;
+    std::uint64_t host = 0;  ///< of the machine's memory: samples, and states on their way
+    std::uint64_t total() const { return base + trained + activations + scratch + host; }
+  };
+  Memory memory;
   std::uint64_t memory_limit = 0;  ///< what a device, or this machine, has for it
+  lm::Capacity capacity;
+  std::uint64_t layers = 0;        ///< of the model
   std::uint64_t output_bytes = 0;  ///< beside the states, but for headers
 
   /// What it needs beyond the limit, and which changes of the job would do; empty if it fits.
   std::string too_large, remedy;
 
   double forward_multiply_adds = 0, step_multiply_adds = 0;  ///< of each token
+  double again_multiply_adds = 0;  ///< of a step's, for layers that are computed again
 
-  /// Of the device's memory, and on a CPU of the machine's.
-  std::uint64_t activation_bytes() const { return tokens_at_a_time * memory.kept_per_row; }
-  std::uint64_t scratch_bytes() const { return tokens_at_a_time * memory.scratch_per_row; }
-  std::uint64_t memory_bytes() const;
-  /// Of all steps, and of all looks at the samples held out.
+  /// Of all steps here, and of all looks at the samples held out.
   double multiply_adds() const;
 };
 
@@ -52,6 +55,7 @@ struct Planned {
   std::span<const std::uint32_t> train, eval;
   const lm::TrainingSettings& settings;
   std::uint64_t memory_limit;
+  bool limit_given;
   bool on_host;  ///< whether the device's memory is the machine's
 };
 

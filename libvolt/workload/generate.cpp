@@ -93,7 +93,7 @@ struct Generation::Parts {
     for (const auto& [slot, weight] : weights) lm::refuse_non_finite(weight);
     network.emplace(device, architecture, weights, trained,
                     job.profile == "i8x" ? lm::Profile::i8x : lm::Profile::f32x, adapter.scale,
-                    block_tokens, lm::format_named(job.base_format));
+                    lm::Capacity{block_tokens}, lm::format_named(job.base_format));
     std::uint64_t longest = 0;
     for (const auto& text : texts) longest = std::max(longest, text.given + text.most);
     network->keep(longest);
@@ -123,9 +123,7 @@ struct Generation::Parts {
     for (const auto& segment : sample.segments) text.prompt += segment.text;
     text.tokens = lm::tokenise(sample, language.encoder()).tokens;
     text.given = text.tokens.size();
-    const std::uint64_t sees = architecture.window == 0
-                                   ? architecture.context
-                                   : std::min(architecture.context, architecture.window);
+    const std::uint64_t sees = architecture.sees();
     if (text.given == 0) {
       throw Error(Exit::usage, text.place + ": the prompt has no token to go on from");
     }

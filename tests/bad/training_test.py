@@ -136,6 +136,16 @@ def truncated(states, files, predicate):
     predicate['trace'] = {'root': short.trace(), 'units': short.units}
 
 
+def adapter_after(unit, change=lambda *_: None):
+    """After another change, with the adapter that is right for the rule of EARLY and LATE."""
+    def publish(states, files, predicate):
+        change(states, files, predicate)
+        data = files.get('states.bin', states.data)
+        first = unit % (len(data) // states.record) * states.record
+        files['adapter_model.safetensors'] = adapter_of(data[first:])
+    return publish
+
+
 def half_a_record(states, files, predicate):
     files['states.bin'] = bytes(states.data[:-states.record // 2])
     predicate['trace']['root'] = '11' * 32
@@ -190,7 +200,7 @@ AVERAGES = 40 + 12 * ELEMENTS
 CASES = [
     ('honest', lambda *_: None, 0, 'output holds all 3 units computed again, each bit equal'),
     ('bit of an average', lambda s, *_: s.flip(2, s.state // 2), 11, 'is not what the job gives'),
-    ('bit of the last state', lambda s, *_: s.flip(3, 100), 11, 'is not what the last state gives'),
+    ('bit of the last state', lambda s, *_: s.flip(3, 100), 11, 'is not what the states give'),
     ('bit of the first state', lambda s, *_: s.flip(0, 5000), 11, 'does not begin with what'),
     ('steps that were not taken', lambda s, *_: s.copy_state(2, 1), 11, 'is not what the job gives'),
     ('a lower loss', lambda s, *_: s.tell(2, 1, LOSS, HALF), 11,
@@ -222,7 +232,7 @@ CASES = [
     ('another seed', transplanted('seed.run'), 11, 'to be predicted, not the|does not begin with'),
     ('other data', transplanted('data.run'), 11, 'to be predicted, not the|is not what the job gives|has the loss'),
     ('another rank', transplanted('rank.run'), 11, 'bytes, but the job gives'),
-    ('a foreign adapter', foreign_adapter, 11, 'adapter_model.safetensors is not what the last state gives'),
+    ('a foreign adapter', foreign_adapter, 11, 'adapter_model.safetensors is not what the states give'),
     ('a run cut short', truncated, 11, 'bytes, but the job gives'),
     ('something in what is reserved', lambda s, *_: s.tell(2, 1, 52, 7, 'I'), 11,
      'record 2 holds more than a unit tells'),
@@ -235,7 +245,7 @@ FLY = [
     ('an honest flylora', lambda *_: None, 0, 'output holds all 3 units'),
     ('a forged d', forged_d, 11, 'is not what the job gives'),
     ('another A', other_a, 11,
-     'adapter_model.safetensors is not what the last state gives'),
+     'adapter_model.safetensors is not what the states give'),
 ]
 # Of velvet: rate and beta1 of a step follow from what the steps before it told.
 VELVET = [
@@ -261,17 +271,19 @@ VELVET = [
 RULE = 'stop_when = { patience = %d, min_delta = 1000 }'
 EARLY = [
     ('early', lambda *_: None, 0, 'output holds all 2 units computed again, each bit equal'),
-    ('early, a run that went on', transplanted('good.run'), 11,
+    ('early, a run that went on', adapter_after(1, transplanted('good.run')), 11,
      'the training goes on after unit 2, where its rule ends it'),
     ('early, cut short', truncated, 11, 'the training ends after unit 1, where its rule does not end it'),
     ('early, half a record', half_a_record, 11, 'for each state, of which there are 2 to 4'),
     ('early, no unit', no_unit, 11, 'for each state, of which there are 2 to 4'),
     ('early, too many units', transplanted('long.run'), 11,
      'for each state, of which there are 2 to 4'),
+    ('early, the last state sold as the best', adapter_after(-1), 11,
+     'adapter_model.safetensors is not what the states give'),
 ]
 LATE = [
     ('late', lambda *_: None, 0, 'output holds all 3 units computed again, each bit equal'),
-    ('late, cut short', truncated, 11, 'the training ends after unit 2, where its rule does not end it'),
+    ('late, cut short', adapter_after(1, truncated), 11, 'the training ends after unit 2, where its rule does not end it'),
 ]
 # Confidence is never 1.
 SURE = [

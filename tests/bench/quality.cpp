@@ -131,7 +131,7 @@ class Adapted {
         device_({"cpu", threads, 0}, Rounded::backend(arm.rounding)),
         trained_(device_, lm::lora_tensors(base.architecture, lora)),
         network_(device_, base.architecture, base.weights, trained_, arm.profile, lora.scale(),
-                 rows_per_step * context),
+                 {rows_per_step * context, base.architecture.layers}),
         rounded_(arm.rounding, device_, trained_.values().get()) {
     lm::initialise(device_, base.architecture, seed + arm.other_a, trained_);
   }

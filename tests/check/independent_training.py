@@ -114,14 +114,18 @@ class Velvet:
 
 
 class Stopping:
-    """Whether the rule of a job ends it after a unit."""
+    """Whether the rule of a job ends it after a unit, and which unit gives its outputs."""
 
     def __init__(self, rule):
         self.rule, self.best, self.before, self.worse = rule, math.inf, math.inf, 0
+        self.units, self.best_unit = 0, None
 
     def ends(self, loss, confidence):
         better = math.isfinite(loss) and loss < self.best - self.rule.get('min_delta', 0)
         self.best, self.worse = (loss, 0) if better else (self.best, self.worse + 1)
+        self.units += 1
+        if better and 'patience' in self.rule:
+            self.best_unit = self.units
         risen, self.before = not math.isfinite(loss) or loss > self.before, loss
         return (self.worse >= self.rule.get('patience', math.inf)
                 or not risen and confidence >= self.rule.get('confidence', math.inf))
@@ -182,7 +186,7 @@ class Training(Signed):
             demand(ends == (i == units) or i == self.most, 'end of the training')
             demand(record[head:room] == self.optimizer.state.ljust(room - head, b'\0'), 'averages')
         values = slice(HEAD, HEAD + 4 * elements)
-        demand(records[-1][values] == b''.join(x for *_, x in kept), 'adapter')
+        demand(records[self.stopping.best_unit or units][values] == b''.join(x for *_, x in kept), 'adapter')
         first = b''.join(first_values(shape, self.settings['seed'], place, name)
                          for place, name, shape, _ in kept)
         demand(records[0][HEAD:] == (first.ljust(head - HEAD, b'\0') + beginning).ljust(

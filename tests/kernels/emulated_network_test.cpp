@@ -109,6 +109,11 @@ TEST_CASE("every CUDA operation has the reference's bits") {
   }
 }
 
+TEST_CASE("so it has where it writes where it reads") {
+  Random random(7);
+  for (const Oddity oddity : oddities) check(in_place(random, oddity));
+}
+
 TEST_CASE("so it has of long rows, and of many") {
   Random random(2);
   for (int round = 0; round < 4; ++round) {

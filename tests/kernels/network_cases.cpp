@@ -122,6 +122,25 @@ Memories Operation::run(const Backend& backend, std::uint32_t threads) const {
   return memories;
 }
 
+std::vector<Operation> in_place(Random& random, Oddity oddity) {
+  const std::uint64_t rows = 1 + below(random, 9), n = 1 + below(random, 300);
+  std::vector<Operation> all;
+  for (const Activation kind : {Activation::silu, Activation::gelu_tanh, Activation::era}) {
+    for (const bool gated : {true, false}) {
+      Builder backward(random, oddity, "activate_backward in place");
+      backward.out("x", rows, n).in("dout", rows, n);
+      gated ? backward.out("u", rows, n) : backward.absent("u");
+      all.push_back(backward.calls(VOLT_CALL {
+        return net.activate_backward(c, {{kind, 0.7f, 0.3f}, m[0], m[2], m[1], m[0], m[2]});
+      }));
+    }
+  }
+  all.push_back(Builder(random, oddity, "rotate in place").out("x", rows, n).calls(VOLT_CALL {
+    return net.rotate(c, {m[0], m[0], 0x1p-7f});
+  }));
+  return all;
+}
+
 std::vector<Operation> attentions(Random& random, std::uint64_t keys, Oddity oddity) {
   const std::uint64_t d = one_of(random, {1, 3, 8, 15, 16, 17, 20, 32, 33, 40, 64, 72});
   const auto kv = static_cast<std::uint32_t>(one_of(random, {1, 1, 2, 3}));

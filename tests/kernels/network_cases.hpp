@@ -35,6 +35,9 @@ enum class Oddity { none, some, many };
 /// One of each operation, or several where it does several things.
 std::vector<Operation> operations(Random& random, Size size, Oddity oddity);
 
+/// Those that may write where they read, doing so.
+std::vector<Operation> in_place(Random& random, Oddity oddity);
+
 /// Attention and its backward pass alone, over `keys` keys.
 std::vector<Operation> attentions(Random& random, std::uint64_t keys, Oddity oddity);
 

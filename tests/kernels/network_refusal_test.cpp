@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <set>
 #include <string_view>
 
 #include "network_cases.hpp"
@@ -96,12 +97,32 @@ TEST_CASE("a matrix without memory, or whose memory cannot be written, is refuse
   });
 }
 
+TEST_CASE("a result that may be an operand may not lie across it") {
+  for (const Backend& backend : all_backends()) {
+    Session s(backend);
+    Buffer* const memory = s.room(2 * 128 * 4 + 4);
+    const Matrix x = {memory, 0, 2, 128, 128}, across = {memory, 1, 2, 128, 128};
+    VOLT_OK(backend.network->rotate(s.context, {x, x, 1}));
+    VOLT_REFUSED(invalid, "y overlaps an operand",
+                 backend.network->rotate(s.context, {x, across, 1}));
+  }
+}
+
+/// Whether a result may be the very matrix that is read (see in_place()).
+static bool may_share(const Operation& operation, std::size_t i, std::size_t j) {
+  using Pair = std::set<std::string_view>;
+  const Pair pair{operation.arguments[i].name, operation.arguments[j].name};
+  if (operation.name == "rotate") return pair == Pair{"x", "y"};
+  return operation.name == "activate_backward" &&
+         (pair == Pair{"x", "dx"} || pair == Pair{"u", "du"});
+}
+
 TEST_CASE("a result that overlaps another matrix is refused") {
   on_each_matrix([](Session&, const Operation& operation, const Prepared& prepared, std::size_t i) {
     if (!operation.arguments[i].written) return;
     for (std::size_t j = 0; j < operation.arguments.size(); ++j) {
       const Matrix& other = prepared.matrices[j];
-      if (j == i || other.buffer == nullptr) continue;
+      if (j == i || other.buffer == nullptr || may_share(operation, i, j)) continue;
       if (operation.arguments[i].width != operation.arguments[j].width) continue;  // see below
       // In memory that is large enough for either, so that both end there.
       const bool narrow =

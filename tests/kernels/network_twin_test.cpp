@@ -44,6 +44,15 @@ TEST_CASE("every instruction set has the reference's bits of every operation") {
   }
 }
 
+TEST_CASE("so it has where it writes where it reads") {
+  Random random(20270105);
+  for (int round = 0; round < 12; ++round) {
+    for (const Operation& operation : in_place(random, oddities[round % 3])) {
+      check_twins(random, operation);
+    }
+  }
+}
+
 TEST_CASE("so it has where threads share the work") {
   Random random(20270102);
   for (int round = 0; round < 6; ++round) {

@@ -57,7 +57,9 @@ struct Place {
   Place(std::uint64_t rows, std::uint64_t cols)
       : device(device::wanted("cpu", 2)),
         bands(device, std::min(padded(rows), Bands::rows(cols)) * padded(cols), true),
-        room(device, 3, std::max(rows, cols)) {}
+        room(device, size(3 * padded(std::max(rows, cols)))) {}
+
+  static RoomSize size(std::uint64_t elements) { return {{elements, elements}, elements}; }
 
   Tensor put(const std::vector<float>& values, std::uint64_t cols) {
     Tensor tensor = make_tensor(device, values.size() / cols, cols);

@@ -28,13 +28,14 @@ struct Way {
 };
 
 /// Trains for a batch of `rows` rows on a device that has so much memory.
-void take_a_step(const Files& files, const Way& way, std::uint64_t memory_bytes) {
+void take_a_step(const Files& files, const Way& way, const Capacity& capacity,
+                 std::uint64_t memory_bytes) {
   const Architecture architecture = read_architecture(files);
   const Weights weights = find_weights(files, architecture);
   device::Device device({"cpu", 1, memory_bytes});
   Trained trained(device, way.tensors(architecture), way.lora ? way.lora->fly : std::nullopt);
   initialise(device, architecture, 1, trained);
-  Network network(device, architecture, weights, trained, way.profile, 2, rows, way.format);
+  Network network(device, architecture, weights, trained, way.profile, 2, capacity, way.format);
   Batch batch;
   batch.tokens.assign(rows, 1);
   batch.targets.assign(rows, 2);
@@ -42,15 +43,15 @@ void take_a_step(const Files& files, const Way& way, std::uint64_t memory_bytes)
   batch.positions.resize(rows);
   std::iota(batch.positions.begin(), batch.positions.end(), 0U);
   for (int pass = 0; pass < 2; ++pass) {
-    network.forward(batch, {0.5F, 1, 0});
-    network.backward();
+    network.forward_backward(batch, {capacity.dropout ? 0.5F : 0.0F, 1, 0});
   }
   trained.step({});
 }
 
-bool fits(const Files& files, const Way& way, std::uint64_t memory_bytes) {
+bool fits(const Files& files, const Way& way, const Capacity& capacity,
+          std::uint64_t memory_bytes) {
   try {
-    take_a_step(files, way, memory_bytes);
+    take_a_step(files, way, capacity, memory_bytes);
     return true;
   } catch (const Error& error) {
     CHECK(error.code() == Exit::no_device);
@@ -84,13 +85,40 @@ TEST_CASE("a training takes the memory that is counted for it, to the byte") {
       CAPTURE(static_cast<int>(way.profile));
       CAPTURE(static_cast<int>(way.format));
       CAPTURE((way.lora ? way.lora->fly.has_value() : false));
-      const NetworkMemory memory =
-          network_memory(architecture, way.tensors(architecture), way.format, way.profile);
-      const std::uint64_t bytes = memory.fixed() + rows * memory.per_row();
-      CHECK(fits(folder.files(), way, bytes));
-      CHECK_FALSE(fits(folder.files(), way, bytes - 1));
+      const NetworkMemory memory(architecture, way.tensors(architecture), way.format, way.profile);
+      for (const std::uint64_t kept_layers : {1, 2}) {
+        const Capacity capacity{rows, kept_layers, kept_layers == 1};
+        const std::uint64_t bytes = memory.bytes(capacity);
+        CHECK(fits(folder.files(), way, capacity, bytes));
+        CHECK_FALSE(fits(folder.files(), way, capacity, bytes - 1));
+      }
     }
   }
+}
+
+/// Of Llama 3.1.
+Architecture llama_8b() {
+  Architecture a;
+  a.layers = 32;
+  a.width = 4096;
+  a.heads = 32;
+  a.kv_heads = 8;
+  a.head_width = 128;
+  a.ff_width = 14'336;
+  a.vocabulary = 128'256;
+  a.context = 131'072;
+  a.norm_epsilon = 1e-5F;
+  a.rope.emplace();
+  return a;
+}
+
+TEST_CASE("8B parameters in NF4 take no more than torchtune's peak, for one sample or two") {
+  const Architecture architecture = llama_8b();
+  const NetworkMemory memory(architecture, lora_tensors(architecture, {}), Format::nf4,
+                             Profile::i8x);
+  constexpr double gib = std::uint64_t{1} << 30;
+  CHECK(static_cast<double>(memory.bytes({2048, 1})) < 7.4 * gib);
+  CHECK(static_cast<double>(memory.bytes({4096, 1})) < 10.5 * gib);
 }
 
 }  // namespace volt::lm

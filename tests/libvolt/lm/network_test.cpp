@@ -110,8 +110,9 @@ struct Model {
         trained->set(tensor, weight(tensor.slot));
       }
     }
-    network = std::make_unique<Network>(device, architecture, weights, *trained, profile, scale,
-                                        batch.tokens.size(), format);
+    network =
+        std::make_unique<Network>(device, architecture, weights, *trained, profile, scale,
+                                  Capacity{batch.tokens.size(), architecture.layers, true}, format);
   }
   /// Replaces the weights by what `format` makes of them, in fp32.
   void expand(Format format) {
@@ -138,9 +139,8 @@ struct Model {
   /// All that a forward and a backward pass tell.
   std::vector<float> told() {
     std::vector<float> all = network->logits(batch);
-    for (const auto& row : network->forward(batch, {0.1F, 7, 0}))
+    for (const auto& row : network->forward_backward(batch, {0.1F, 7, 0}))
       all.insert(all.end(), {row.loss, row.confidence, row.entropy});
-    network->backward();
     for (const auto& tensor : trained->tensors()) {
       const auto gradient = trained->get_gradient(tensor);
       all.insert(all.end(), gradient.begin(), gradient.end());
@@ -169,8 +169,7 @@ struct Model {
   /// One step as the golden values take it; returns the loss before it.
   double step(float clip, std::vector<float>* norms = nullptr) {
     trained->clear_gradients();
-    const double loss = mean_loss(network->forward(batch), batch);
-    network->backward();
+    const double loss = mean_loss(network->forward_backward(batch), batch);
     AdamStep step;
     step.rate = 1e-2F;
     step.decay = 0.01F;
@@ -223,7 +222,8 @@ TEST_CASE("loss, logits and gradients are PyTorch's, for each family") {
     const auto told = model.network->forward(model.batch);
     CHECK(mean_loss(told, model.batch) == doctest::Approx(golden_loss).epsilon(1e-5));
     if (!f32) continue;
-    model.network->backward();
+    CHECK(mean_loss(model.network->forward_backward(model.batch), model.batch) ==
+          mean_loss(told, model.batch));
     for (const auto& tensor : model.trained->tensors()) {
       const std::string parameter = model.name_of(tensor.slot);
       CAPTURE(parameter);
@@ -241,10 +241,9 @@ TEST_CASE("adapters have PyTorch's loss and gradients, and ten steps its losses"
     lora.rank = 4;
     lora.alpha = 8;
     model.train(lora_tensors(model.architecture, lora));
-    const auto told = model.network->forward(model.batch);
+    const auto told = model.network->forward_backward(model.batch);
     CHECK(mean_loss(told, model.batch) ==
           doctest::Approx(model.golden.get<double>("lora.loss")[0]).epsilon(1e-5));
-    model.network->backward();
     for (const auto& tensor : model.trained->tensors()) {
       const std::string adapter = model.adapter("lora.grad.", tensor);
       CAPTURE(adapter);
@@ -286,7 +285,7 @@ TEST_CASE("FlyLoRA has PyTorch's choice, loss, gradients and steps") {
     trained.set(tensor, golden.get<float>(letter + module(tensor)));
   }
   Network network(model.device, model.architecture, model.weights, trained, Profile::f32x,
-                  lora.scale(), model.batch.tokens.size());
+                  lora.scale(), {model.batch.tokens.size(), model.architecture.layers});
   const auto counts = [&](const TrainedTensor& d) {
     std::vector<std::int32_t> values(d.cols);
     const auto matrix = trained.counts(d);
@@ -298,9 +297,8 @@ TEST_CASE("FlyLoRA has PyTorch's choice, loss, gradients and steps") {
   const auto losses = golden.get<double>("steps");
   for (std::size_t step = 0; step < losses.size(); ++step) {
     trained.clear_gradients();
-    CHECK(mean_loss(network.forward(model.batch), model.batch) ==
+    CHECK(mean_loss(network.forward_backward(model.batch), model.batch) ==
           doctest::Approx(losses[step]).epsilon(step == 0 ? 1e-5 : 1e-4));
-    network.backward();
     for (const auto& tensor : trained.tensors()) {
       CAPTURE(module(tensor));
       if (step == 0 && tensor.role == TrainedTensor::Role::lora_b) {
@@ -341,7 +339,7 @@ TEST_CASE("an adapter that was written and read again has the logits that it had
     }
     const auto logits = [&](Trained& adapters, float scale) {
       return Network(model.device, model.architecture, model.weights, adapters, Profile::i8x, scale,
-                     model.batch.tokens.size())
+                     Capacity{model.batch.tokens.size()})
           .logits(model.batch);
     };
     const auto had = logits(trained, lora.scale());
@@ -378,11 +376,9 @@ TEST_CASE("rotated int8 stays close to fp32, with adapters and gradients") {
   lora.rank = 4;
   exact.train(lora_tensors(exact.architecture, lora));
   rotated.train(lora_tensors(rotated.architecture, lora), Profile::i8x);
-  const double loss = mean_loss(exact.network->forward(exact.batch), exact.batch);
-  CHECK(mean_loss(rotated.network->forward(rotated.batch), rotated.batch) ==
+  const double loss = mean_loss(exact.network->forward_backward(exact.batch), exact.batch);
+  CHECK(mean_loss(rotated.network->forward_backward(rotated.batch), rotated.batch) ==
         doctest::Approx(loss).epsilon(0.01));
-  exact.network->backward();
-  rotated.network->backward();
   for (const auto& tensor : exact.trained->tensors()) {
     CHECK(cosine(exact.trained->get_gradient(tensor), rotated.trained->get_gradient(tensor)) >
           0.99);
@@ -408,9 +404,8 @@ TEST_CASE("threads and the cut into batches change no bit") {
         part.first.push_back(model.batch.first[i] - static_cast<std::uint32_t>(from));
         part.targets.push_back(model.batch.targets[i]);
       }
-      const auto some = model.network->forward(part, {0.1F, 7, from});
+      const auto some = model.network->forward_backward(part, {0.1F, 7, from});
       told.insert(told.end(), some.begin(), some.end());
-      model.network->backward();
     };
     if (cut) {
       run(0, middle);
@@ -458,49 +453,6 @@ TEST_CASE("bf16 changes nothing where the files are bf16") {
   narrow.train({}, Profile::f32x, 2, Format::bf16);
   wide.train({});
   CHECK(narrow.told() == wide.told());
-}
-
-TEST_CASE("the device counts the bytes that are foreseen, and a base fits that would not") {
-  // The least limit with which the network can be made, and used.
-  const auto fits = [](Format format, Profile profile, std::uint64_t limit) {
-    device::Wanted wanted = device::wanted("cpu", 1);
-    wanted.memory_bytes = limit;
-    Model model("llama", wanted);
-    try {
-      Lora lora;
-      lora.rank = 4;
-      model.train(lora_tensors(model.architecture, lora), profile, 2, format);
-      model.told();
-      return true;
-    } catch (const Error& error) {
-      CHECK(error.code() == Exit::no_device);
-      return false;
-    }
-  };
-  const auto least = [&](Format format, Profile profile) {
-    std::uint64_t below = 0, enough = std::uint64_t{1} << 28;
-    REQUIRE(fits(format, profile, enough));
-    while (enough - below > 1) {
-      const std::uint64_t middle = (below + enough) / 2;
-      (fits(format, profile, middle) ? enough : below) = middle;
-    }
-    return enough;
-  };
-  const Architecture a = Model("llama").architecture;
-  // All else is the same, however the base is kept.
-  const auto rest = [&](Format format, Profile profile) {
-    return least(format, profile) - frozen_bytes(a, format, profile, {});
-  };
-  const std::uint64_t expected = rest(Format::fp32, Profile::f32x);
-  for (const Format format : {Format::fp32, Format::bf16, Format::nf4}) {
-    for (const Profile profile : {Profile::f32x, Profile::i8x}) {
-      CAPTURE(static_cast<int>(format));
-      CAPTURE(static_cast<int>(profile));
-      CHECK(rest(format, profile) == expected);
-    }
-  }
-  const std::uint64_t limit = least(Format::nf4, Profile::f32x);
-  CHECK_FALSE(fits(Format::fp32, Profile::f32x, limit));
 }
 
 TEST_CASE("a text taken piece by piece has the logits of the whole, bit for bit") {

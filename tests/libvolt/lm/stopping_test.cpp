@@ -48,6 +48,21 @@ TEST_CASE("a loss is better by more than min_delta than the last better one") {
   CHECK(end({2, 1, {}}, {5.0F, 4.5F, 4.25F}) == 3);
 }
 
+TEST_CASE("with patience the state that was the best is published") {
+  const auto published = [](const schema::StopRule& rule, const std::vector<float>& losses) {
+    Stopping stopping(rule);
+    for (const float loss : losses) stopping.after(told(loss));
+    return stopping.published();
+  };
+  CHECK(published({2, 0, {}}, {5.0F, 3, 4, 4}) == 2);
+  CHECK(published({2, 0, {}}, {5.0F, 3, 2}) == 3);
+  CHECK(published({9, 0, {}}, {5.0F, 3, 4, 3}) == 2);
+  CHECK(published({9, 1, {}}, {5.0F, 4.5F, 4.2F}) == 1);  // not better by min_delta
+  CHECK_FALSE(published({9, 0, {}}, {nan, nan}).has_value());
+  CHECK_FALSE(published({9, 0, {}}, {}).has_value());
+  CHECK_FALSE(published({0, 0, 0.5}, {5.0F, 3, 4}).has_value());
+}
+
 TEST_CASE("a loss that is not finite is not better") {
   CHECK(end({2, 0, {}}, {nan, infinity}) == 2);
   CHECK(end({2, 0, {}}, {nan, 5, nan, 4}) == 0);

@@ -10,6 +10,7 @@
 #include <numeric>
 
 #include "libvolt/base/error.hpp"
+#include "libvolt/lm/network_memory.hpp"
 
 namespace volt::lm {
 namespace {
@@ -30,15 +31,15 @@ TokenSamples made_up() {
 
 /// A small model with adapters and everything that training it takes.
 struct Fixture {
-  explicit Fixture(TrainingSettings s = {}, std::uint64_t most_tokens = 64, unsigned threads = 2,
-                   const std::optional<FlyLora>& fly = std::nullopt)
+  explicit Fixture(TrainingSettings s = {}, const Capacity& capacity = {64, 2, true},
+                   unsigned threads = 2, const std::optional<FlyLora>& fly = std::nullopt)
       : lora{4, 8, {}, fly},
         device(device::wanted("cpu", threads)),
         folder(std::filesystem::path(__FILE__).parent_path() / "../../vectors/lm/llama"),
         architecture(read_architecture(folder.files())),
         weights(find_weights(folder.files(), architecture)),
         trained(device, lora_tensors(architecture, lora), fly),
-        network(device, architecture, weights, trained, Profile::i8x, lora.scale(), most_tokens),
+        network(device, architecture, weights, trained, Profile::i8x, lora.scale(), capacity),
         samples(made_up()) {
     if (fly) initialise(device, architecture, 5, trained);
     for (const auto& tensor : trained.tensors()) {
@@ -53,7 +54,7 @@ struct Fixture {
     s.rows_per_step = 2;
     std::vector<std::uint32_t> all(samples.size());
     std::iota(all.begin(), all.end(), 0U);
-    training = std::make_unique<Training>(network, trained, samples, all, s, most_tokens);
+    training = std::make_unique<Training>(network, trained, samples, all, s, capacity.rows);
   }
 
   Lora lora;
@@ -178,21 +179,22 @@ TEST_CASE("under velvet B, which begins with 0, learns") {
   CHECK(std::count(values.begin(), values.end(), 0.0F) == 0);
 }
 
-TEST_CASE("how many tokens fit at a time, and threads, change no bit of the state") {
-  const auto trained = [](std::uint64_t most_tokens, unsigned threads) {
-    Fixture f(settings(4), most_tokens, threads);
+TEST_CASE("how much is computed at a time, again, and by how many threads changes no bit") {
+  const auto trained = [](const Capacity& capacity, unsigned threads) {
+    Fixture f(settings(4), capacity, threads);
     while (!f.training->done()) f.training->step();
     return f.training->state();
   };
-  const auto expected = trained(200, 1);
-  CHECK(trained(24, 3) == expected);
-  CHECK(trained(50, 2) == expected);
+  const auto expected = trained({200, 2, true}, 1);
+  CHECK(trained({24, 2, true}, 3) == expected);
+  CHECK(trained({50, 2, true}, 2) == expected);
+  CHECK(trained({50, 1, true}, 2) == expected);
 }
 
-TEST_CASE("of a full training they change no bit either, in any family") {
+TEST_CASE("of a full training it changes no bit either, in any family") {
   for (const char* const name : {"llama_tied", "qwen2", "qwen3", "gpt2"}) {
     CAPTURE(name);
-    const auto trained = [&](std::uint64_t most_tokens) {
+    const auto trained = [&](const Capacity& capacity) {
       device::Device device(device::wanted("cpu", 2));
       const Folder folder(std::filesystem::path(__FILE__).parent_path() / "../../vectors/lm" /
                           name);
@@ -200,16 +202,60 @@ TEST_CASE("of a full training they change no bit either, in any family") {
       const auto weights = find_weights(folder.files(), architecture);
       Trained all(device, all_tensors(architecture));
       for (const auto& tensor : all.tensors()) all.set(tensor, floats(weights.at(tensor.slot)));
-      Network network(device, architecture, weights, all, Profile::f32x, 1, most_tokens);
+      Network network(device, architecture, weights, all, Profile::f32x, 1, capacity);
       const auto samples = made_up();
       std::vector<std::uint32_t> order(samples.size());
       std::iota(order.begin(), order.end(), 0u);
-      Training training(network, all, samples, order, settings(2), most_tokens);
+      Training training(network, all, samples, order, settings(2), capacity.rows);
       while (!training.done()) training.step();
       return training.state();
     };
-    CHECK(trained(24) == trained(200));
+    const auto expected = trained({200, 2, true});
+    CHECK(trained({24, 2, true}) == expected);
+    CHECK(trained({60, 1, true}) == expected);
   }
+}
+
+TEST_CASE("of a deep model any number of layers is kept") {
+  const auto trained = [](std::uint64_t kept_layers) {
+    device::Device device(device::wanted("cpu", 2));
+    const Folder folder(std::filesystem::path(__FILE__).parent_path() / "../../vectors/lm/llama");
+    auto architecture = read_architecture(folder.files());
+    architecture.layers = 5;
+    Trained all(device, all_tensors(architecture));
+    initialise(device, architecture, 1, all);
+    Network network(device, architecture, {}, all, Profile::f32x, 1, {200, kept_layers, true});
+    const auto samples = made_up();
+    Training training(network, all, samples, {0, 1, 2, 3, 4}, settings(2), 200);
+    while (!training.done()) training.step();
+    return training.state();
+  };
+  const auto expected = trained(5);
+  for (const std::uint64_t kept_layers : {1, 2, 3, 4}) CHECK(trained(kept_layers) == expected);
+}
+
+TEST_CASE("a vocabulary so large that logits are there for a few rows at a time") {
+  const auto trained = [](std::uint64_t rows) {
+    device::Device device(device::wanted("cpu", 2));
+    const Folder folder(std::filesystem::path(__FILE__).parent_path() / "../../vectors/lm/llama");
+    auto architecture = read_architecture(folder.files());
+    architecture.layers = 1;
+    architecture.vocabulary = 1 << 17;
+    CHECK(logit_rows(architecture, rows) == std::min<std::uint64_t>(rows, 128));
+    Trained all(device, all_tensors(architecture));
+    initialise(device, architecture, 1, all);
+    Network network(device, architecture, {}, all, Profile::f32x, 1, {rows, 1});
+    const auto samples = made_up();
+    std::vector<std::uint32_t> order(samples.size());
+    std::iota(order.begin(), order.end(), 0U);
+    TrainingSettings s;
+    s.steps = 1;
+    s.rows_per_step = samples.size();
+    Training training(network, all, samples, order, s, rows);
+    CHECK(training.step().tokens > 200);
+    return training.state();
+  };
+  CHECK(trained(240) == trained(100));
 }
 
 TEST_CASE("an evaluation changes nothing") {
@@ -259,7 +305,7 @@ constexpr FlyLora fly{2, 0.125F};
 TEST_CASE("FlyLoRA learns, and its d moves by a step's tokens together, and in training alone") {
   TrainingSettings s;
   s.epochs = 12;
-  Fixture f(s, 200, 2, fly);
+  Fixture f(s, {200, 2, true}, 2, fly);
   const std::vector<std::uint32_t> held_out{0, 5, 9};
   f.training->evaluate(held_out);  // counts, too, but to no end
   CHECK(all_d(f.trained) == std::vector<float>(all_d(f.trained).size(), 0.0F));
@@ -273,7 +319,7 @@ TEST_CASE("FlyLoRA learns, and its d moves by a step's tokens together, and in t
   CHECK(moved);
   f.training->evaluate(held_out);
   CHECK(all_d(f.trained) == once);
-  Fixture other(s, 24, 1, fly);  // a sample at a time
+  Fixture other(s, {24, 1, true}, 1, fly);  // a sample at a time, and a layer again
   other.training->step();
   CHECK(all_d(other.trained) == once);
   CHECK(other.training->state() == f.training->state());
@@ -283,12 +329,12 @@ TEST_CASE("FlyLoRA learns, and its d moves by a step's tokens together, and in t
 }
 
 TEST_CASE("FlyLoRA ends the same wherever it was interrupted") {
-  Fixture whole(settings(5), 64, 2, fly);
+  Fixture whole(settings(5), {64, 2, true}, 2, fly);
   whole.training->step();
   whole.training->step();
   const Bytes middle = whole.training->state();
   while (!whole.training->done()) whole.training->step();
-  Fixture again(settings(5), 24, 3, fly);
+  Fixture again(settings(5), {24, 2, true}, 3, fly);
   const auto a = again.trained.get(again.trained.tensors().front());
   again.training->restore(middle);
   while (!again.training->done()) again.training->step();
@@ -297,7 +343,7 @@ TEST_CASE("FlyLoRA ends the same wherever it was interrupted") {
 }
 
 TEST_CASE("a step that is skipped leaves d as it was") {
-  Fixture f(settings(4), 64, 2, fly);
+  Fixture f(settings(4), {64, 2, true}, 2, fly);
   f.training->step();
   const auto before = all_d(f.trained);
   const auto& b = f.trained.tensors()[1];

@@ -39,6 +39,12 @@ struct Small {
     return Finetune(job, files, as_bytes(data), *device, sink);
   }
   Plan plan() { return made().plan(); }
+  lm::NetworkMemory memory_of() const {
+    const auto architecture = lm::read_architecture(files);
+    lm::Lora lora;
+    lora.rank = job.method.rank;
+    return {architecture, lm::lora_tensors(architecture, lora), lm::Format::fp32, profile_of(job)};
+  }
 
   std::uint64_t memory;
   schema::Finetune job;
@@ -105,11 +111,16 @@ TEST_CASE("of steps the last epoch has perhaps not all rows") {
 TEST_CASE("a training that has just the memory that its plan says can be done in it") {
   Small small;
   const Plan plan = small.plan();
-  Small tight(plan.memory_bytes());
+  CHECK(plan.capacity.rows == 128);
+  CHECK(plan.capacity.kept_layers == 2);
+  Small just(plan.memory.total()), tight(plan.memory.total() - 1);
+  CHECK(just.plan().capacity.kept_layers == 2);
   CHECK(tight.plan().too_large.empty());
-  // Less memory: fewer tokens at a time, and the same bits.
-  CHECK(tight.plan().tokens_at_a_time < plan.tokens_at_a_time);
-  Finetune a = small.made(), b = tight.made();
+  // Less memory: layers are computed again, then fewer tokens at a time; the bits are the same.
+  CHECK(tight.plan().capacity.kept_layers == 1);
+  CHECK(tight.plan().again_multiply_adds > 0);
+  CHECK(plan.again_multiply_adds == 0);
+  Finetune a = just.made(), b = tight.made();
   a.build();
   b.build();
   CHECK(a.run(1, [](const auto&) {}) == b.run(1, [](const auto&) {}));
@@ -118,10 +129,10 @@ TEST_CASE("a training that has just the memory that its plan says can be done in
 TEST_CASE("what does not fit is refused before work") {
   const Plan plan = Small().plan();
   constexpr std::uint64_t longest = 36;  // 34 bytes, BOS and EOS
-  const std::uint64_t least =
-      plan.memory.fixed() + plan.host_bytes + longest * plan.memory.per_row();
+  const std::uint64_t least = Small().memory_of().bytes({longest, 1}) + plan.memory.host;
   CHECK(Small(least).plan().too_large.empty());
-  CHECK(Small(least).plan().tokens_at_a_time == longest);
+  CHECK(Small(least).plan().capacity.rows == longest);
+  CHECK(Small(least).plan().memory.total() == least);
   Small less(least - 1);
   Finetune finetune = less.made();
   CHECK(message_of([&] { finetune.build(); }) ==
@@ -155,21 +166,32 @@ TEST_CASE("what would fit is said") {
         job.method.adapts() ? lm::lora_tensors(architecture, {}) : lm::all_tensors(architecture);
     const lm::Weights none;
     const lm::TrainingSettings settings;
-    return plan_of(
-        {job, architecture, tensors, none, samples, train, {}, settings, memory_limit, true});
+    return plan_of({job,
+                    architecture,
+                    tensors,
+                    none,
+                    samples,
+                    train,
+                    {},
+                    settings,
+                    memory_limit,
+                    false,
+                    true});
   };
-  const Plan chains = plan_within(plenty);
-  CHECK(chains.too_large.empty());
-  const std::uint64_t fixed = chains.memory.fixed() + chains.host_bytes;
-  const std::uint64_t least = fixed + 512 * chains.memory.per_row();
+  // The least memory in which so many tokens fit.
+  const auto least_for = [&](std::uint64_t tokens) {
+    const lm::NetworkMemory memory(architecture, lm::lora_tensors(architecture, {}),
+                                   lm::Format::fp32, profile_of(job));
+    return memory.bytes({tokens, 1}) + plan_within(plenty).memory.host;
+  };
+  CHECK(plan_within(plenty).too_large.empty());
+  const std::uint64_t least = least_for(512);
+  CHECK(plan_within(least).too_large.empty());
   CHECK(plan_within(least - 1).remedy == "profile = \"i8x\" would fit");
   job.profile = "i8x";
-  const Plan groups = plan_within(least - 1);
-  CHECK(groups.too_large.empty());
-  const std::uint64_t smaller = groups.memory.fixed() + groups.host_bytes;
-  CHECK(plan_within(smaller + 200 * groups.memory.per_row()).remedy ==
-        "batch = { context = 128 } would fit");
-  CHECK(plan_within(smaller + 31 * groups.memory.per_row()).remedy ==
+  CHECK(plan_within(least - 1).too_large.empty());
+  CHECK(plan_within(least_for(200)).remedy == "batch = { context = 128 } would fit");
+  CHECK(plan_within(least_for(31)).remedy ==
         "give it more with [limits] memory, or use a device with more");
   job.method.kind = schema::Method::Kind::full;
   CHECK(plan_within(least).remedy == "method = { lora = {} } would fit");
