@@ -145,18 +145,47 @@ void dropout(const Dropout<Checked>& job, const Block& block) {
   });
 }
 
+// What a byte of NF4 stands for: two values, or a magnitude.
+struct Nf4Tables {
+  float pairs[256][2];
+  float magnitudes[256];
+
+  constexpr Nf4Tables() : pairs(), magnitudes() {
+    for (std::uint32_t byte = 0; byte < 256; ++byte) {
+      pairs[byte][0] = nf4_value(byte >> 4);
+      pairs[byte][1] = nf4_value(byte & 15);
+      magnitudes[byte] = dynamic_value(byte);
+    }
+  }
+};
+static constexpr Nf4Tables nf4_tables;
+
+// A whole block.
+static inline void expand_block(const std::uint8_t* nibbles, float absmax, float* y) {
+  constexpr std::uint64_t bytes = nf4_block / 2;
+  float values[nf4_block];
+  for (std::uint64_t j = 0; j < bytes; ++j) {
+    __builtin_memcpy(values + 2 * j, nf4_tables.pairs[nibbles[j]], sizeof nf4_tables.pairs[0]);
+  }
+  for (std::uint64_t j = 0; j < nf4_block; ++j) y[j] = canonical(values[j] * absmax);
+}
+
 void expand_nf4(const ExpandNf4<Checked>& job, const Block& block) {
   on_rows(block, [&](std::uint64_t i) {
     float* const y = row_of(job.y, i);
     const std::uint64_t first = i * job.y.cols, end = first + job.y.cols;
     for (std::uint64_t e = first; e < end;) {
       const std::uint64_t b = e / nf4_block, next = (b + 1) * nf4_block;
-      const float absmax = nf4_absmax(dynamic_value(job.codes.data[b]),
+      const float absmax = nf4_absmax(nf4_tables.magnitudes[job.codes.data[b]],
                                       job.scales.data[(job.first + b) / nf4_group], job.offset);
-      float values[16];
-      for (std::uint32_t k = 0; k < 16; ++k) values[k] = canonical(nf4_value(k) * absmax);
+      if (e % nf4_block == 0 && next <= end) {
+        expand_block(job.nibbles.data + e / 2, absmax, y + (e - first));
+        e = next;
+        continue;
+      }
       for (; e < (next < end ? next : end); ++e) {
-        y[e - first] = values[job.nibbles.data[e / 2] >> (e % 2 == 0 ? 4 : 0) & 15];
+        const float* const pair = nf4_tables.pairs[job.nibbles.data[e / 2]];
+        y[e - first] = canonical(pair[e % 2] * absmax);
       }
     }
   });

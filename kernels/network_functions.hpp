@@ -100,7 +100,7 @@ VOLT_EXACT float p_at(std::uint64_t place) {
 VOLT_EXACT std::uint32_t token_at(std::uint64_t place) { return static_cast<std::uint32_t>(place); }
 
 /// The values of NF4 (arXiv 2305.14314, appendix E), as bitsandbytes has them.
-VOLT_EXACT float nf4_value(std::uint32_t nibble) {
+VOLT_EXACT constexpr float nf4_value(std::uint32_t nibble) {
   constexpr float values[16] = {
       -1.0f,
       -0.6961928009986877f,
@@ -126,7 +126,7 @@ VOLT_EXACT float nf4_value(std::uint32_t nibble) {
 /// 1 the last; for each power of ten from 1e-6 to 1, number i from 0, entries +-place = 2^i + j are
 /// +-(2^(i+1) + 9 (2j+1)) / (2^(i+1) 10^(7-i)), the centres of 2^i equal parts of [0.1, 1] of it.
 /// Both numbers are exact in fp32, so that one division makes the fp32 nearest to each.
-VOLT_EXACT float dynamic_value(std::uint32_t code) {
+VOLT_EXACT constexpr float dynamic_value(std::uint32_t code) {
   if (code == 127) return 0.0f;
   if (code == 255) return 1.0f;
   const std::uint32_t place = code < 127 ? 127 - code : code - 127;

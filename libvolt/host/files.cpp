@@ -82,6 +82,13 @@ Mapping::~Mapping() {
   if (!bytes_.empty()) ::munmap(const_cast<std::uint8_t*>(bytes_.data()), bytes_.size());
 }
 
+void Mapping::release() const {
+  // Whether that worked is of no consequence.
+  if (!bytes_.empty()) {
+    ::madvise(const_cast<std::uint8_t*>(bytes_.data()), bytes_.size(), MADV_DONTNEED);
+  }
+}
+
 Bytes read_whole(int fd) {
   Bytes bytes(stamp_of(fd).bytes);
   bytes.resize(read_at(fd, 0, bytes.data(), bytes.size()));

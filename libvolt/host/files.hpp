@@ -63,6 +63,8 @@ class Mapping {
   ~Mapping();
 
   ByteView bytes() const { return bytes_; }
+  /// Lets go of the memory that holds it; what is looked at again is read again.
+  void release() const;
 
  private:
   ByteView bytes_;

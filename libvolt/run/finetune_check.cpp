@@ -110,6 +110,7 @@ std::unique_ptr<Finetune> finetune_of(Bench& bench, const ModelInputs& inputs, S
     auto made = std::make_unique<Finetune>(bench.job().finetune, inputs.model_folder(bench.job()),
                                            inputs.file("data"), bench.device(), sink);
     made->build();
+    inputs.release();
     return made;
   } catch (const Error& error) {
     if (error.code() != Exit::not_found) throw;

@@ -50,6 +50,8 @@ class FinetuneRun {
       end_unit(fields);
     } else if (fields.has("ended")) {
       end_early(fields.table("ended"));
+    } else if (fields.has("merged")) {
+      report().merged(fields.get("merged"));
     } else {
       run_.take_pages(fields, tensor::page_count(records_.bytes()));
     }

@@ -88,6 +88,21 @@ void write_results(const Finetune& finetune, const Bench& bench, const Request& 
   }
 }
 
+/// What is read is what was written.
+void compare_merged(Finetune& finetune, const Request& request, Sink& sink, const Say& say) {
+  const host::Mapping model(request.file("model/model.safetensors"));
+  const auto told = finetune.compare_merged(model.bytes());
+  if (!told) {
+    sink.send(
+        Log{Log::Level::info,
+            "the merged model was not compared with base and adapter: memory does not suffice"});
+    return;
+  }
+  say(Value::Object{{"merged", Value::Object{{"tokens", told->tokens},
+                                             {"same_argmax", told->same_argmax},
+                                             {"difference", number(told->difference)}}}});
+}
+
 void set_size(int fd, const Records& records) {
   if (::ftruncate(fd, static_cast<off_t>(records.bytes())) != 0) {
     throw_system(errno, "cannot make room for the states");
@@ -112,6 +127,7 @@ Value::Object do_train(const Request& request, Sink& sink, const Say& say) {
   const Records& records = finetune.records();
   say(Value::Object{{"begin", records_value(records)}});
   finetune.build();
+  inputs.release();
 
   const int out = request.file("out");
   set_size(out, records);
@@ -162,6 +178,7 @@ Value::Object do_train(const Request& request, Sink& sink, const Say& say) {
                                         ", where the held-out loss was least"});
   }
   write_results(finetune, bench, request);
+  if (bench.job().finetune.merged) compare_merged(finetune, request, sink, say);
   const auto& facts = bench.device().facts();
   return {
       {"device",

@@ -30,9 +30,11 @@ using workload::Generation;
 const Source source{"task", Exit::failure};
 
 std::unique_ptr<Generation> generation_of(Bench& bench, const ModelInputs& inputs, Sink& sink) {
-  return std::make_unique<Generation>(bench.job().generate, inputs.folder("base"),
-                                      inputs.folder("adapter"), inputs.file("prompts"),
-                                      bench.device(), sink);
+  auto made = std::make_unique<Generation>(bench.job().generate, inputs.folder("base"),
+                                           inputs.folder("adapter"), inputs.file("prompts"),
+                                           bench.device(), sink);
+  inputs.release();
+  return made;
 }
 
 Value text_value(const Generation::Told& told) {

@@ -43,6 +43,10 @@ ByteView ModelInputs::file(std::string_view input) const {
   return mapping == mappings_.end() ? ByteView() : mapping->second.bytes();
 }
 
+void ModelInputs::release() const {
+  for (const auto& [name, mapping] : mappings_) mapping.release();
+}
+
 void ModelInputs::tell_digests(const Say& say) const {
   for (const auto& [name, bytes] : copies_) tell_digest(name, crypto::sha256(bytes), say);
 }

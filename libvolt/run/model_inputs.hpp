@@ -35,6 +35,8 @@ class ModelInputs {
   /// Empty when the job has none of this name.
   ByteView file(std::string_view input) const;
   void tell_digests(const Say& say) const;
+  /// Once the weights are on the device: they are as large as what is made of them.
+  void release() const;
   /// That a file, input or output, was read with this digest.
   static void tell_digest(std::string_view name, const Digest& sha256, const Say& say);
 

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "libvolt/base/quantities.hpp"
+#include "libvolt/doc/fields.hpp"
 #include "libvolt/doc/read.hpp"
 #include "libvolt/run/event_file.hpp"
 
@@ -102,6 +103,22 @@ void TrainingReport::eval(const Value& told) {
   }
 }
 
+void TrainingReport::merged(const Value& told) {
+  doc::Fields fields(told, {"worker", Exit::failure});
+  const auto count = [&](std::string_view key) { return fields.integer(key, 0, INT64_MAX); };
+  const double difference = number(told, "difference");
+  merged_ = Value::Object{{"tokens", count("tokens")},
+                          {"same_argmax", count("same_argmax")},
+                          {"difference", value_of(difference)}};
+  char largest[32] = "not finite";
+  if (std::isfinite(difference)) std::snprintf(largest, sizeof largest, "%.2g", difference);
+  attempt_.sink().send(
+      Log{Log::Level::info,
+          "the merged model against base and adapter, on " + std::to_string(count("tokens")) +
+              " tokens: the largest difference of logits is " + largest +
+              ", the likeliest token is the same behind " + std::to_string(count("same_argmax"))});
+}
+
 /// Units are about as many as the root of the steps.
 void TrainingReport::unit() {
   const std::uint64_t step = losses_.train.size();
@@ -161,7 +178,8 @@ Value::Object TrainingReport::facts() const {
           {"last_loss", value_of(losses_.train.back())},
           {"best_eval_loss", best_ ? Value(best_->loss) : Value()},
           {"best_eval_step", best_ ? Value(best_->step) : Value()},
-          {"tokens_per_s", value_of(tokens_per_s())}};
+          {"tokens_per_s", value_of(tokens_per_s())},
+          {"merged", merged_}};
 }
 
 }  // namespace volt::run

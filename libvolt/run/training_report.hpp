@@ -32,6 +32,8 @@ class TrainingReport {
   void eval(const doc::Value& told);
   /// A unit is done.
   void unit();
+  /// What the merged model does otherwise than base and adapter.
+  void merged(const doc::Value& told);
 
   /// Draws the chart, and tells what it all came to.
   void finish(std::uint64_t peak_memory_bytes);
@@ -55,6 +57,7 @@ class TrainingReport {
   Losses losses_;
   std::optional<double> eval_;  ///< the last loss on the held-out samples, finite or not
   std::optional<Best> best_;
+  doc::Value merged_;         ///< null: nothing was merged, or not compared
   std::uint64_t tokens_ = 0;  ///< of the steps that this start took
   std::chrono::nanoseconds time_{0};
   double recent_tokens_ = 0, recent_s_ = 0;  ///< of these, the more the later

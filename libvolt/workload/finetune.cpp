@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
+#include <numeric>
 
 #include "libvolt/base/error.hpp"
 #include "libvolt/base/text.hpp"
@@ -228,6 +230,22 @@ struct Finetune::Parts {
     return count;
   }
 
+  /// Enough to see that a model is another one.
+  lm::Batch probe() const {
+    constexpr std::size_t most_tokens = 64;
+    const auto& some = split.eval.empty() ? split.train : split.eval;
+    const auto longest = std::ranges::max_element(
+        some, {}, [&](std::uint32_t sample) { return samples.length(sample); });
+    const auto tokens = samples.tokens(*longest);
+    lm::Batch batch;
+    batch.tokens.assign(tokens.begin(), tokens.begin() + std::min(tokens.size(), most_tokens));
+    batch.first.resize(batch.tokens.size());
+    batch.positions.resize(batch.tokens.size());
+    std::iota(batch.positions.begin(), batch.positions.end(), 0);
+    batch.targets.assign(batch.tokens.size(), kernels::no_target);
+    return batch;
+  }
+
   const schema::Finetune job;
   device::Device& device;
   const std::optional<lm::NewModel> made;
@@ -381,6 +399,42 @@ void Finetune::put_output(std::string_view output, const lm::Put& put) const {
   } else {
     put(p.files.at(std::string(output.substr(output.rfind('/') + 1))));
   }
+}
+
+namespace {
+
+MergedTold compare(std::span<const float> a, std::span<const float> b, std::uint64_t vocabulary) {
+  MergedTold told;
+  for (; !a.empty(); a = a.subspan(vocabulary), b = b.subspan(vocabulary)) {
+    const auto x = a.first(vocabulary), y = b.first(vocabulary);
+    ++told.tokens;
+    told.same_argmax +=
+        std::ranges::max_element(x) - x.begin() == std::ranges::max_element(y) - y.begin();
+    for (std::uint64_t i = 0; i < vocabulary; ++i) {
+      const float apart = std::fabs(x[i] - y[i]);
+      if (!(apart <= told.difference)) told.difference = apart;
+    }
+  }
+  return told;
+}
+
+}  // namespace
+
+std::optional<MergedTold> Finetune::compare_merged(ByteView model) {
+  Parts& p = *parts_;
+  const lm::Batch probe = p.probe();
+  const auto before = p.network->logits(probe);
+  p.training.reset();
+  p.network.reset();
+  p.trained.reset();
+  const auto weights = lm::find_weights({{"model.safetensors", model}}, p.architecture);
+  const lm::Profile profile = profile_of(p.job);
+  const lm::Capacity capacity{probe.tokens.size()};
+  const lm::NetworkMemory memory(p.architecture, {}, lm::Format::fp32, profile);
+  if (memory.bytes(capacity) > p.device.memory_limit()) return {};
+  lm::Trained none(p.device, {});
+  lm::Network merged(p.device, p.architecture, weights, none, profile, 1, capacity);
+  return compare(before, merged.logits(probe), p.architecture.vocabulary);
 }
 
 }  // namespace volt::workload

@@ -36,6 +36,13 @@ struct Pace {
   std::uint64_t steps = 0;  ///< measured in all
 };
 
+/// How far a merged model is from base and adapter, behind each token of a probe.
+struct MergedTold {
+  std::uint64_t tokens = 0;
+  std::uint64_t same_argmax = 0;  ///< behind so many both hold the same token likeliest
+  float difference = 0;           ///< the largest of two logits, or NaN
+};
+
 /// A training made of what a job names.
 class Finetune {
  public:
@@ -71,6 +78,13 @@ class Finetune {
 
   /// Puts the bytes of an output beside the states, by its name, of the present state.
   void put_output(std::string_view output, const lm::Put& put) const;
+
+  /// Computes a merged model.safetensors, as the file has it, and the present state, both in the
+  /// job's profile, the latter with the base as the training keeps it: the logits behind up to 64
+  /// tokens of the longest sample held out or, without any, of all. None where memory has no room
+  /// for the merged model. Lets go of what build() made: nothing but plan() may follow. Throws
+  /// Error (usage) if it is no such model.
+  std::optional<MergedTold> compare_merged(ByteView model);
 
  private:
   struct Parts;

@@ -3,27 +3,22 @@
 // How fast the CPU kernels are beside other people's, and what a receipt and its checks cost beside
 // the work: one run, the two sides in turn, medians. Writes docs/measured/-like JSON on request.
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
-#include <functional>
 #include <map>
 #include <new>
 #include <random>
 #include <stdexcept>
-#include <thread>
 
 #include "libvolt/crypto/keys.hpp"
 #include "libvolt/crypto/merkle.hpp"
 #include "libvolt/proof/algebra.hpp"
 #include "libvolt/proof/challenge.hpp"
 #include "libvolt/proof/replay.hpp"
-#include "measured.hpp"
 #include "peers.hpp"
+#include "timing.hpp"
 
 namespace volt::bench {
 namespace {
@@ -33,77 +28,8 @@ using kernels::Form;
 using kernels::Matrix;
 using kernels::Quantised;
 
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-// Seconds of one call each of two ways to do the same, taken in turn. Peers' threads go on spinning
-// for a while after a call; the pause lets them fall asleep before ours are measured.
-struct Pair {
-  Summary ours, peer;
-};
-
-double seconds_of(const std::function<void()>& call, int repeats) {
-  const double start = now();
-  for (int i = 0; i < repeats; ++i) call();
-  return (now() - start) / repeats;
-}
-
-// One side: how often it is called for a sample, and its samples.
-class Side {
- public:
-  explicit Side(const std::function<void()>& call) : call_(call) {
-    if (!call_) return;
-    call_();
-    once_ = seconds_of(call_, 1);
-  }
-
-  double once() const { return once_; }
-
-  void measure() {
-    constexpr double sample = 0.05;
-    if (!call_) return;
-    if (once_ < sample) call_();  // wakes the threads
-    samples_.push_back(seconds_of(call_, std::clamp(static_cast<int>(sample / once_), 1, 1000)));
-  }
-
-  Summary summary() const { return samples_.empty() ? Summary{} : summarise(samples_); }
-
- private:
-  const std::function<void()>& call_;
-  double once_ = 0;
-  std::vector<double> samples_;
-};
-
-Pair in_turn(const std::function<void()>& ours, const std::function<void()>& peer) {
-  constexpr auto pause = std::chrono::milliseconds(60);
-  Side our_side(ours), peer_side(peer);
-  const int rounds = our_side.once() + peer_side.once() > 0.4 ? 5 : 9;
-  for (int round = 0; round < rounds; ++round) {
-    std::this_thread::sleep_for(pause);
-    our_side.measure();
-    peer_side.measure();
-  }
-  return {our_side.summary(), peer_side.summary()};
-}
-
 std::string shape_text(std::uint64_t m, std::uint64_t n, std::uint64_t k) {
   return std::to_string(m) + "x" + std::to_string(n) + "x" + std::to_string(k);
-}
-
-/// A row of speeds, `work` a call on both sides.
-Row row(const std::string& what, const std::string& shape, const std::string& unit, double work,
-        const Pair& pair, const std::string& peer_name) {
-  Row result;
-  result.what = what;
-  result.shape = shape;
-  result.unit = unit;
-  result.ours = work / pair.ours.median;
-  if (pair.peer.median > 0) result.peer = work / pair.peer.median;
-  result.peer_name = peer_name;
-  result.spread = pair.ours.spread;
-  std::fprintf(stderr, "%s %s\n", what.c_str(), shape.c_str());
-  return result;
 }
 
 class Bench {
@@ -129,10 +55,6 @@ class Bench {
   OpenBlas blas_ = open_blas();
   OneDnn dnn_ = one_dnn();
 };
-
-std::string threads_text(unsigned threads) {
-  return std::to_string(threads) + (threads == 1 ? " thread" : " threads");
-}
 
 // Memory as the data of a mapped .npy file lie, and as every library likes it best.
 template <class T>

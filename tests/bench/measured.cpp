@@ -44,11 +44,6 @@ std::string figure(double value) {
 
 std::string figure(const std::optional<double>& value) { return value ? figure(*value) : "null"; }
 
-std::optional<double> ratio(const Row& row) {
-  if (!row.peer || *row.peer == 0) return {};
-  return row.ours / *row.peer;
-}
-
 std::string now() {
   const std::time_t time = std::time(nullptr);
   std::tm parts;
@@ -81,11 +76,22 @@ std::string machine_json(const Machine& m) {
          ", \"cuda_runtime\": " + quoted_or_null(m.cuda_runtime) + "}";
 }
 
+std::string target_json(const Row& r) {
+  if (!r.target) return "";
+  return ", \"target\": " + figure(r.target) + ", \"passes\": " + (r.passes() ? "true" : "false");
+}
+
 std::string row_json(const Row& r) {
   return "{\"what\": " + quoted(r.what) + ", \"shape\": " + quoted(r.shape) +
          ", \"unit\": " + quoted(r.unit) + ", \"ours\": " + figure(r.ours) +
          ", \"peer\": " + figure(r.peer) + ", \"peer_name\": " + quoted_or_null(r.peer_name) +
-         ", \"ratio\": " + figure(ratio(r)) + ", \"spread\": " + figure(r.spread) + "}";
+         ", \"ratio\": " + figure(r.ratio()) + ", \"spread\": " + figure(r.spread) +
+         target_json(r) + "}";
+}
+
+std::string verdict(const Row& r) {
+  if (!r.target) return "";
+  return "; at least " + figure(r.target) + (r.passes() ? ": passes" : ": fails");
 }
 
 std::string parity_json(const Parity& p) {
@@ -102,6 +108,13 @@ std::string list_json(const std::vector<T>& list, std::string (*item)(const T&))
 }
 
 }  // namespace
+
+std::optional<double> Row::ratio() const {
+  if (!peer || *peer == 0) return {};
+  return ours / *peer;
+}
+
+bool Row::passes() const { return target && ratio() >= target; }
 
 Machine this_machine() {
   Machine machine;
@@ -144,11 +157,11 @@ std::string to_table(const Report& report) {
                       "unit", "ours", "peer", "ratio", "spread", "peer"));
   }
   for (const Row& r : report.rows) {
-    add(std::snprintf(line, sizeof line, "%-12s %-26s %-7s %9s %9s %7s %6.1f%%  %s\n",
+    add(std::snprintf(line, sizeof line, "%-12s %-26s %-7s %9s %9s %7s %6.1f%%  %s%s\n",
                       r.what.c_str(), r.shape.c_str(), r.unit.c_str(), figure(r.ours).c_str(),
                       r.peer ? figure(r.peer).c_str() : "-",
-                      ratio(r) ? figure(ratio(r)).c_str() : "-", 100 * r.spread,
-                      r.peer_name.c_str()));
+                      r.ratio() ? figure(r.ratio()).c_str() : "-", 100 * r.spread,
+                      r.peer_name.c_str(), verdict(r).c_str()));
   }
   return out;
 }

@@ -38,8 +38,12 @@ struct Row {
   std::string unit;   ///< "Gop/s", "GB/s"
   double ours = 0;
   std::optional<double> peer;
-  std::string peer_name;  ///< "OpenBLAS 0.3.21", or why there is none
-  double spread = 0;      ///< of ours, see Summary
+  std::string peer_name;              ///< "OpenBLAS 0.3.21", or why there is none
+  double spread = 0;                  ///< of ours, see Summary
+  std::optional<double> target = {};  ///< what ours must be at least, of the peer's
+
+  std::optional<double> ratio() const;  ///< ours over the peer's
+  bool passes() const;                  ///< whether it reaches its target
 };
 
 struct Report {
@@ -54,7 +58,7 @@ struct Report {
 /// follows the last of them.
 std::string heading(const std::string& what, const std::string& commit, const Machine& machine);
 
-/// The document; `ratio` is ours over the peer's. Figures have four digits.
+/// The document. Figures have four digits. A row that has a target says whether it passes.
 std::string to_json(const Report& report);
 
 /// The same for people: a line each, in columns.

@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <stdexcept>
 
 namespace volt::bench {
@@ -35,6 +36,25 @@ TEST_CASE("figures have four digits, and what is not known is null") {
       has("\"ours\": 12350, \"peer\": 0.00001, \"peer_name\": \"OpenBLAS\", "
           "\"ratio\": 1235000000, \"spread\": 0.01235}"));
   CHECK(has("\"ours\": 0, \"peer\": null, \"peer_name\": null, \"ratio\": null, \"spread\": 0}"));
+}
+
+TEST_CASE("a row with a target says whether it passes") {
+  Report report;
+  report.rows = {{"adam", "", "GB/s", 9, 10, "memcpy", 0, 0.85},
+                 {"replay", "", "1/s", 8, 10, "the run", 0, 0.85},
+                 {"alone", "", "1/s", 8, {}, "", 0, 0.85},
+                 {"broken", "", "1/s", std::nan(""), 10, "", 0, 0.85},
+                 {"free", "", "1/s", 8, 10, "", 0}};
+  const bool passes[] = {true, false, false, false, false};
+  for (std::size_t i = 0; i < 5; ++i) CHECK(report.rows[i].passes() == passes[i]);
+  const std::string json = to_json(report), table = to_table(report);
+  CHECK(json.find("\"ratio\": 0.9, \"spread\": 0, \"target\": 0.85, \"passes\": true}") !=
+        std::string::npos);
+  CHECK(json.find("\"ratio\": 0.8, \"spread\": 0, \"target\": 0.85, \"passes\": false}") !=
+        std::string::npos);
+  CHECK(json.find("\"ratio\": 0.8, \"spread\": 0}") != std::string::npos);
+  CHECK(table.find("memcpy; at least 0.85: passes\n") != std::string::npos);
+  CHECK(table.find("the run; at least 0.85: fails\n") != std::string::npos);
 }
 
 TEST_CASE("this machine has a processor, memory and a kernel") {

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Tokens a second of a LoRA fine-tune on the CPU, volt beside PyTorch in turn: fp32 eager, the LoRA of
-PEFT, the Llama of transformers, the same batch and as many threads.
+PEFT, the Llama of transformers, the same batch and as many threads. Then what keeping and checking a
+training costs (training_costs.cpp).
 
 usage: training.py BUILD_FOLDER [OUT.json]
 
@@ -20,6 +21,7 @@ from pathlib import Path
 # name: layers, width, width of the gated layer, heads, context, rows of a batch.
 MODELS = {'10M': (8, 320, 864, 5, 512, 4), '100M': (12, 768, 2048, 12, 512, 4)}
 RANK, WARM, STEPS, ROUNDS = 16, 2, 6, 3
+TARGETS = {('10M', 'f32x'): 1.0, ('10M', 'i8x'): 1.4, ('100M', 'f32x'): 1.0, ('100M', 'i8x'): 1.8}
 
 TORCH = r'''
 import json, sys, time, torch
@@ -147,7 +149,7 @@ def rows_of(tools, folder, python, name, threads):
             torch = f"PyTorch {answer['torch']}, fp32, eager"
     for profile in 'f32x', 'i8x':
         ratios = [a / b for a, b in zip(rates[profile], rates['peer'])]
-        yield {'what': f'LoRA r={RANK} of a Llama of {name}, {profile}, {threads} threads',
+        row = {'what': f'LoRA r={RANK} of a Llama of {name}, {profile}, {threads} threads',
                'shape': f'{rows}x{context}', 'unit': 'tokens/s',
                'ours': round(statistics.median(rates[profile]), 1),
                'peer': round(statistics.median(rates['peer']), 1) if ratios else None,
@@ -155,6 +157,10 @@ def rows_of(tools, folder, python, name, threads):
                'ratio': round(statistics.median(ratios), 3) if ratios else None,
                'spread': round((max(ratios) - min(ratios)) / statistics.median(ratios), 3)
                if ratios else None}
+        if ratios:
+            target = TARGETS[name, profile]
+            row |= {'target': target, 'passes': row['ratio'] >= target}
+        yield row
 
 
 def main():
@@ -169,6 +175,9 @@ def main():
                 results.append(row)
                 beside = f"{row['ratio']} of {row['peer_name']}" if row['ratio'] else 'no peer'
                 print(f"{row['what']:45} {row['ours']:9} tokens/s  {beside}")
+        costs = Path(folder) / 'costs.json'
+        subprocess.run([str(build / 'tests/bench_training_costs'), str(costs)], check=True)
+        results += json.loads(costs.read_text())['rows']
     if len(sys.argv) > 2:
         now = time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())
         report = {'schema': 'volt.measured/1', 'what': 'training', 'date': now, 'commit': commit(),

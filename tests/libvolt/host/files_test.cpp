@@ -155,6 +155,9 @@ TEST_CASE("a mapping shows a file's bytes, and of an empty file none") {
   CHECK(as_text(moved.bytes()) == text);
   mapping = std::move(moved);
   CHECK(as_text(mapping.bytes()) == text);
+  mapping.release();
+  empty.release();
+  CHECK(as_text(mapping.bytes()) == text);
 }
 
 TEST_CASE("a stamp changes with the content's time and the file") {
