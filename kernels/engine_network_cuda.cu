@@ -52,6 +52,14 @@ bool attention_backward(Context& context, const AttentionBackward<Checked>& job)
   return true;
 }
 
+bool draw(Context& context, const Draw<Checked>& job) {
+  CudaContext& cuda = cuda_context(context);
+  const std::uint64_t bytes = draw_bytes(cuda.stream, job);
+  std::byte* const room = bytes == 0 ? nullptr : need_bytes(cuda, bytes);
+  if (bytes == 0 || room != nullptr) cuda.keep(cuda_draw(cuda.stream, job, {room, bytes}));
+  return true;
+}
+
 float square_sum(Context& context, const View<const float>& x) {
   CudaContext& cuda = cuda_context(context);
   float lanes[128] = {};
@@ -79,6 +87,7 @@ const NetworkEngine& cuda_network() {
       perform<Activate<Checked>, cuda_activate>,
       perform<ActivateBackward<Checked>, cuda_activate_backward>,
       perform<CrossEntropy<Checked>, cuda_cross_entropy>,
+      draw,
       perform<Add<Checked>, cuda_add>,
       perform<SumRows<Checked>, cuda_sum_rows>,
       perform<Scale<Checked>, cuda_scale>,

@@ -21,6 +21,7 @@ struct Given {
   using Out = Matrix;
   using Words = Matrix;   ///< uint32
   using Counts = Matrix;  ///< uint32, added to
+  using Tokens = Matrix;  ///< uint32, written
   using Turns = Matrix;   ///< uint64, in units of 2^-64 turn
   using Bytes = Matrix;   ///< uint8
   using Quants = Matrix;  ///< int8, written
@@ -30,12 +31,14 @@ struct Checked {
   using Out = View<float>;
   using Words = View<const std::uint32_t>;
   using Counts = View<std::uint32_t>;
+  using Tokens = View<std::uint32_t>;
   using Turns = View<const std::uint64_t>;
   using Bytes = View<const std::uint8_t>;
   using Quants = View<std::int8_t>;
 };
 
 constexpr std::uint32_t no_target = 0xffffffffu;
+constexpr std::uint32_t no_token = 0xffffffffu;
 
 /// y = (x * r) * w by heads with r = rsqrt(sum(x^2) / n + epsilon), which is kept. w is [1, n], and
 /// a row of x has any number of heads of n columns: one, as a rule.
@@ -172,6 +175,23 @@ struct CrossEntropy {
   typename T::Out told;
 };
 
+/// The next token by each row of logits (section 7). Where temperature is 0 it is the one with the
+/// largest logit, of equal ones the lowest; so too where m below is not finite. Else, with
+/// z = logit / temperature and m the largest z: e = exp(z - m), p = e * (1 / sum(e)); tokens in the
+/// order of p, largest first, of equal ones the lowest first, are taken until their p, added one by
+/// one, reach top_p, in (0, 1]; and of them the first is drawn at which that sum exceeds u times
+/// all of it. u is the upper 24 bits of word first + r of the stream (seed, stream), times 2^-24,
+/// for row r. A logit that is NaN counts as p = 0 and is never drawn; where all are, the token is
+/// no_token.
+template <class T>
+struct Draw {
+  typename T::In logits;
+  float temperature, top_p;
+  std::uint64_t seed, first;
+  std::uint32_t stream;
+  typename T::Tokens tokens;  ///< [rows, 1]
+};
+
 /// y += x; x of one row is added to every row of y.
 template <class T>
 struct Add {
@@ -296,6 +316,7 @@ struct Network {
   Status (*activate)(Context*, const Activate<Given>&);
   Status (*activate_backward)(Context*, const ActivateBackward<Given>&);
   Status (*cross_entropy)(Context*, const CrossEntropy<Given>&);
+  Status (*draw)(Context*, const Draw<Given>&);
   Status (*add)(Context*, const Add<Given>&);
   Status (*sum_rows)(Context*, const SumRows<Given>&);
   Status (*scale)(Context*, const Scale<Given>&);

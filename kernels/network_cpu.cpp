@@ -145,6 +145,7 @@ constinit const NetworkEngine network_cpu = {
     activate,
     activate_backward,
     cross_entropy,
+    cpu_draw,
     add,
     sum_rows,
     scale,

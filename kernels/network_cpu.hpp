@@ -32,5 +32,6 @@ void in_slots(Context& context, std::uint64_t count, bool shared, Work work) {
 // The rows of NetworkEngine with the same names.
 bool cpu_attention(Context& context, const Attention<Checked>& job);
 bool cpu_attention_backward(Context& context, const AttentionBackward<Checked>& job);
+bool cpu_draw(Context& context, const Draw<Checked>& job);
 
 }  // namespace volt::kernels

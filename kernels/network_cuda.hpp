@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "exact.hpp"
+#include "matmul_cuda.hpp"
 #include "network.hpp"
 
 struct CUstream_st;
@@ -44,6 +45,9 @@ Status cuda_attention_backward_limbs(CudaStream stream, const AttentionBackward<
 Status cuda_activate(CudaStream stream, const Activate<Checked>& job);
 Status cuda_activate_backward(CudaStream stream, const ActivateBackward<Checked>& job);
 Status cuda_cross_entropy(CudaStream stream, const CrossEntropy<Checked>& job);
+/// Bytes of `scratch`, aligned to 64, which is in use until the draw is done.
+std::uint64_t draw_bytes(CudaStream stream, const Draw<Checked>& job);
+Status cuda_draw(CudaStream stream, const Draw<Checked>& job, Scratch scratch);
 Status cuda_add(CudaStream stream, const Add<Checked>& job);
 Status cuda_sum_rows(CudaStream stream, const SumRows<Checked>& job);
 Status cuda_scale(CudaStream stream, const Scale<Checked>& job);

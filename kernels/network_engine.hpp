@@ -19,6 +19,7 @@ struct NetworkEngine {
   void (*activate)(Context&, const Activate<Checked>&);
   void (*activate_backward)(Context&, const ActivateBackward<Checked>&);
   void (*cross_entropy)(Context&, const CrossEntropy<Checked>&);
+  bool (*draw)(Context&, const Draw<Checked>&);
   void (*add)(Context&, const Add<Checked>&);
   void (*sum_rows)(Context&, const SumRows<Checked>&);
   void (*scale)(Context&, const Scale<Checked>&);

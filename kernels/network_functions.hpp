@@ -73,10 +73,31 @@ VOLT_EXACT Slope activation(const ActivationOf& f, float x) {
   return f.kind == Activation::gelu_tanh ? gelu_tanh(x) : era(x, f.temperature, f.lambda);
 }
 
-/// Whether dropout keeps the element of a random word.
-VOLT_EXACT bool keeps(std::uint32_t word, float p) {
-  return static_cast<float>(word >> 8) * 0x1p-24f >= p;
+/// A random word as fp32 in [0, 1): its upper 24 bits, so that both steps are exact.
+VOLT_EXACT float word_to_unit(std::uint32_t word) {
+  return static_cast<float>(word >> 8) * 0x1p-24f;
 }
+
+/// Whether dropout keeps the element of a random word.
+VOLT_EXACT bool keeps(std::uint32_t word, float p) { return word_to_unit(word) >= p; }
+
+/// The u of row `row` of a draw.
+template <class T>
+VOLT_EXACT float drawn_by(const Draw<T>& job, std::uint64_t row) {
+  const std::uint64_t word = job.first + row;
+  return word_to_unit(random_block(job.seed, job.stream, word / 4).word[word % 4]);
+}
+
+VOLT_EXACT bool is_finite(float value) { return magnitude_bits(value) < infinity_bits; }
+
+/// Tokens in the order in which draw takes them, as ascending integers; p is not below +0.
+VOLT_EXACT std::uint64_t place_of(float p, std::uint32_t token) {
+  return std::uint64_t{~float_bits(p)} << 32 | token;
+}
+VOLT_EXACT float p_at(std::uint64_t place) {
+  return bits_float(~static_cast<std::uint32_t>(place >> 32));
+}
+VOLT_EXACT std::uint32_t token_at(std::uint64_t place) { return static_cast<std::uint32_t>(place); }
 
 /// The values of NF4 (arXiv 2305.14314, appendix E), as bitsandbytes has them.
 VOLT_EXACT constexpr float nf4_value(std::uint32_t nibble) {

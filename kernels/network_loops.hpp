@@ -111,6 +111,11 @@ struct NetworkLoops {
                        float* lanes);
   float (*lanes_sum)(float* lanes);
 
+  /// Of a row of logits: the token that draw gives without a temperature; and p, as it defines
+  /// them.
+  std::uint32_t (*likeliest)(const float* logits, std::uint64_t n);
+  void (*probabilities)(const float* logits, std::uint64_t n, float temperature, float m, float* p);
+
   /// The head's queries of at most `tile_rows` rows of k. `scores` has room for as many rows of
   /// the keys that the last of them sees, in whole tiles, `stride` apart.
   void (*attend)(const Attention<Checked>&, const SampleHead&, std::uint64_t head,

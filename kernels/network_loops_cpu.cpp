@@ -6,6 +6,7 @@
 #include "attention_cpu.hpp"
 #include "elements_cpu.hpp"
 #include "norms_cpu.hpp"
+#include "probabilities_cpu.hpp"
 #include "rotations_cpu.hpp"
 
 namespace volt::kernels {
@@ -34,6 +35,8 @@ const NetworkLoops network_loops = {
     adam,
     square_lanes,
     lanes_sum,
+    likeliest,
+    probabilities,
     attend,
     attend_queries,
     attend_keys,

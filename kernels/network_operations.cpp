@@ -253,6 +253,34 @@ Status cross_entropy(Context* context, const CrossEntropy<Given>& args) {
   return perform(context, check, &NetworkEngine::cross_entropy, job, empty(args.logits));
 }
 
+Status draw(Context* context, const Draw<Given>& args) {
+  Check check;
+  if (!(args.temperature >= 0 && std::isfinite(args.temperature))) {
+    check.invalid("a temperature of %g is not a number from 0 on", args.temperature);
+  }
+  if (!(args.top_p > 0 && args.top_p <= 1)) {
+    check.invalid("top_p of %g is not in (0, 1]", args.top_p);
+  }
+  if (args.logits.cols > no_token) {
+    check.invalid("logits.cols is %" PRIu64 ", more than words count", args.logits.cols);
+  }
+  std::uint64_t end = 0;
+  if (__builtin_add_overflow(args.first, args.logits.rows, &end)) {
+    check.invalid("draw: %" PRIu64 " and %" PRIu64 " rows overflow 64 bits", args.first,
+                  args.logits.rows);
+  }
+  VOLT_SHAPED(tokens, args.logits.rows, 1);
+  const Draw<Checked> job = {VOLT_IN(logits),
+                             args.temperature,
+                             args.top_p,
+                             args.seed,
+                             args.first,
+                             args.stream,
+                             check.view<std::uint32_t>("tokens", args.tokens)};
+  apart(check, "tokens", job.tokens, job.logits);
+  return perform(context, check, &NetworkEngine::draw, job, empty(args.logits));
+}
+
 Status add(Context* context, const Add<Given>& args) {
   Check check;
   VOLT_SHAPED(x, args.x.rows == 1 ? 1 : args.y.rows, args.y.cols);
@@ -411,6 +439,7 @@ constinit const Network network_operations = {
     activate,
     activate_backward,
     cross_entropy,
+    draw,
     add,
     sum_rows,
     scale,

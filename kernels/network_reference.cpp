@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 #include <vector>
 
 #include "network_reference.hpp"
@@ -151,6 +152,47 @@ void cross_entropy(Context&, const CrossEntropy<Checked>& job) {
       s[j] = canonical(j == target ? p - 1.0f : p);
     }
   }
+}
+
+std::uint32_t likeliest(const float* logits, std::uint64_t n) {
+  std::uint32_t best = no_token;
+  for (std::uint32_t j = 0; j < n; ++j) {
+    if (logits[j] == logits[j] && (best == no_token || logits[j] > logits[best])) best = j;
+  }
+  return best;
+}
+
+std::uint32_t drawn(const std::vector<float>& p, float top_p, float u) {
+  std::vector<std::uint32_t> order(p.size());
+  std::iota(order.begin(), order.end(), 0u);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::uint32_t a, std::uint32_t b) { return p[a] > p[b]; });
+  float all = 0.0f;
+  for (std::size_t i = 0; i < order.size() && all < top_p; ++i) all = all + p[order[i]];
+  // u is at most 1 - 2^-24, and so u * all less than all, which the sum comes to.
+  std::size_t i = 0;
+  for (float sum = p[order[0]]; !(sum > u * all); sum = sum + p[order[i]]) ++i;
+  return order[i];
+}
+
+bool draw(Context&, const Draw<Checked>& job) {
+  const std::uint64_t n = job.logits.cols;
+  for (std::uint64_t i = 0; i < job.logits.rows; ++i) {
+    const float* const logits = row(job.logits, i);
+    std::uint32_t& token = *row(job.tokens, i);
+    token = likeliest(logits, n);
+    if (token == no_token || job.temperature == 0.0f) continue;
+    const float m = logits[token] / job.temperature;
+    if (!is_finite(m)) continue;
+    std::vector<float> p(n);
+    for (std::uint64_t j = 0; j < n; ++j) {
+      p[j] = logits[j] == logits[j] ? exp(logits[j] / job.temperature - m) : 0.0f;
+    }
+    const float inverse = 1.0f / sum(n, [&](auto j, float acc) { return acc + p[j]; });
+    for (float& value : p) value = value * inverse;
+    token = drawn(p, job.top_p, drawn_by(job, i));
+  }
+  return true;
 }
 
 void add(Context&, const Add<Checked>& job) {
@@ -328,6 +370,7 @@ constinit const NetworkEngine network_reference = {
     activate,
     activate_backward,
     cross_entropy,
+    draw,
     add,
     sum_rows,
     scale,

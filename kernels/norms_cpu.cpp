@@ -117,20 +117,6 @@ void layer_norm_weights(const LayerNormBackward<Checked>& job, const Block& bloc
 
 // ---- cross-entropy
 
-static float largest_of(const float* s, std::uint64_t count) {
-  constexpr int chains = 4;  // which hide how long a comparison takes
-  Floats most[chains];
-  for (Floats& one : most) one = spread(-__builtin_inff());
-  std::uint64_t i = 0;
-  for (; i + chains * lanes <= count; i += chains * lanes) {
-    for (int j = 0; j < chains; ++j) most[j] = largest(load<Floats>(s + i + j * lanes), most[j]);
-  }
-  for (int j = 1; j < chains; ++j) most[0] = largest(most[j], most[0]);
-  float m = largest_of(most[0]);
-  for (; i < count; ++i) m = largest(s[i], m);
-  return m + 0.0f;
-}
-
 // The logits become e.
 static void soften(float* s, std::uint64_t n, float m, float& l, float& entropy) {
   alignas(64) float sum[sum_lanes], entropy_sum[sum_lanes];

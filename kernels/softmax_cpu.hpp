@@ -56,5 +56,20 @@ VOLT_VECTOR float largest_of(Floats v) {
   }
 }
 
+/// Of all, + 0.
+VOLT_VECTOR float largest_of(const float* s, std::uint64_t count) {
+  constexpr int chains = 4;  // which hide how long a comparison takes
+  Floats most[chains];
+  for (Floats& one : most) one = spread(-__builtin_inff());
+  std::uint64_t i = 0;
+  for (; i + chains * lanes <= count; i += chains * lanes) {
+    for (int j = 0; j < chains; ++j) most[j] = largest(load<Floats>(s + i + j * lanes), most[j]);
+  }
+  for (int j = 1; j < chains; ++j) most[0] = largest(most[j], most[0]);
+  float m = largest_of(most[0]);
+  for (; i < count; ++i) m = largest(s[i], m);
+  return m + 0.0f;
+}
+
 }  // namespace VOLT_ISA
 }  // namespace volt::kernels

@@ -262,6 +262,24 @@ std::vector<Told> Network::State::tell(bool learning) {
   return values;
 }
 
+void Network::State::see(std::span<const std::uint32_t> tokens) {
+  if (tokens.size() > capacity.rows || past + tokens.size() > remembered) {
+    throw Error(Exit::usage, "the text is longer than " + std::to_string(remembered) + " tokens");
+  }
+  Batch next;
+  next.tokens.assign(tokens.begin(), tokens.end());
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    next.positions.push_back(static_cast<std::uint32_t>(past + i));
+  }
+  next.first.resize(past + tokens.size());  // of every key: the one sample
+  next.targets.assign(tokens.size(), kernels::no_target);
+  begin(next, {});
+  decoding = true;
+  forward();
+  decoding = false;
+  past += tokens.size();
+}
+
 void Network::State::backward(std::size_t index) {
   const std::uint64_t q = a.query_width(), kv = a.kv_width();
   Layer& layer = layers[index];
@@ -354,23 +372,26 @@ void Network::keep(std::uint64_t tokens) {
 }
 
 std::vector<float> Network::decode(std::span<const std::uint32_t> tokens, std::uint64_t rows) {
+  state_->see(tokens);
+  return state_->read_logits(state_->rows - rows);
+}
+
+std::vector<std::uint32_t> Network::draw(std::span<const std::uint32_t> tokens, std::uint64_t rows,
+                                         const Sampler& sampler, std::uint64_t text) {
   State& s = *state_;
-  if (tokens.size() > s.capacity.rows || s.past + tokens.size() > s.remembered) {
-    throw Error(Exit::usage, "the text is longer than " + std::to_string(s.remembered) + " tokens");
-  }
-  Batch batch;
-  batch.tokens.assign(tokens.begin(), tokens.end());
-  for (std::size_t i = 0; i < tokens.size(); ++i) {
-    batch.positions.push_back(static_cast<std::uint32_t>(s.past + i));
-  }
-  batch.first.resize(s.past + tokens.size());  // of every key: the one sample
-  batch.targets.assign(tokens.size(), kernels::no_target);
-  s.begin(batch, {});
-  s.decoding = true;
-  s.forward();
-  s.decoding = false;
-  s.past += tokens.size();
-  return s.read_logits(s.rows - rows);
+  s.see(tokens);
+  const std::uint64_t before = s.rows - rows;
+  std::vector<std::uint32_t> drawn(rows);
+  // Nothing is told of these rows: their tokens take its place.
+  const Matrix there = {s.told.buffer.get(), 0, rows, 1, 1};
+  s.each_chunk(before, [&](std::uint64_t from, std::uint64_t count) {
+    const std::uint64_t next = s.past - s.rows + from + 1;  // the position of the first one drawn
+    s.device.call(&kernels::Network::draw, sampler.draw(s.project(from, count), text, next,
+                                                        rows_of(there, from - before, count)));
+  });
+  s.device.call(&Backend::download, static_cast<const kernels::Buffer*>(there.buffer),
+                std::uint64_t{0}, static_cast<void*>(drawn.data()), std::uint64_t{4 * rows});
+  return drawn;
 }
 
 }  // namespace volt::lm

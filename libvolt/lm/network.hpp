@@ -9,6 +9,7 @@
 #include "libvolt/device/device.hpp"
 #include "libvolt/lm/folder.hpp"
 #include "libvolt/lm/linear.hpp"
+#include "libvolt/lm/sampler.hpp"
 #include "libvolt/lm/trained.hpp"
 
 namespace volt::lm {
@@ -63,9 +64,13 @@ class Network {
   /// bit those that logits() gives for the whole text. Throws Error (usage) if the text becomes
   /// longer than what is kept.
   std::vector<float> decode(std::span<const std::uint32_t> tokens, std::uint64_t rows = 1);
+  /// The same, but leaves the logits on the device and returns the tokens drawn from them, which is
+  /// kernels::no_token where they give none. The text has number `text`.
+  std::vector<std::uint32_t> draw(std::span<const std::uint32_t> tokens, std::uint64_t rows,
+                                  const Sampler& sampler, std::uint64_t text);
   void forget();
-  /// Has decode() keep keys and values of up to `tokens` tokens; before: of Capacity::rows.
-  /// Forgets.
+  /// Has decode() and draw() keep keys and values of up to `tokens` tokens; before: of
+  /// Capacity::rows. Forgets.
   void keep(std::uint64_t tokens);
 
  private:

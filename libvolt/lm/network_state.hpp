@@ -79,6 +79,8 @@ struct Network::State {
   void each_chunk(std::uint64_t from, Task task);
   /// The logits of `count` rows of what leaves the last layer.
   kernels::Matrix project(std::uint64_t from, std::uint64_t count);
+  /// Has the network see more tokens of the text that it is in.
+  void see(std::span<const std::uint32_t> tokens);
   std::vector<float> read_logits(std::uint64_t after);  ///< of all rows but the first
   std::vector<Told> tell(bool learning);
   void backward(std::size_t index);

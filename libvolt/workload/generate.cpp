@@ -152,16 +152,17 @@ struct Generation::Parts {
   /// Where the next unit is to be.
   Block next_block() const { return {now, texts[now].written() / block_tokens}; }
 
-  /// Has the network see tokens [from, to) of a text; returns the logits behind the last `rows`.
-  std::vector<float> feed(const Text& text, std::uint64_t from, std::uint64_t to,
-                          std::uint64_t rows) {
-    const auto tokens = std::span(text.tokens);
+  /// Has the network see tokens [from, to) of a text; returns those that it gives after the last
+  /// `rows`.
+  std::vector<TokenId> feed(std::uint64_t index, std::uint64_t from, std::uint64_t to,
+                            std::uint64_t rows) {
+    const auto tokens = std::span(std::as_const(texts[index].tokens));
     if (from == 0) network->forget();
     for (; to - from > block_tokens; from += block_tokens) {
-      network->decode(tokens.subspan(from, block_tokens), 0);
+      network->draw(tokens.subspan(from, block_tokens), 0, sampler, index);
     }
-    return to == from ? std::vector<float>()
-                      : network->decode(tokens.subspan(from, to - from), rows);
+    return to == from ? std::vector<TokenId>()
+                      : network->draw(tokens.subspan(from, to - from), rows, sampler, index);
   }
 
   std::string check(const Drawn& drawn);
@@ -205,9 +206,9 @@ Bytes Generation::next(Sink& sink) {
   Parts::Text& text = p.texts[p.now];
   const std::uint64_t begin = text.written();
   do {
-    const auto logits = p.feed(text, p.fed, text.tokens.size(), 1);
+    const auto given = p.feed(p.now, p.fed, text.tokens.size(), 1);
     p.fed = text.tokens.size();
-    text.tokens.push_back(p.sampler.next(logits, p.now, p.fed));
+    text.tokens.push_back(lm::some_token(given[0]));
     sink.send(Progress{"generating", ++p.written, p.most, "tokens"});
   } while (text.written() - begin < block_tokens && !p.at_end(text));
   Bytes page = page_of(block, text.new_tokens().subspan(begin));
@@ -285,19 +286,17 @@ std::vector<Generation::Parts::Drawn> Generation::Parts::by_text(
   return all;
 }
 
-/// What is seen up to a token gives the logits for it.
+/// What is seen up to a token gives the logits that it is drawn from.
 std::string Generation::Parts::check(const Drawn& drawn) {
   const Text& text = *drawn.text;
   std::uint64_t seen = 0;
   for (const std::uint64_t block : drawn.blocks) {
     const std::uint64_t first = drawn.first(block), count = drawn.end(block) - first;
-    feed(text, seen, first - 1, 0);
-    const auto logits = feed(text, first - 1, first - 1 + count, count);
+    feed(drawn.index, seen, first - 1, 0);
+    const auto given = feed(drawn.index, first - 1, first - 1 + count, count);
     seen = first - 1 + count;
     for (std::uint64_t i = 0; i < count; ++i) {
-      const auto row =
-          std::span(logits).subspan(i * architecture.vocabulary, architecture.vocabulary);
-      const TokenId right = sampler.next(row, drawn.index, first + i);
+      const TokenId right = lm::some_token(given[i]);
       if (text.tokens[first + i] == right) continue;
       return text.place + ": token " + std::to_string(first + i - text.given) + " is " +
              std::to_string(text.tokens[first + i]) + ", but the model gives " +

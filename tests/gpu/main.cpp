@@ -171,7 +171,7 @@ void measure(const kernels::Backend& backend, const Arguments& arguments, const 
   Peers peers(arguments.gpu);
   measure_products(device, peers, arguments.extent, report.rows);
   measure_streams(device, peers, arguments.extent, report.rows);
-  measure_network(device, arguments.extent, report.rows);
+  measure_network(device, peers, arguments.extent, report.rows);
 }
 
 bool all_equal(const bench::Report& report) {

@@ -223,6 +223,24 @@ void compare_cross_entropy(Comparison& comparison, Random& random, std::uint64_t
           });
 }
 
+// Tokens of logits between two that are all but equal and two of which one is certain.
+void compare_draw(Comparison& comparison, Random& random, std::uint64_t rows, std::uint64_t n,
+                  bool wild) {
+  static constexpr float temperatures[] = {0.0f, 0.03f, 0.3f, 1.0f};
+  const std::uint64_t seed = random(), first = random() >> 1;
+  for (const float temperature : temperatures) {
+    for (const float top_p : {1.0f, 0.9f, 1e-6f}) {
+      Case(random, wild, "draw")
+          .floats(rows, n)
+          .words(Words(rows))
+          .compare(
+              comparison, 40 * rows * n, VOLT_CALL {
+                return net.draw(c, {m[0], temperature, top_p, seed, first, 34, m[1]});
+              });
+    }
+  }
+}
+
 void compare_sums(Comparison& comparison, Random& random, std::uint64_t rows, std::uint64_t n,
                   bool wild) {
   const std::uint64_t steps = rows * n;
@@ -349,6 +367,8 @@ void compare_large(Comparison& comparison, Random& random) {
   compare_norms(comparison, random, 3000, 4096, false);
   compare_activations(comparison, random, 500, 14'336, false);
   compare_cross_entropy(comparison, random, 300, 128'256, false);
+  compare_draw(comparison, random, 3, 151'936, true);
+  compare_draw(comparison, random, 1, 5'000'000, false);
   compare_sums(comparison, random, 5000, 4096, false);
   compare_each(comparison, random, 3000, 4099, false);
   compare_frozen(comparison, random, 3000, 4096, false);
@@ -373,6 +393,7 @@ void compare_network(Comparison& comparison, Extent extent) {
     compare_norms(comparison, random, m, n, wild);
     compare_activations(comparison, random, m, n, wild);
     compare_cross_entropy(comparison, random, m, n, wild);
+    compare_draw(comparison, random, m, n, wild);
     compare_sums(comparison, random, m, n, wild);
     compare_each(comparison, random, m, n, wild);
     compare_frozen(comparison, random, m, n, wild);

@@ -23,8 +23,8 @@ void measure_products(Device& device, Peers& peers, Extent extent, std::vector<b
 /// What is bound by memory, in bytes read and written a second, beside the driver's own copy.
 void measure_streams(Device& device, Peers& peers, Extent extent, std::vector<bench::Row>& rows);
 
-/// Attention, in 10^9 operations a second; it has no peer.
-void measure_network(Device& device, Extent extent, std::vector<bench::Row>& rows);
+/// Attention, in 10^9 operations a second; it has no peer. Drawing, in tokens a second.
+void measure_network(Device& device, Peers& peers, Extent extent, std::vector<bench::Row>& rows);
 
 /// Says what begins, measures it, and keeps its row.
 template <class Measure>

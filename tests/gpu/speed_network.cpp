@@ -79,14 +79,55 @@ class Attention {
   const Matrix dk_ = matrix(kv_heads_ * d), dv_ = matrix(kv_heads_ * d);
 };
 
+// The next token of a vocabulary, beside what it takes to have it drawn on the host.
+void measure_draw(Device& device, Peers& peers, std::uint64_t vocabulary, Extent extent,
+                  std::vector<bench::Row>& rows) {
+  Device host(kernels::cpu());
+  Buffers there(device), here(host);
+  const auto line = [&](kernels::Buffer* buffer, std::uint64_t cols) {
+    return Matrix{buffer, 0, 1, cols, cols};
+  };
+  const Matrix logits = line(there.room(4 * vocabulary), vocabulary),
+               token = line(there.room(4), 1);
+  check(device.table.fill_f32(device.context, logits.buffer, 0, vocabulary, 7, 1, 0));
+  check(device.table.network->scale(device.context, {logits, 12.0f}));
+  Bytes values(4 * vocabulary), drawn(4);
+  const Matrix copy = line(here.room(4 * vocabulary), vocabulary),
+               its_token = line(here.room(4), 1);
+  const auto draw = [](Device& on, const Matrix& from, const Matrix& to, unsigned turn) {
+    check(on.table.network->draw(on.context, {from, 0.8f, 0.95f, 1, turn, 34, to}));
+  };
+  const Contestant ours = {
+      [&](unsigned turn) { draw(device, logits, token, turn); },
+      [&] { check(device.table.download(device.context, token.buffer, 0, drawn.data(), 4)); }};
+  const Contestant on_host = {
+      [&](unsigned turn) {
+        check(
+            device.table.download(device.context, logits.buffer, 0, values.data(), values.size()));
+        check(host.table.upload(host.context, copy.buffer, 0, values.data(), values.size()));
+        draw(host, copy, its_token, turn);
+      },
+      [] {}};
+  add_row(rows, "draw", [&] {
+    bench::Row made;
+    made.what = "draw";
+    made.shape = "1x" + std::to_string(vocabulary) + ", top_p 0.95";
+    made.unit = "tokens/s";
+    made.peer_name = "logits to the host, and the CPU's draw";
+    race(made, 1, ours, peers.driver() ? std::optional(on_host) : std::nullopt, extent);
+    return made;
+  });
+}
+
 }  // namespace
 
-void measure_network(Device& device, Extent extent, std::vector<bench::Row>& rows) {
+void measure_network(Device& device, Peers& peers, Extent extent, std::vector<bench::Row>& rows) {
   try {
     const bool full = extent == Extent::full;
     Attention(device, full ? 2048 : 20, full ? 8 : 1).measure(extent, rows);
+    measure_draw(device, peers, full ? 151'936 : 1000, extent, rows);
   } catch (const std::runtime_error& error) {
-    std::fprintf(stderr, "left out: attention: %s\n", error.what());
+    std::fprintf(stderr, "left out: of networks: %s\n", error.what());
   }
 }
 

@@ -135,6 +135,7 @@ const Matrix& given(const AttentionBackward<Given>& job) { return job.dv; }
 const Matrix& given(const Activate<Given>& job) { return job.out; }
 const Matrix& given(const ActivateBackward<Given>& job) { return job.dx; }
 const Matrix& given(const CrossEntropy<Given>& job) { return job.told; }
+const Matrix& given(const Draw<Given>& job) { return job.tokens; }
 const Matrix& given(const Add<Given>& job) { return job.y; }
 const Matrix& given(const SumRows<Given>& job) { return job.y; }
 const Matrix& given(const Scale<Given>& job) { return job.x; }
@@ -177,6 +178,7 @@ bool make_wrong_network(const std::string& row, Backend& backend) {
   VOLT_WRONG(activate);
   VOLT_WRONG(activate_backward);
   VOLT_WRONG(cross_entropy);
+  VOLT_WRONG(draw);
   VOLT_WRONG(add);
   VOLT_WRONG(sum_rows);
   VOLT_WRONG(scale);

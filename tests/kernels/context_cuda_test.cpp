@@ -2,6 +2,7 @@
 
 #include "kernels/context_cuda.hpp"
 
+#include "kernels/network.hpp"
 #include "support.hpp"
 
 namespace volt::kernels::test {
@@ -31,6 +32,19 @@ TEST_CASE("the room for what operations need besides is kept, and counts towards
     CHECK(cuda.room(10) != nullptr);
     VOLT_OK(cuda.told());
     s.room(1);
+  }
+}
+
+TEST_CASE("the second of two draws asks for no memory") {
+  for (const Backend& backend : fast_backends()) {
+    Session s(backend);
+    CudaContext& cuda = cuda_context(*s.context);
+    Buffer* const logits = s.room(4 * 1000);
+    const Draw<Given> draw = {dense(logits, 2, 500), 0.5f, 0.9f, 1, 2, 3, dense(s.room(8), 2, 1)};
+    VOLT_OK(backend.network->draw(s.context, draw));
+    const std::byte* const room = cuda.room(1);
+    VOLT_OK(backend.network->draw(s.context, draw));
+    CHECK(cuda.room(1) == room);
   }
 }
 

@@ -249,6 +249,11 @@ TEST_CASE("the operations of language models have the digests that they always h
                                200}));
     frozen(y, "2887f526a598d94974119550723c5938b8415ddc2a9341de1c89f9f80a041212");
 
+    const Matrix drawn = dense(s.room(rows * 4), rows, 1);
+    VOLT_OK(net.draw(c, {x, 0.0f, 1.0f, 1, 5, 34, drawn}));
+    frozen(drawn, "37fab301bdb17fcdefd2158b1a49fdfb374db583690953751f2f4489119209ed");
+    VOLT_OK(net.draw(c, {x, 0.1f, 0.9f, 1, 5, 34, drawn}));
+    frozen(drawn, "b157ca34c91af25f75d8cb51d9e7bc83cace2071d68c18e968b90a7258af5fbe");
     const Matrix largest = random(rows, cols);
     const Matrix counts = dense(s.put(std::vector<std::uint32_t>(cols)), 1, cols);
     VOLT_OK(net.keep_largest(c, {x, w, 36, mean, largest, counts}));

@@ -30,6 +30,11 @@ class Builder {
     add(name, true, Place(random_, 1, cols), 4);
     return *this;
   }
+  /// A token a row.
+  Builder& tokens(const char* name, std::uint64_t rows) {
+    add(name, true, Place(random_, rows, 1), 4);
+    return *this;
+  }
   Builder& absent(const char* name) {
     made_.arguments.push_back({name, false, {}, {}});
     return *this;
@@ -252,6 +257,13 @@ void add_others(std::vector<Operation>& all, Random& random, Oddity oddity, std:
                     .calls(VOLT_CALL {
                       return net.cross_entropy(c, {m[0], m[1], m[2]});
                     }));
+  const float temperature = 0.2f * static_cast<float>(below(random, 4));
+  const float top_p =
+      below(random, 3) == 0 ? 1.0f : 0.1f + 0.4f * static_cast<float>(below(random, 3));
+  const std::uint64_t draws = random(), word = random() >> 1;
+  all.push_back(begin("draw").in("logits", rows, n).tokens("tokens", rows).calls(VOLT_CALL {
+    return net.draw(c, {m[0], temperature, top_p, draws, word, 34, m[1]});
+  }));
   for (const std::uint64_t of : {rows, std::uint64_t{1}}) {
     all.push_back(begin("add").out("y", rows, n).in("x", of, n).calls(VOLT_CALL {
       return net.add(c, {m[1], m[0]});

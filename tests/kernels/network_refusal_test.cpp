@@ -222,6 +222,23 @@ TEST_CASE("what an operation cannot be asked for is refused in its words") {
     VOLT_REFUSED(invalid, "dropout: 18446744073709551608 and 2 rows of 4 overflow 64 bits",
                  dropout(0.0f, ~std::uint64_t{0} - 7));
 
+    const auto draw = [&](float temperature, float top_p, std::uint64_t first) {
+      return net.draw(c, {at(0, 2, 4), temperature, top_p, 1, first, 0, at(8, 2, 1)});
+    };
+    VOLT_OK(draw(0.0f, 1.0f, ~std::uint64_t{0} - 2));
+    VOLT_REFUSED(invalid, "a temperature of -1 is not a number from 0 on", draw(-1.0f, 1.0f, 0));
+    for (float odd :
+         {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+      CHECK(starts(text_of(draw(odd, 1.0f, 0)), "a temperature of "));
+      CHECK(starts(text_of(draw(1.0f, odd, 0)), "top_p of "));
+    }
+    VOLT_REFUSED(invalid, "top_p of 0 is not in (0, 1]", draw(1.0f, 0.0f, 0));
+    VOLT_REFUSED(invalid, "top_p of 1.5 is not in (0, 1]", draw(1.0f, 1.5f, 0));
+    VOLT_REFUSED(invalid, "draw: 18446744073709551614 and 2 rows overflow 64 bits",
+                 draw(1.0f, 1.0f, ~std::uint64_t{0} - 1));
+    VOLT_REFUSED(invalid, "logits.cols is 4294967296, more than words count",
+                 net.draw(c, {{b, 0, 0, std::uint64_t{1} << 32, 0}, 1, 1, 1, 0, 0, at(8, 0, 1)}));
+
     const auto keep = [&](std::uint64_t active) {
       return net.keep_largest(
           c, {at(0, 2, 4), at(8, 1, 4), active, at(12, 2, 4), at(20, 2, 4), absent});
@@ -275,6 +292,8 @@ TEST_CASE("an operation on nothing touches nothing") {
     VOLT_OK(net.add(s.context, {empty, empty}));
     VOLT_OK(net.rms_norm(s.context, {empty, dense(b, 1, 7), 1e-5f, empty, row}));
     VOLT_OK(net.sum_rows(s.context, {empty, dense(b, 1, 7)}));
+    VOLT_OK(net.draw(s.context, {empty, 1, 1, 1, 0, 0, {nullptr, 0, 0, 1, 0}}));
+    VOLT_OK(net.draw(s.context, {{nullptr, 0, 2, 0, 0}, 1, 1, 1, 0, 0, dense(b, 2, 1)}));
     VOLT_OK(net.rotate(s.context, {empty, empty, 1.0f, false}));
     VOLT_OK(net.quantise_rotated(
         s.context,

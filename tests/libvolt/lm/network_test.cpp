@@ -519,4 +519,53 @@ TEST_CASE("a text taken piece by piece has the logits of the whole, bit for bit"
   }
 }
 
+TEST_CASE("the tokens drawn after the last of a text are those of its logits and their positions") {
+  for (const Sampler& sampler : {Sampler{}, Sampler{0.8F, 0.9F, 3}}) {
+    CAPTURE(sampler.temperature);
+    Model model("llama");
+    model.train({});
+    const std::span<const std::uint32_t> tokens = std::span(model.batch.tokens).first(20);
+    model.network->keep(20);
+    const auto logits = model.network->decode(tokens, 9);
+    const std::uint64_t width = model.architecture.vocabulary;
+    const device::Buffer from = model.device.create(4 * logits.size()),
+                         to = model.device.create(36);
+    model.device.call(&kernels::Backend::upload, from.get(), std::uint64_t{0},
+                      static_cast<const void*>(logits.data()), std::uint64_t{4 * logits.size()});
+    model.device.call(&kernels::Network::draw, sampler.draw({from.get(), 0, 9, width, width}, 5, 12,
+                                                            {to.get(), 0, 9, 1, 1}));
+    std::vector<std::uint32_t> expected(9);
+    model.device.download(to, reinterpret_cast<std::uint8_t*>(expected.data()), 36);
+
+    model.network->forget();
+    CHECK(model.network->draw(tokens, 9, sampler, 5) == expected);
+    CHECK_THROWS_AS(model.network->draw(tokens.first(1), 1, sampler, 5), Error);
+    model.network->forget();
+    CHECK(model.network->draw(tokens.first(11), 0, sampler, 5).empty());
+    for (std::size_t i = 11; i < 20; ++i) {
+      CHECK(model.network->draw(tokens.subspan(i, 1), 1, sampler, 5)[0] == expected[i - 11]);
+    }
+  }
+}
+
+TEST_CASE("so they are where logits are there for a few rows at a time") {
+  device::Device device(device::wanted("cpu", 2));
+  auto architecture = read_architecture(Folder(vectors / "llama").files());
+  architecture.layers = 1;
+  architecture.width = 8;
+  architecture.vocabulary = 1 << 17;
+  architecture.context = 140;
+  Trained all(device, all_tensors(architecture));
+  initialise(device, architecture, 1, all);
+  Network network(device, architecture, {}, all, Profile::f32x, 1, Capacity{140});
+  std::vector<std::uint32_t> tokens(140);
+  std::iota(tokens.begin(), tokens.end(), 0U);
+  const Sampler sampler{1, 0.9F, 3};
+  const auto drawn = network.draw(tokens, 135, sampler, 0);
+  network.forget();
+  network.draw(std::span(tokens).first(100), 0, sampler, 0);
+  const auto last = network.draw(std::span(tokens).subspan(100), 40, sampler, 0);
+  CHECK(std::equal(last.begin(), last.end(), drawn.begin() + 95));
+}
+
 }  // namespace volt::lm

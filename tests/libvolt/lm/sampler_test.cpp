@@ -3,72 +3,57 @@
 
 #include <doctest/doctest.h>
 
-#include <cmath>
-#include <limits>
-#include <map>
 #include <vector>
 
+#include "kernels/network_functions.hpp"
 #include "libvolt/base/error.hpp"
+#include "libvolt/device/device.hpp"
 
 namespace volt::lm {
 namespace {
 
-constexpr float nan = std::numeric_limits<float>::quiet_NaN();
-const std::vector<float> logits{1, 3, -2, 3, 0.5F, nan};
+constexpr std::uint64_t vocabulary = 1000;
+
+/// The tokens of `rows` positions from one on, each of so many with equal logits.
+std::vector<std::uint32_t> drawn(const Sampler& sampler, std::uint64_t text, std::uint64_t position,
+                                 std::uint64_t rows) {
+  device::Device device(device::wanted("cpu", 1));
+  const device::Buffer logits = device.create(4 * rows * vocabulary), to = device.create(4 * rows);
+  device.call(&kernels::Network::draw, sampler.draw({logits.get(), 0, rows, vocabulary, vocabulary},
+                                                    text, position, {to.get(), 0, rows, 1, 1}));
+  std::vector<std::uint32_t> tokens(rows);
+  device.download(to, reinterpret_cast<std::uint8_t*>(tokens.data()), 4 * rows);
+  return tokens;
+}
 
 }  // namespace
 
-TEST_CASE("without a temperature the largest logit is picked, of equal ones the lowest") {
-  CHECK(Sampler{}.next(logits, 0, 0) == 1);
-  CHECK(Sampler{}.next(std::vector<float>{nan, -1, -1}, 0, 9) == 1);
-  CHECK_THROWS_AS(Sampler{}.next(std::vector<float>{nan, nan}, 0, 0), Error);
-  CHECK_THROWS_AS((Sampler{1, 1, 1}.next(std::vector<float>{nan}, 0, 0)), Error);
-}
-
-TEST_CASE("tokens are picked as often as their probability says") {
-  for (const float temperature : {0.5F, 1.0F, 2.0F}) {
-    std::map<std::uint32_t, int> picked;
-    constexpr int draws = 40'000;
-    for (int i = 0; i < draws; ++i) {
-      ++picked[Sampler{temperature, 1, 7}.next(logits, 2, static_cast<std::uint64_t>(i))];
-    }
-    double all = 0;
-    for (std::size_t t = 0; t < 5; ++t) all += std::exp(double{logits[t]} / temperature);
-    for (std::uint32_t t = 0; t < 5; ++t) {
-      const double p = std::exp(double{logits[t]} / temperature) / all;
-      CHECK(std::abs(picked[t] / double{draws} - p) < 4 * std::sqrt(p / draws) + 1e-9);
-    }
-    CHECK(picked.count(5) == 0);
-  }
-}
-
-TEST_CASE("top_p leaves the likeliest tokens that reach it, and at least one") {
-  std::map<std::uint32_t, int> picked;
-  for (std::uint64_t i = 0; i < 2000; ++i) ++picked[Sampler{1, 0.8F, 3}.next(logits, 0, i)];
-  CHECK(picked.size() == 2);  // the two of logit 3 have 0.84 together
-  CHECK(picked.count(1) == 1);
-  CHECK(picked.count(3) == 1);
-  for (std::uint64_t i = 0; i < 50; ++i) CHECK(Sampler{1, 1e-6F, 3}.next(logits, 0, i) == 1);
-}
-
 TEST_CASE("a draw follows from seed, text and position alone") {
-  std::string one, two, other, other_text;
-  for (std::uint64_t i = 0; i < 64; ++i) {
-    one += std::to_string(Sampler{1, 1, 5}.next(logits, 0, i));
-    two += std::to_string(Sampler{1, 1, 5}.next(logits, 0, i));
-    other += std::to_string(Sampler{1, 1, 6}.next(logits, 0, i));
-    other_text += std::to_string(Sampler{1, 1, 5}.next(logits, 1, i));
+  const Sampler sampler{1, 1, 5};
+  for (const std::uint64_t text : {0, 1, 70'000}) {
+    const auto tokens = drawn(sampler, text, 6, 9);
+    for (std::uint64_t i = 0; i < tokens.size(); ++i) {
+      const std::uint64_t position = 6 + i;
+      const auto block = kernels::random_block(5, 34, (text << 32) + position / 4);
+      const float u = kernels::word_to_unit(block.word[position % 4]);
+      CHECK(tokens[i] / double{vocabulary} == doctest::Approx(u).epsilon(1e-3).scale(1));
+      CHECK(drawn(sampler, text, position, 1)[0] == tokens[i]);
+    }
   }
-  CHECK(one == two);
-  CHECK(one != other);
-  CHECK(one != other_text);
+  CHECK(drawn(sampler, 0, 0, 64) != drawn({1, 1, 6}, 0, 0, 64));
+  CHECK(drawn(sampler, 0, 0, 64) != drawn(sampler, 1, 0, 64));
 }
 
-TEST_CASE("logits too large to be compared by their exponentials give the likeliest token") {
-  const float infinity = std::numeric_limits<float>::infinity();
-  CHECK(Sampler{1, 1, 1}.next(std::vector<float>{0, infinity, 5}, 0, 0) == 1);
-  CHECK(Sampler{0.01F, 1, 1}.next(std::vector<float>{0, 1e38F, 1e38F}, 0, 0) == 1);
-  CHECK(Sampler{1, 1, 1}.next(std::vector<float>{-infinity, -infinity}, 0, 0) == 0);
+TEST_CASE("logits that give no token are the model's fault, and say so") {
+  CHECK(some_token(0) == 0);
+  CHECK(some_token(kernels::no_token - 1) == kernels::no_token - 1);
+  try {
+    some_token(kernels::no_token);
+    FAIL("taken for a token");
+  } catch (const Error& error) {
+    CHECK(error.code() == Exit::answer_is_no);
+    CHECK(error.message() == "the model gives no token a probability: its logits are NaN");
+  }
 }
 
 }  // namespace volt::lm
