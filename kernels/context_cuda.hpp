@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <memory>
+
 #include "host.hpp"
+#include "libraries.hpp"
 
 struct CUstream_st;
 
@@ -12,7 +15,8 @@ namespace volt::kernels {
 struct CudaContext : Context {
   using Context::Context;
 
-  CUstream_st* stream = nullptr;  ///< cudaStream_t
+  CUstream_st* stream = nullptr;         ///< cudaStream_t
+  std::unique_ptr<Libraries> libraries;  ///< null: none, as in an emulator
 
   /// Keeps what a step came to; `told` tells the first that is not ok, once.
   void keep(Status outcome);
