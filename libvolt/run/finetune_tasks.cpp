@@ -135,8 +135,6 @@ Value::Object do_train(const Request& request, Sink& sink, const Say& say) {
       static_cast<std::uint64_t>(Fields(request.value, source).integer("done_pages", 0, INT64_MAX));
   const std::uint64_t record_pages = records.record_bytes() / tensor::page_bytes;
   std::uint64_t next = std::min(done_pages / record_pages, records.units + 1);
-  // Pages of a record that was not told to its end are there already.
-  std::uint64_t skip = done_pages % record_pages * tensor::page_bytes;
   std::uint64_t tokens = 0;
   lm::Stopping stopping(bench.job().finetune.stop_when);
   std::string ended;  // why
@@ -165,8 +163,7 @@ Value::Object do_train(const Request& request, Sink& sink, const Say& say) {
       began = std::chrono::steady_clock::now();
     });
     host::write_at(out, next * record.size(), record);
-    teller.add(ByteView(record).subspan(skip), true);
-    skip = 0;
+    teller.add(record, true);
     if (next != 0) say_unit(next, record);
   }
   const Records run = records.until(next - 1);
