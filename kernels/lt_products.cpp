@@ -3,7 +3,7 @@
 #include "lt_products.hpp"
 
 #include <algorithm>
-#include <iterator>
+#include <initializer_list>
 #include <utility>
 
 #include "check.hpp"
