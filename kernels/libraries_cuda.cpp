@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "dnn_attention.hpp"
 #include "driver.hpp"
 #include "lt_products.hpp"
 
@@ -26,6 +27,11 @@ const Found<CublasLt>& find_cublaslt() {
   return found;
 }
 
+const Found<Cudnn>& find_cudnn() {
+  static const Found<Cudnn> found({"libcudnn.so.9"});
+  return found;
+}
+
 class NvidiaLibraries final : public Libraries {
  public:
   explicit NvidiaLibraries(CudaStream stream) : stream_(stream) {}
@@ -37,12 +43,22 @@ class NvidiaLibraries final : public Libraries {
     return products_->multiply(job, workspace);
   }
 
-  std::optional<std::uint64_t> attention_bytes(const AttentionShape&) override { return {}; }
-  Status attend(const AttentionShape&, const AttentionData&) override { return {}; }
+  std::optional<std::uint64_t> attention_bytes(const AttentionShape& shape) override {
+    if (!attention_) {
+      const bool found = find_cudnn().why_not.empty();
+      attention_.emplace(found ? DnnAttention::open(find_cudnn().functions, stream_) : nullptr);
+    }
+    return *attention_ == nullptr ? std::nullopt : (*attention_)->bytes(shape);
+  }
+
+  Status attend(const AttentionShape& shape, const AttentionData& data) override {
+    return (*attention_)->attend(shape, data);
+  }
 
  private:
   const CudaStream stream_;
   std::optional<LtProducts> products_;
+  std::optional<std::unique_ptr<DnnAttention>> attention_;  // looked for once
 };
 
 }  // namespace
