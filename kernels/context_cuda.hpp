@@ -2,9 +2,12 @@
 #pragma once
 
 #include <memory>
+#include <optional>
+#include <vector>
 
 #include "host.hpp"
 #include "libraries.hpp"
+#include "samples.hpp"
 
 struct CUstream_st;
 
@@ -27,11 +30,18 @@ struct CudaContext : Context {
   std::byte* room(std::uint64_t bytes);
   void drop_room();
 
+  /// batches_of(first), which is device memory: read once for as long as no call has put anything
+  /// into memory that may be words (`changes`). Null: there are none, or it could not be read.
+  const std::vector<SampleBatch>* batches(const View<const std::uint32_t>& first);
+
  private:
   Status status_;
   char text_[300] = {};
   std::byte* room_ = nullptr;
   std::uint64_t room_bytes_ = 0;
+  View<const std::uint32_t> first_;
+  std::uint64_t seen_changes_ = 0;
+  std::optional<std::vector<SampleBatch>> batches_;
 };
 
 inline CudaContext& cuda_context(Context& context) { return static_cast<CudaContext&>(context); }

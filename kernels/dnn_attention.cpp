@@ -65,7 +65,6 @@ Status DnnAttention::attend(const AttentionShape& shape, const AttentionData& da
   if (!found) return say(Status::failed, "cuDNN does not have this attention");
   const Workspace before = workspace_of(shape, *found);
   float scale = data.scale, unseen = std::numeric_limits<float>::lowest(), one = 1.0f;
-  std::int32_t* const lengths = const_cast<std::int32_t*>(data.lengths);  // it is only read
   std::vector<std::int64_t> ids;
   std::vector<void*> pointers;
   const auto with = [&](AttentionTensor tensor, void* pointer) {
@@ -77,7 +76,7 @@ Status DnnAttention::attend(const AttentionShape& shape, const AttentionData& da
   with(AttentionTensor::v, data.v);
   with(AttentionTensor::out, data.out);
   with(AttentionTensor::statistics, data.statistics);
-  with(AttentionTensor::lengths, lengths);
+  with(AttentionTensor::lengths, data.lengths);
   with(AttentionTensor::scale, &scale);
   with(AttentionTensor::unseen, &unseen);
   if (shape.backward) {

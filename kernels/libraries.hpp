@@ -23,7 +23,7 @@ struct AttentionShape {
 /// what no sample has of q, k, v, out, dout and statistics is 0.
 struct AttentionData {
   float scale;
-  const std::int32_t* lengths;  ///< of the samples, at least 1
+  std::int32_t* lengths;  ///< of the samples, at least 1; read
   std::uint16_t *q, *k, *v;
   std::uint16_t* out;  ///< backward: read
   float* statistics;   ///< ln of the sum of e^s, [samples, heads, rows]; backward: read

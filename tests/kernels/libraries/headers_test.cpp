@@ -1,36 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// What kernels/cublaslt.hpp and kernels/cudnn.hpp declare is what the libraries' own headers do.
-// Built where these are.
+// What kernels/cublaslt.hpp declares is what the library's own header does. Built where that is.
 
 #include <cublasLt.h>
 #include <doctest/doctest.h>
 
-#include <type_traits>
+#include <cstddef>
 
+#include "../called_alike.hpp"
 #include "kernels/cublaslt.hpp"
 
 namespace volt::kernels {
 namespace {
 
-// Whether a value is passed in the same way: as a pointer, or as a number of as many bytes.
-template <class A, class B>
-constexpr bool passed_alike = (std::is_pointer_v<A> && std::is_pointer_v<B>) ||
-                              (std::is_void_v<A> && std::is_void_v<B>) ||
-                              ((std::is_integral_v<A> ||
-                                std::is_enum_v<A>)&&(std::is_integral_v<B> ||
-                                                     std::is_enum_v<B>)&&sizeof(A) == sizeof(B));
-
-template <class A, class B>
-constexpr bool called_alike = false;
-template <class A, class B, class... As, class... Bs>
-constexpr bool called_alike<A (*)(As...), B (*)(Bs...)> = [] {
-  if constexpr (sizeof...(As) != sizeof...(Bs)) {
-    return false;
-  } else {
-    return passed_alike<A, B> && (passed_alike<As, Bs> && ...);
-  }
-}();
+using test::called_alike;
 
 static_assert(called_alike<int (*)(void*, long), cublasStatus_t (*)(cublasLtHandle_t, size_t)>);
 static_assert(!called_alike<int (*)(void*, int), cublasStatus_t (*)(cublasLtHandle_t, size_t)>);
@@ -78,7 +61,7 @@ static_assert(offsetof(CublasLtChoice, workspace_bytes) == offsetof(Theirs, work
 static_assert(offsetof(CublasLtChoice, state) == offsetof(Theirs, state));
 static_assert(offsetof(CublasLtChoice, waves) == offsetof(Theirs, wavesCount));
 
-TEST_CASE("what we declare of libraries is what their headers do") {}  // it has been compiled
+TEST_CASE("what we declare of cuBLASLt is what its header does") {}  // it has been compiled
 
 }  // namespace
 }  // namespace volt::kernels
