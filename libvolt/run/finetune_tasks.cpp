@@ -109,6 +109,13 @@ void set_size(int fd, const Records& records) {
   }
 }
 
+/// Its products are NVIDIA's libraries', and on a CPU nothing but slow.
+void refuse_device(Bench& bench) {
+  if (bench.job().is_exact() || bench.device().facts().backend != "cpu") return;
+  throw Error(Exit::no_device, "the profile native is for NVIDIA GPUs, and this is a CPU",
+              "profile = \"i8x\" is faster on a CPU, and every bit of it can be checked");
+}
+
 /// The training's rule ended it before the last unit it could have had.
 void end_early(int fd, const Records& run, const std::string& why, Sink& sink, const Say& say) {
   set_size(fd, run);
@@ -121,6 +128,7 @@ void end_early(int fd, const Records& run, const std::string& why, Sink& sink, c
 
 Value::Object do_train(const Request& request, Sink& sink, const Say& say) {
   Bench bench(request, sink);
+  refuse_device(bench);
   const ModelInputs inputs(request, bench.job(), false);
   Finetune finetune(bench.job().finetune, inputs.model_folder(bench.job()), inputs.file("data"),
                     bench.device(), sink);
@@ -235,6 +243,7 @@ void end_out_of_time(int) {
 
 Value::Object do_plan(const Request& request, Sink& sink, const Say& say) {
   Bench bench(request, sink);
+  refuse_device(bench);
   const ModelInputs inputs(request, bench.job(), false);
   Finetune finetune(bench.job().finetune, inputs.model_folder(bench.job()), inputs.file("data"),
                     bench.device(), sink);

@@ -84,7 +84,7 @@ struct Attended : Session {
 template <class Check>
 void on_products(Check check) {
   for (const Backend& backend : all_backends()) {
-    for (const Products products : {Products::chains, Products::limbs}) {
+    for (const Products products : {Products::chains, Products::limbs, Products::rounded}) {
       CAPTURE(std::string(backend.name));
       CAPTURE(static_cast<int>(products));
       check(backend, products);
