@@ -211,10 +211,11 @@ struct Finetune::Parts {
     }
   }
 
-  Bytes record(const UnitTold& told) const {
-    Bytes record(records.record_bytes());
-    const Bytes state = training->state();
-    std::copy(state.begin(), state.end(), record.begin());
+  ByteView make_record(const UnitTold& told) {
+    record.resize(records.record_bytes());
+    training->save(std::span(record).first(records.state_bytes));
+    // The last unit may have fewer steps than the one before.
+    std::fill(record.begin() + static_cast<std::ptrdiff_t>(records.state_room()), record.end(), 0);
     put_told(told, record);
     return record;
   }
@@ -262,6 +263,7 @@ struct Finetune::Parts {
   std::optional<lm::Network> network;
   std::optional<lm::Training> training;
   Records records;
+  Bytes record;  ///< the last one made
 };
 
 Finetune::Finetune(const schema::Finetune& job, const lm::Files& folder, ByteView data,
@@ -303,16 +305,17 @@ Pace Finetune::measure(std::chrono::nanoseconds at_most) {
 
 const Records& Finetune::records() const { return parts_->records; }
 
-Bytes Finetune::begin() { return parts_->record({}); }
+ByteView Finetune::begin() { return parts_->make_record({}); }
 
-Bytes Finetune::run(std::uint64_t unit, const std::function<void(const lm::StepTold&)>& stepped) {
+ByteView Finetune::run(std::uint64_t unit,
+                       const std::function<void(const lm::StepTold&)>& stepped) {
   UnitTold told;
   for (std::uint64_t i = 0; i < parts_->records.steps_of(unit); ++i) {
     told.steps.push_back(parts_->training->step());
     stepped(told.steps.back());
   }
   if (parts_->records.evaluates) told.eval = parts_->training->evaluate(parts_->split.eval);
-  return parts_->record(told);
+  return parts_->make_record(told);
 }
 
 void Finetune::go_on_from(ByteView record) {

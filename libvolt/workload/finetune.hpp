@@ -64,10 +64,11 @@ class Finetune {
   /// the state: for a plan alone.
   Pace measure(std::chrono::nanoseconds at_most);
 
-  /// Record 0, and then each: units must be run in their order, or after go_on_from().
-  Bytes begin();
+  /// Record 0, and then each: units must be run in their order, or after go_on_from(). It stays
+  /// until the next is made.
+  ByteView begin();
   /// Runs a unit, counted from 1, and returns its record. `stepped` is called after each step.
-  Bytes run(std::uint64_t unit, const std::function<void(const lm::StepTold&)>& stepped);
+  ByteView run(std::uint64_t unit, const std::function<void(const lm::StepTold&)>& stepped);
   /// Makes the state in record `unit` the present one. Throws Error (usage) if it is none.
   void go_on_from(ByteView record);
   UnitTold told_in(ByteView record, std::uint64_t unit) const;

@@ -96,13 +96,13 @@ lm::Capacity capacity_of(const Room& room, const lm::NetworkMemory& memory, cons
   return {std::max(least, rows_that_fit(least, enough, 1)), 1, dropout};
 }
 
-/// Of each sample its end, of each token its id and whether it is trained; and a state is there as
-/// it is saved, in its record, and where its pages are hashed.
+/// Of each sample its end, of each token its id and whether it is trained; and the last record,
+/// beside which a check has another.
 std::uint64_t host_bytes(const Plan& plan, std::span<const lm::TrainedTensor> tensors,
                          bool velvet) {
   Records records = plan.records;
   records.state_bytes = state_bytes(tensors, velvet);
-  return 8 * plan.samples + 5 * plan.tokens + records.state_bytes + 2 * records.record_bytes();
+  return 8 * plan.samples + 5 * plan.tokens + 2 * records.record_bytes();
 }
 
 /// A change of the job with which it would fit, the one that costs least.

@@ -155,9 +155,9 @@ class KeptTraining {
   void keep(std::uint64_t unit, Costs& costs) {
     const double began = now();
     double stepped = began;
-    const Bytes record = unit == 0
-                             ? finetune_.begin()
-                             : finetune_.run(unit, [&](const lm::StepTold&) { stepped = now(); });
+    const ByteView record =
+        unit == 0 ? finetune_.begin()
+                  : finetune_.run(unit, [&](const lm::StepTold&) { stepped = now(); });
     host::write_at(file_.get(), unit * record.size(), record);
     const double written = now();
     const auto leaves = digests(record);
@@ -172,8 +172,8 @@ class KeptTraining {
   double replay(std::uint64_t unit) {
     const double began = now();
     finetune_.go_on_from(kept(unit - 1));
-    const Bytes right = finetune_.run(unit, [](const lm::StepTold&) {});
-    if (right != kept(unit)) throw std::runtime_error("a replay differs");
+    const ByteView right = finetune_.run(unit, [](const lm::StepTold&) {});
+    if (!std::ranges::equal(right, kept(unit))) throw std::runtime_error("a replay differs");
     return now() - began;
   }
 
