@@ -7,7 +7,9 @@
 namespace volt::kernels {
 
 DnnDescriptors::~DnnDescriptors() {
-  for (auto i = made_.rbegin(); i != made_.rend(); ++i) library_->cudnnBackendDestroyDescriptor(*i);
+  for (; !made_.empty(); made_.pop_back()) {
+    library_->cudnnBackendDestroyDescriptor(made_.back());
+  }
 }
 
 void* DnnDescriptors::make(CudnnDescriptor type) {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <compare>
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <tuple>
 
 #include "matmul_cuda.hpp"
 #include "operands.hpp"
@@ -16,7 +16,13 @@ namespace volt::kernels {
 struct AttentionShape {
   bool backward;
   std::uint32_t samples, rows, heads, kv_heads, width;
-  auto operator<=>(const AttentionShape&) const = default;
+
+  bool operator<(const AttentionShape& other) const {
+    const auto key = [](const AttentionShape& s) {
+      return std::tie(s.backward, s.samples, s.rows, s.heads, s.kv_heads, s.width);
+    };
+    return key(*this) < key(other);
+  }
 };
 
 /// Device memory, aligned to 16. Matrices are bf16 [samples, rows, heads, width] without gaps, and
