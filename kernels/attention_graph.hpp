@@ -18,8 +18,10 @@ enum class AttentionTensor : std::int64_t {
   dk,
   dv,
   lengths,
-  scale,   ///< by value, as unseen and one
-  unseen,  ///< the score of what is not seen
+  key_lengths,  ///< the same
+  scale,        ///< by value, as the next three
+  missing,      ///< the score of what no sample has
+  unseen,       ///< the score of what is not seen
   one,
   dots,  ///< sum(dout out), fp32 [samples, heads, rows]; of backward
   sums,  ///< of dq, fp32 [samples, heads, rows, width]; of backward that adds up there

@@ -77,7 +77,9 @@ Status DnnAttention::attend(const AttentionShape& shape, const AttentionData& da
   with(AttentionTensor::out, data.out);
   with(AttentionTensor::statistics, data.statistics);
   with(AttentionTensor::lengths, data.lengths);
+  with(AttentionTensor::key_lengths, data.lengths);
   with(AttentionTensor::scale, &scale);
+  with(AttentionTensor::missing, &unseen);
   with(AttentionTensor::unseen, &unseen);
   if (shape.backward) {
     with(AttentionTensor::dout, data.dout);

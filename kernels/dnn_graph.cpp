@@ -101,8 +101,8 @@ void DnnGraph::pointwise(CudnnPointwise mode, void* x, void* b, void* y, CudnnDa
   point(start_pointwise(mode, precision), x, b, y, choose);
 }
 
-void DnnGraph::indices(int axis, void* like, void* y) {
-  void* const made = start_pointwise(cudnn_pointwise_gen_index, cudnn_int32);
+void DnnGraph::indices(int axis, void* like, void* y, CudnnData precision) {
+  void* const made = start_pointwise(cudnn_pointwise_gen_index, precision);
   descriptors_.set_number(made, cudnn_attr_pointwise_axis, axis);
   point(made, like, nullptr, y, nullptr);
 }

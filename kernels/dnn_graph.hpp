@@ -73,7 +73,7 @@ class DnnGraph {
   void pointwise(CudnnPointwise mode, void* x, void* b, void* y, CudnnData precision = cudnn_float,
                  void* choose = nullptr);
   /// y[i] = i[axis].
-  void indices(int axis, void* like, void* y);
+  void indices(int axis, void* like, void* y, CudnnData precision);
   void multiply(void* a, void* b, void* c, const Varying& varying);
   void reduce(CudnnReduction reduction, void* x, void* y);
   void reshape(void* x, void* y);
