@@ -12,11 +12,9 @@ namespace {
 
 constexpr std::size_t most_plans = 256;
 
-// Before 9.6 the caller had to zero sums; of 9.10.0 and 9.10.1 the documentation says that their
-// attention is wrong.
-bool good_version(std::size_t version) {
-  return version >= 90600 && version != 91000 && version != 91001;
-}
+// 9.10.2: attention of 9.10.0 and 9.10.1 is known to be wrong, and for what is older NVIDIA's
+// frontend writes other graphs.
+constexpr std::size_t least_version = 91002;
 
 std::uint64_t in_pages(std::uint64_t bytes) { return (bytes + 255) / 256 * 256; }
 
@@ -36,7 +34,7 @@ Workspace workspace_of(const AttentionShape& shape, const AttentionPlan& plan) {
 
 std::unique_ptr<DnnAttention> DnnAttention::open(const Cudnn& library, CudaStream stream) {
   void* handle = nullptr;
-  if (!good_version(library.cudnnGetVersion()) || library.cudnnCreate(&handle) != 0) return {};
+  if (library.cudnnGetVersion() < least_version || library.cudnnCreate(&handle) != 0) return {};
   std::unique_ptr<DnnAttention> made(new DnnAttention(library, handle));
   if (library.cudnnSetStream(handle, stream) != 0) return {};
   return made;

@@ -13,7 +13,7 @@ namespace volt::kernels {
 /// kept.
 class DnnAttention {
  public:
-  /// Null where the library is too old, has no GPU here that it knows, or has bugs in this version.
+  /// Null where the library is older than 9.10.2, or has no GPU here that it knows.
   static std::unique_ptr<DnnAttention> open(const Cudnn& library, CudaStream stream);
   ~DnnAttention();
   DnnAttention(const DnnAttention&) = delete;
