@@ -72,7 +72,7 @@ Records records_in(std::uint64_t size, const Records& most, bool may_end_early) 
 /// What a receipt leaves out, such as a tokenizer, is a mistake of the receipt.
 std::unique_ptr<Finetune> finetune_of(Bench& bench, const ModelInputs& inputs, Sink& sink) {
   try {
-    auto made = std::make_unique<Finetune>(bench.job().finetune, inputs.model_folder(bench.job()),
+    auto made = std::make_unique<Finetune>(bench.job(), inputs.model_folder(bench.job()),
                                            inputs.file("data"), bench.device(), sink);
     made->build();
     inputs.release();

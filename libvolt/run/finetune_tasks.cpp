@@ -130,7 +130,7 @@ Value::Object do_train(const Request& request, Sink& sink, const Say& say) {
   Bench bench(request, sink);
   refuse_device(bench);
   const ModelInputs inputs(request, bench.job(), false);
-  Finetune finetune(bench.job().finetune, inputs.model_folder(bench.job()), inputs.file("data"),
+  Finetune finetune(bench.job(), inputs.model_folder(bench.job()), inputs.file("data"),
                     bench.device(), sink);
   const Records& records = finetune.records();
   say(Value::Object{{"begin", records_value(records)}});
@@ -246,7 +246,7 @@ Value::Object do_plan(const Request& request, Sink& sink, const Say& say) {
   Bench bench(request, sink);
   refuse_device(bench);
   const ModelInputs inputs(request, bench.job(), false);
-  Finetune finetune(bench.job().finetune, inputs.model_folder(bench.job()), inputs.file("data"),
+  Finetune finetune(bench.job(), inputs.model_folder(bench.job()), inputs.file("data"),
                     bench.device(), sink);
   const auto& plan = finetune.plan();
   say(Value::Object{{"plan", plan_value(plan)}, {"device", bench.device().facts().name}});

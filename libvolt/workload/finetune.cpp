@@ -103,9 +103,8 @@ lm::Architecture architecture_of(const schema::NewModel& model) {
 }
 
 struct Finetune::Parts {
-  Parts(const schema::Finetune& j, const lm::Files& folder, ByteView data, device::Device& d,
-        Sink& sink)
-      : job(j),
+  Parts(const schema::Job& j, const lm::Files& folder, ByteView data, device::Device& d, Sink& sink)
+      : job(j.finetune),
         device(d),
         made(job.model
                  ? std::optional<lm::NewModel>(std::in_place, architecture_of(*job.model), folder)
@@ -124,7 +123,7 @@ struct Finetune::Parts {
         job.method.adapts() ? lm::lora_tensors(architecture, lora) : lm::all_tensors(architecture);
     plan = plan_of({job, architecture, tensors, weights, samples, split.train, split.eval,
                     settings_of(job), device.memory_limit(), device.limit_given(),
-                    device.facts().backend == "cpu"});
+                    device.facts().backend == "cpu", j.limits.disk_bytes});
     records = plan.records;
   }
 
@@ -266,7 +265,7 @@ struct Finetune::Parts {
   Bytes record;  ///< the last one made
 };
 
-Finetune::Finetune(const schema::Finetune& job, const lm::Files& folder, ByteView data,
+Finetune::Finetune(const schema::Job& job, const lm::Files& folder, ByteView data,
                    device::Device& device, Sink& sink)
     : parts_(std::make_unique<Parts>(job, folder, data, device, sink)) {}
 Finetune::~Finetune() = default;

@@ -49,8 +49,8 @@ class Finetune {
   /// Reads the data and counts; the network is made by build(). `folder` are the files of the
   /// model's folder, or of the new model's tokenizer, and `data` the training data, which must
   /// outlive it. Tells the sink what was read. Throws Error (usage, not_found).
-  Finetune(const schema::Finetune& job, const lm::Files& folder, ByteView data,
-           device::Device& device, Sink& sink);
+  Finetune(const schema::Job& job, const lm::Files& folder, ByteView data, device::Device& device,
+           Sink& sink);
   ~Finetune();
 
   const Plan& plan() const;

@@ -81,8 +81,8 @@ heads = 4
 context = 256
 )";
 
-schema::Finetune parse(const char* job) {
-  return schema::parse_job(doc::parse_toml(job, "job"), {"job", Exit::failure}, "job").finetune;
+schema::Job parse(const char* job) {
+  return schema::parse_job(doc::parse_toml(job, "job"), {"job", Exit::failure}, "job");
 }
 
 const std::string& text() {
@@ -96,12 +96,12 @@ const std::string& text() {
 }
 
 /// The folder of a model with random weights.
-std::map<std::string, Bytes> new_model(const schema::Finetune& job, device::Device& device) {
+std::map<std::string, Bytes> new_model(const schema::Job& job, device::Device& device) {
   NullSink sink;
   Finetune fresh(job, {}, as_bytes(text()), device, sink);
   fresh.build();
   std::map<std::string, Bytes> files;
-  for (const auto& name : job.results()) {
+  for (const auto& name : job.finetune.results()) {
     Bytes& file = files[name.substr(name.rfind('/') + 1)];
     fresh.put_output(name,
                      [&](ByteView part) { file.insert(file.end(), part.begin(), part.end()); });
@@ -113,7 +113,7 @@ std::map<std::string, Bytes> new_model(const schema::Finetune& job, device::Devi
 
 class KeptTraining {
  public:
-  KeptTraining(const schema::Finetune& job, const lm::Files& base, device::Device& device)
+  KeptTraining(const schema::Job& job, const lm::Files& base, device::Device& device)
       : device_(device),
         finetune_(job, base, as_bytes(text()), device, sink_),
         place_(std::filesystem::temp_directory_path()),
@@ -232,7 +232,7 @@ std::string usual_check(std::uint64_t units) {
   return text;
 }
 
-void add_training(Report& report, const std::string& name, const schema::Finetune& job,
+void add_training(Report& report, const std::string& name, const schema::Job& job,
                   const lm::Files& base, device::Device& device) {
   KeptTraining training(job, base, device);
   const auto costs = training.run();
