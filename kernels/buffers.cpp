@@ -69,6 +69,7 @@ Status take(Context* context, std::uint64_t bytes, Buffer& buffer) {
   if (!count_memory(*context, bytes)) return beyond_limit(*context, bytes);
   buffer.bytes = buffer.counted = bytes;
   Turn turn(*context);
+  ++context->changes;
   buffer.taken = store_of(context).take(*context, bytes);
   buffer.data = buffer.writable = buffer.taken;
   const Status status = turn.end();
@@ -129,8 +130,10 @@ Status upload(Context* context, Buffer* buffer, std::uint64_t offset_bytes, cons
   Check check;
   std::byte* to = check.range<std::byte>("upload", buffer, offset_bytes, bytes);
   if (host == nullptr && bytes != 0) check.invalid("upload from null");
-  return perform(context, check, bytes,
-                 [&](const Store& store) { store.upload(*context, to, host, bytes); });
+  return perform(context, check, bytes, [&](const Store& store) {
+    ++context->changes;
+    store.upload(*context, to, host, bytes);
+  });
 }
 
 Status download(Context* context, const Buffer* buffer, std::uint64_t offset_bytes, void* host,
@@ -148,8 +151,10 @@ Status copy(Context* context, const Buffer* from, std::uint64_t from_offset_byte
   const auto* source = check.range<const std::byte>("from", from, from_offset_bytes, bytes);
   auto* target = check.range<std::byte>("to", to, to_offset_bytes, bytes);
   check.apart("to", line(target, bytes), "from", line(source, bytes));
-  return perform(context, check, bytes,
-                 [&](const Store& store) { store.copy(*context, source, target, bytes); });
+  return perform(context, check, bytes, [&](const Store& store) {
+    ++context->changes;
+    store.copy(*context, source, target, bytes);
+  });
 }
 
 Status compare(Context* context, const Buffer* a, std::uint64_t a_offset_bytes, const Buffer* b,

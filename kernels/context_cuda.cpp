@@ -36,4 +36,18 @@ void CudaContext::drop_room() {
   room_bytes_ = 0;
 }
 
+const std::vector<SampleBatch>* CudaContext::batches(const View<const std::uint32_t>& first) {
+  const bool same = first.data == first_.data && first.rows == first_.rows &&
+                    first.stride == first_.stride && changes == seen_changes_;
+  if (!same) {
+    std::vector<std::uint32_t> words((first.rows - 1) * first.stride + 1);
+    engine.store->download(*this, reinterpret_cast<const std::byte*>(first.data), words.data(),
+                           words.size() * sizeof(std::uint32_t));
+    batches_ = batches_of(words.data(), first.rows, first.stride);
+    first_ = first;
+    seen_changes_ = changes;
+  }
+  return batches_ ? &*batches_ : nullptr;
+}
+
 }  // namespace volt::kernels

@@ -13,6 +13,7 @@ constexpr const char* folders[]{
     "/usr/local/nvidia/lib64/",    // Google Kubernetes Engine
     "/usr/lib/wsl/lib/",           // Windows
     "/run/opengl-driver/lib/",     // NixOS
+    "/usr/local/cuda/lib64/",      // a toolkit
 };
 
 }  // namespace
@@ -28,6 +29,10 @@ DriverLibrary load_driver_library(const std::string& name) {
     if (!absent && library.why.empty()) library.why = why;
   }
   return library;
+}
+
+void* find_symbol(const DriverLibrary& library, const char* symbol) {
+  return ::dlsym(library.handle, symbol);
 }
 
 }  // namespace volt::kernels

@@ -85,8 +85,9 @@ struct Context {
   Pool pool;
   const std::uint64_t limit;
   std::atomic<std::uint64_t> used{0};
-  std::mutex busy;  ///< one call at a time; protects pool and scratch
-  Memory scratch;   ///< packed operands: a few MB, or what a head of a sample takes of attention
+  std::uint64_t changes = 0;  ///< how often memory was made, or written by upload, copy or select
+  std::mutex busy;            ///< one call at a time; protects pool and scratch
+  Memory scratch;  ///< packed operands: a few MB, or what a head of a sample takes of attention
 };
 
 struct Buffer {

@@ -67,6 +67,7 @@ Status Gpu::open() {
       did(cudaEventCreateWithFlags(&moved[0], cudaEventDisableTiming)) &&
       did(cudaEventCreateWithFlags(&moved[1], cudaEventDisableTiming))) {
     total_bytes = all_bytes;
+    libraries = nvidia_libraries(stream);
     // Whether there is code for this GPU, and it runs, only doing something shows.
     if (std::byte* const some = room(16)) {
       keep(cuda_fill(stream, reinterpret_cast<float*>(some), Stream{4, 0, 0, 0}));
@@ -78,6 +79,7 @@ Status Gpu::open() {
 
 Gpu::~Gpu() {
   cudaSetDevice(device);
+  libraries.reset();
   drop_room();
   if (stream != nullptr) cudaStreamSynchronize(stream);
   for (int i = 0; i < 2; ++i) {

@@ -297,6 +297,7 @@ Status select_of(Context* context, void (*Engine::*run)(Context&, const Selectio
     }
   }
   return perform(context, check, to.rows == 0 || to.cols == 0, [&] {
+    ++context->changes;
     (context->engine.*run)(*context, job);
     return true;
   });

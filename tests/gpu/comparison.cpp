@@ -3,7 +3,10 @@
 #include "comparison.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
+#include <cstring>
+#include <limits>
 
 namespace volt::gpu {
 namespace {
@@ -16,6 +19,20 @@ std::string difference(const Bytes& got, const Bytes& expected) {
   const auto first = std::mismatch(got.begin(), got.end(), expected.begin()).first;
   return "first at byte " + std::to_string(first - got.begin()) + " of " +
          std::to_string(got.size());
+}
+
+// In the Frobenius norm, of that of what is expected.
+double distance(const Bytes& got, const Bytes& expected) {
+  if (got.size() != expected.size()) return std::numeric_limits<double>::infinity();
+  double difference = 0, sum = 0;
+  for (std::size_t i = 0; i < got.size(); i += sizeof(float)) {
+    float a = 0, b = 0;
+    std::memcpy(&a, &got[i], sizeof a);
+    std::memcpy(&b, &expected[i], sizeof b);
+    difference += (double{a} - double{b}) * (double{a} - double{b});
+    sum += double{b} * double{b};
+  }
+  return difference == 0 ? 0 : std::sqrt(difference / sum);
 }
 
 Bytes run(Device& device, const Comparison::Work& work) {
@@ -49,6 +66,17 @@ void Comparison::same(const std::string& operation, const std::string& what, std
     } catch (const Refusal& refusal) {
       count(operation, what + ": " + refusal.what(), false);
     }
+  }
+}
+
+void Comparison::near(const std::string& operation, const std::string& what, double most,
+                      const Work& work) {
+  const Bytes expected = run(cpu_, work);
+  try {
+    const double off = distance(run(tested_, work), expected);
+    count(operation, what + ": off by " + std::to_string(off), off <= most);
+  } catch (const Refusal& refusal) {
+    count(operation, what + ": " + refusal.what(), false);
   }
 }
 

@@ -26,6 +26,9 @@ class Comparison {
   /// the Refusal of the CPU: a case must be able to fail. Each of `repeats` times counts.
   void same(const std::string& operation, const std::string& what, std::uint64_t steps,
             const Work& work, int repeats = 1);
+  /// As `same`, where results are fp32 and need only be near those of cpu(): their difference is at
+  /// most `most` of them, in the Frobenius norm.
+  void near(const std::string& operation, const std::string& what, double most, const Work& work);
   /// The same words must refuse the work on both sides.
   void refused(const std::string& operation, const std::string& what, const Work& work);
 

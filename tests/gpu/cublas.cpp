@@ -13,19 +13,7 @@ Cublas::Cublas(const Library& library) {
 }
 
 CublasLt::CublasLt(const Library& library) {
-  library.get("cublasLtCreate", cublasLtCreate);
-  library.get("cublasLtDestroy", cublasLtDestroy);
-  library.get("cublasLtGetVersion", cublasLtGetVersion);
-  library.get("cublasLtMatmulDescCreate", cublasLtMatmulDescCreate);
-  library.get("cublasLtMatmulDescDestroy", cublasLtMatmulDescDestroy);
-  library.get("cublasLtMatmulDescSetAttribute", cublasLtMatmulDescSetAttribute);
-  library.get("cublasLtMatrixLayoutCreate", cublasLtMatrixLayoutCreate);
-  library.get("cublasLtMatrixLayoutDestroy", cublasLtMatrixLayoutDestroy);
-  library.get("cublasLtMatmulPreferenceCreate", cublasLtMatmulPreferenceCreate);
-  library.get("cublasLtMatmulPreferenceDestroy", cublasLtMatmulPreferenceDestroy);
-  library.get("cublasLtMatmulPreferenceSetAttribute", cublasLtMatmulPreferenceSetAttribute);
-  library.get("cublasLtMatmulAlgoGetHeuristic", cublasLtMatmulAlgoGetHeuristic);
-  library.get("cublasLtMatmul", cublasLtMatmul);
+  each([&](const char* name, auto*& function) { library.get(name, function); });
 }
 
 }  // namespace volt::gpu

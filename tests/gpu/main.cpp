@@ -159,6 +159,7 @@ void compare(const kernels::Backend& backend, const Arguments& arguments, const 
   part("products", [&] { compare_products(comparison, extent); });
   part("elements", [&] { compare_elements(comparison, extent); });
   part("networks", [&] { compare_network(comparison, extent); });
+  part("the profile native", [&] { compare_native(comparison, extent); });
   part("refusals", [&] { compare_refusals(comparison); });
   if (extent == Extent::full) part("beyond 4 GiB", [&] { compare_far(comparison); });
   report.parity = comparison.parity();

@@ -17,6 +17,7 @@ void compare_products(Comparison& comparison, Extent extent);  ///< the three pr
 void compare_elements(Comparison& comparison, Extent extent);  ///< fill, quantise, map
 void compare_digests(Comparison& comparison, Extent extent);   ///< page_digests
 void compare_network(Comparison& comparison, Extent extent);   ///< kernels::Network
+void compare_native(Comparison& comparison, Extent extent);    ///< what is near, not equal
 void compare_far(Comparison& comparison);                      ///< beyond 4 GiB: not quick
 void compare_refusals(Comparison& comparison);  ///< arguments that must be refused, and how
 

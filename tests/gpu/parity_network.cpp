@@ -56,6 +56,11 @@ class Case {
     memory_.push_back(random_words<std::uint32_t>(random_, (places_.back().size + 3) / 4));
     return *this;
   }
+  Case& halves(std::uint64_t rows, std::uint64_t cols) {
+    places_.push_back(random_place(random_, rows, cols));
+    memory_.push_back(random_words<std::uint32_t>(random_, (places_.back().size + 1) / 2));
+    return *this;
+  }
   Case& absent() {
     places_.push_back({});
     memory_.push_back({});
@@ -283,6 +288,13 @@ void compare_each(Comparison& comparison, Random& random, std::uint64_t rows, st
       .compare(
           comparison, steps, VOLT_CALL {
             return net.scale(c, {m[0], -3.0f});
+          });
+  Case(random, wild, "narrow")
+      .floats(rows, n)
+      .halves(rows, n)
+      .compare(
+          comparison, steps, VOLT_CALL {
+            return net.narrow(c, {m[0], m[1]});
           });
   Case(random, wild, "zero")
       .floats(rows, n)

@@ -207,8 +207,8 @@ class LtProduct : public Operands {
 // A library with its handle, or why there is none.
 template <class Functions>
 struct Opened {
-  Opened(const std::vector<std::string>& names, int (*Functions::*create)(void**))
-      : library(names) {
+  template <class Owner>
+  Opened(const std::vector<std::string>& names, int (*Owner::*create)(void**)) : library(names) {
     if (!library.loaded()) {
       missing = library.error();
       return;

@@ -17,11 +17,11 @@ import tempfile
 
 # Rows of kernels::Backend, as the report names them.
 ROWS = ['create', 'borrow', 'upload', 'download', 'fill_f32', 'fill_i8', 'quantise',
-        'quantise_limbs', 'matmul_f32x', 'matmul_i8', 'matmul_i8x', 'matmul_i8x2', 'page_digests',
-        'map', 'select', 'compare', 'copy']
+        'quantise_limbs', 'matmul_f32x', 'matmul_i8', 'matmul_i8x', 'matmul_i8x2', 'matmul_bf16',
+        'page_digests', 'map', 'select', 'compare', 'copy']
 NETWORK = ['rms_norm', 'rms_norm_backward', 'layer_norm', 'layer_norm_backward', 'rope', 'attention',
            'attention_backward', 'activate', 'activate_backward', 'cross_entropy', 'draw', 'add',
-           'sum_rows', 'scale', 'zero', 'scatter_rows', 'dropout', 'keep_largest', 'rotate',
+           'sum_rows', 'narrow', 'scale', 'zero', 'scatter_rows', 'dropout', 'keep_largest', 'rotate',
            'quantise_rotated', 'expand_nf4', 'adam', 'square_sum']
 # What every case is made with: broken, it breaks others too.
 TRANSPORT = ['create', 'upload', 'download']
@@ -52,7 +52,7 @@ def check_equal(program, folder):
         assert row['ours'] > 0 and row['peer'] is None and row['ratio'] is None, row
         assert f"{row['what']} " in run.stdout and row['shape'] in run.stdout, run.stdout
     assert {'f32x', 'i8', 'i8x', 'i8x2', 'copy', 'page digests', 'adam', 'attention',
-            'attention, i8x2', 'draw'} <= {row['what'] for row in report['rows']}
+            'attention, i8x2', 'attention, native', 'bf16', 'draw'} <= {row['what'] for row in report['rows']}
 
 
 def check_wrong(program, folder):

@@ -20,8 +20,11 @@ class Attention {
     // 2 d operations a pair for each product: 2 products forward, 5 backward.
     const double pairs = static_cast<double>(rows_) * static_cast<double>(rows_ + 1) / 2;
     const double product = 2e-9 * pairs * static_cast<double>(heads() * d);
-    for (const auto by : {kernels::Products::chains, kernels::Products::limbs}) {
-      const std::string with = by == kernels::Products::limbs ? ", i8x2" : "";
+    for (const auto by :
+         {kernels::Products::chains, kernels::Products::limbs, kernels::Products::rounded}) {
+      const std::string with = by == kernels::Products::limbs     ? ", i8x2"
+                               : by == kernels::Products::rounded ? ", native"
+                                                                  : "";
       row(rows, "attention" + with, 2 * product, extent,
           [&](unsigned) { check(forward(net, by)); });
       row(rows, "attention backward" + with, 5 * product, extent, [&](unsigned) {
@@ -57,7 +60,8 @@ class Attention {
       made.shape = std::to_string(rows_) + " tokens, " + std::to_string(heads()) + "/" +
                    std::to_string(kv_heads_) + " heads of 128";
       made.unit = "Gop/s";
-      made.peer_name = "no library has exact attention";
+      made.peer_name = what.ends_with("native") ? "by cuDNN itself, with all that is copied"
+                                                : "no library has exact attention";
       const auto wait = [&] {
         std::uint8_t byte;
         check(device_.table.download(device_.context, out_.buffer, 0, &byte, 1));

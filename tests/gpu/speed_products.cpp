@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/network.hpp"
 #include "race.hpp"
 #include "speed.hpp"
 
@@ -14,7 +15,7 @@ using kernels::Matrix;
 using kernels::Quantised;
 using kernels::QuantisedLimbs;
 
-enum class Product { f32x, i8, i8x, i8x2 };
+enum class Product { f32x, i8, i8x, i8x2, bf16 };
 
 struct Shape {
   Product product;
@@ -27,14 +28,14 @@ struct Shape {
 };
 
 const char* name_of(Product product) {
-  constexpr const char* names[] = {"f32x", "i8", "i8x", "i8x2"};
+  constexpr const char* names[] = {"f32x", "i8", "i8x", "i8x2", "bf16"};
   return names[static_cast<int>(product)];
 }
 
 PeerKind peer_of(Product product) {
-  return product == Product::i8    ? PeerKind::i8
-         : product == Product::i8x ? PeerKind::bf16
-                                   : PeerKind::f32;
+  return product == Product::i8                                ? PeerKind::i8
+         : product == Product::i8x || product == Product::bf16 ? PeerKind::bf16
+                                                               : PeerKind::f32;
 }
 
 // cuBLASLt knows int8 in one form alone; the data is random, so that another does for all.
@@ -65,6 +66,8 @@ class Ours {
       check(table.matmul_f32x(device_.context, shape_.form, s.a.x, s.b.x, s.c));
     } else if (shape_.product == Product::i8) {
       check(table.matmul_i8(device_.context, shape_.form, s.a.x, s.b.x, s.c));
+    } else if (shape_.product == Product::bf16) {
+      check(table.matmul_bf16(device_.context, shape_.form, s.a.halves, s.b.halves, s.c));
     } else if (shape_.product == Product::i8x) {
       check(table.matmul_i8x(device_.context, shape_.form, s.a.q, s.b.q, s.c));
     } else {
@@ -88,9 +91,10 @@ class Ours {
 
  private:
   struct Operand {
-    Matrix x;     // of i8x and i8x2: the fp32 values
-    Quantised q;  // of i8x, and of i8x2 the high limbs
-    Matrix low;   // of i8x2
+    Matrix x;       // of i8x, i8x2 and bf16: the fp32 values
+    Quantised q;    // of i8x, and of i8x2 the high limbs
+    Matrix low;     // of i8x2
+    Matrix halves;  // of bf16
   };
   struct Set {
     Operand a, b;
@@ -114,7 +118,12 @@ class Ours {
     }
     made.x = matrix(4, rows, cols);
     check(table.fill_f32(device_.context, made.x.buffer, 0, rows * cols, 7, stream, 0));
-    if (shape_.product != Product::f32x) quantise(made, k_is_rows);
+    if (shape_.product == Product::bf16) {
+      made.halves = matrix(2, rows, cols);
+      check(table.network->narrow(device_.context, {made.x, made.halves}));
+    } else if (shape_.product != Product::f32x) {
+      quantise(made, k_is_rows);
+    }
     return made;
   }
 
@@ -132,10 +141,10 @@ class Ours {
     check(device_.table.quantise_limbs(device_.context, made.x, limbs(made)));
   }
 
-  // bf16 from the fp32 values of i8x.
+  // bf16 from the fp32 values of i8x and bf16.
   Bytes given(const Matrix& x) {
     const std::uint64_t count = x.rows * x.cols;
-    if (shape_.product != Product::i8x) {
+    if (shape_.product != Product::i8x && shape_.product != Product::bf16) {
       return buffers_.get(x.buffer, count * (shape_.product == Product::i8 ? 1 : 4));
     }
     Buffers rounded(device_);
@@ -155,7 +164,7 @@ class Ours {
 std::uint64_t memory_of(const Shape& s) { return 11 * s.elements() + 8 * s.m * s.n; }
 
 unsigned sets_of(const Shape& s, std::uint64_t cache_bytes) {
-  const std::uint64_t width = s.product == Product::f32x ? 4 : 1;
+  const std::uint64_t width = s.product == Product::f32x ? 4 : s.product == Product::bf16 ? 2 : 1;
   const std::uint64_t bytes = width * s.elements() + 4 * s.m * s.n;
   return static_cast<unsigned>(std::clamp<std::uint64_t>(2 * cache_bytes / bytes + 1, 1, 16));
 }
@@ -214,7 +223,8 @@ std::vector<Shape> shapes_of(Product product, Extent extent) {
 }  // namespace
 
 void measure_products(Device& device, Peers& peers, Extent extent, std::vector<bench::Row>& rows) {
-  for (const Product product : {Product::f32x, Product::i8, Product::i8x, Product::i8x2}) {
+  for (const Product product :
+       {Product::f32x, Product::i8, Product::i8x, Product::i8x2, Product::bf16}) {
     for (const Shape& shape : shapes_of(product, extent)) {
       add_row(rows, std::string(name_of(product)) + " " + text_of(shape),
               [&] { return measure(device, peers, shape, extent); });

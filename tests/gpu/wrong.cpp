@@ -76,6 +76,14 @@ Status matmul_f32x(Context* context, Form form, const Matrix& a, const Matrix& b
   return flip_last(right.matmul_f32x(context, form, a, b, c), context, c, 4);
 }
 
+// A last bit more or less is as near: NaN.
+Status matmul_bf16(Context* context, Form form, const Matrix& a, const Matrix& b, const Matrix& c) {
+  const Status status = right.matmul_bf16(context, form, a, b, c);
+  if (status.code != Status::ok || c.rows == 0 || c.cols == 0) return status;
+  const std::uint32_t nan = 0x7fc00000;
+  return right.upload(context, c.buffer, 4 * c.offset, &nan, sizeof nan);
+}
+
 Status matmul_i8(Context* context, Form form, const Matrix& a, const Matrix& b, const Matrix& c) {
   return flip_last(right.matmul_i8(context, form, a, b, c), context, c, 4);
 }
@@ -157,6 +165,10 @@ void break_row(Status (*&function)(Context*, const Job&)) {
   };
 }
 
+Status narrow(Context* c, const Narrow<Given>& job) {
+  return flip_last(right.network->narrow(c, job), c, job.y, 2);
+}
+
 Status square_sum(Context* c, const Matrix& x, float* sum) {
   const Status status = right.network->square_sum(c, x, sum);
   *sum += 1;
@@ -191,6 +203,7 @@ bool make_wrong_network(const std::string& row, Backend& backend) {
   VOLT_WRONG(expand_nf4);
   VOLT_WRONG(adam);
 #undef VOLT_WRONG
+  if (row == "narrow") return wrong_network.narrow = narrow, true;
   if (row == "square_sum") return wrong_network.square_sum = square_sum, true;
   return false;
 }
@@ -213,6 +226,7 @@ bool make_wrong(const std::string& row, Backend& backend) {
   VOLT_WRONG(matmul_i8);
   VOLT_WRONG(matmul_i8x);
   VOLT_WRONG(matmul_i8x2);
+  VOLT_WRONG(matmul_bf16);
   VOLT_WRONG(page_digests);
   VOLT_WRONG(map);
   VOLT_WRONG(select);
