@@ -76,11 +76,12 @@ RoomSize room_size(const Architecture& a, std::span<const TrainedTensor> trained
   if (routed) size.places[3] = capacity.rows * rank;
   size.limbs = limb_sizes(profile, trained);
   if (profile == Profile::native) {
-    size.halves[0] = std::max(capacity.rows * widest,
-                              logit_rows(a, capacity.rows) * std::max(a.vocabulary, a.width));
+    size.halves[0] =
+        std::max(capacity.rows * widest,
+                 logit_rows(a, capacity.rows) * halves_stride(std::max(a.vocabulary, a.width)));
     size.halves[1] = size.halves[0];
     for (const auto& tensor : trained) {
-      size.halves[1] = std::max(size.halves[1], tensor.elements());
+      size.halves[1] = std::max(size.halves[1], tensor.rows * halves_stride(tensor.cols));
     }
   }
   return size;

@@ -68,7 +68,7 @@ Quantised Room::quantised(const Matrix& x) {
 }
 
 Matrix Room::halves(int index, const Matrix& x) {
-  const Matrix out = {halves_[index].get(), 0, x.rows, x.cols, x.cols};
+  const Matrix out = {halves_[index].get(), 0, x.rows, x.cols, halves_stride(x.cols)};
   device_.call(&kernels::Network::narrow, kernels::Narrow<kernels::Given>{x, out});
   return out;
 }

@@ -14,6 +14,10 @@ constexpr std::uint64_t groups_of(std::uint64_t extent) {
 }
 constexpr std::uint64_t padded(std::uint64_t extent) { return groups_of(extent) * kernels::group; }
 
+/// Between rows of a bf16 operand, in elements: they begin at multiples of 16 bytes, without which
+/// libraries have slow products or none.
+constexpr std::uint64_t halves_stride(std::uint64_t cols) { return (cols + 7) / 8 * 8; }
+
 /// A matrix of fp32 of its own.
 struct Tensor {
   device::Buffer buffer;

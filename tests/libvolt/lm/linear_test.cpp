@@ -48,7 +48,7 @@ std::vector<std::vector<float>> results(const std::vector<TrainedTensor>& tensor
   size.quants = rows * padded(std::max(out, in));
   for (auto& place : size.places) place = size.quants;
   size.limbs = limb_sizes(profile, tensors);
-  for (auto& place : size.halves) place = std::max<std::uint64_t>(size.quants, out * in);
+  for (auto& place : size.halves) place = std::max(size.quants, padded(out) * padded(in));
   Room room(device, size);
   // Beside an adapter, nothing: all that differs is its own.
   const std::vector<float> zeros(out * in);
