@@ -286,3 +286,29 @@ TEST_CASE("a merged model that memory has no room for is not compared") {
   small.memory = small.memory_of().bytes({3, 1}) + small.plan().memory.host;
   CHECK_FALSE(merged_told(small));
 }
+
+namespace {
+
+bool others_took_it = false;
+
+kernels::Status create_if_left(kernels::Context* context, std::uint64_t bytes,
+                               kernels::Buffer** buffer) {
+  if (!others_took_it) return kernels::cpu().create(context, bytes, buffer);
+  *buffer = nullptr;
+  return {kernels::Status::out_of_memory, "no memory left"};
+}
+
+}  // namespace
+
+TEST_CASE("a training that is done is not lost where others took the memory for that") {
+  Small small;
+  small.job.merged = true;
+  kernels::Backend backend = kernels::cpu();
+  backend.create = create_if_left;
+  small.device.emplace(device::Wanted{"cpu", 1, plenty}, backend);
+  Finetune finetune(small.job, small.files, as_bytes(small.data), *small.device, small.sink);
+  finetune.build();
+  others_took_it = true;
+  CHECK_FALSE(finetune.compare_merged(small.files.at("model.safetensors")));
+  others_took_it = false;
+}
