@@ -83,5 +83,6 @@ class Forger:
                 if subject['name'] == name:
                     subject['digest']['sha256'] = sha256(other).hex()
         cls.sign_anew(folder, change)
-        return {'LD_PRELOAD': library, 'TWO_FACED_FILE': os.path.realpath(folder / name),
+        return {'LD_PRELOAD': library, 'ASAN_OPTIONS': 'verify_asan_link_order=0',
+                'TWO_FACED_FILE': os.path.realpath(folder / name),
                 'TWO_FACED_SHOWN': os.path.realpath(shown)}
