@@ -7,6 +7,7 @@
 #include <limits>
 #include <vector>
 
+#include "attention_rounded.hpp"
 #include "network_reference.hpp"
 
 namespace volt::kernels {
@@ -140,7 +141,8 @@ struct Queries {
 
 }  // namespace
 
-bool reference_attention(Context&, const Attention<Checked>& job) {
+bool reference_attention(Context& context, const Attention<Checked>& job) {
+  if (job.products == Products::rounded) return attend_rounded(context, job, reference_attention);
   for (std::uint64_t head = 0; head < job.heads; ++head) {
     const Queries queries(job, head);
     for (std::uint64_t i = 0; i < job.q.rows; ++i) {
@@ -163,7 +165,10 @@ bool reference_attention(Context&, const Attention<Checked>& job) {
   return true;
 }
 
-bool reference_attention_backward(Context&, const AttentionBackward<Checked>& job) {
+bool reference_attention_backward(Context& context, const AttentionBackward<Checked>& job) {
+  if (job.products == Products::rounded) {
+    return attend_rounded(context, job, reference_attention_backward);
+  }
   for (std::uint64_t head = 0; head < job.heads; ++head) {
     const Queries queries(job, head);
     const std::uint64_t d = queries.d, before = queries.before;

@@ -3,9 +3,10 @@
 
 #include <cstdint>
 
-/// Every exact operation once, as one table of functions; each backend fills in the same rows with
-/// the same bits. Plain data and functions only, so that a table can come out of a shared module.
-/// The arithmetic is the numerics contract, version 1; section numbers below are its.
+/// Every operation once, as one table of functions; each backend fills in the same rows with the
+/// same bits, but for those of the profile `native`, which say so. Plain data and functions only,
+/// so that a table can come out of a shared module. The arithmetic is the numerics contract,
+/// version 1; section numbers below are its.
 namespace volt::kernels {
 
 /// Outcome of a call. `text` lives until the next call on the same thread and is null when ok.
@@ -135,6 +136,10 @@ struct Backend {
   /// v = fmaf(hh, 16384, fmaf(hl, 128, ll)), and acc = fmaf(v, scale_a * scale_b, acc).
   Status (*matmul_i8x2)(Context* context, Form form, const QuantisedLimbs& a,
                         const QuantisedLimbs& b, const Matrix& c);
+  /// Of the profile `native`, of form ab, abt or atb: A and B are bf16, 16 bits an element, C fp32.
+  /// Not exact: a GPU has cuBLASLt add up, in its order; CPUs add as matmul_f32x does.
+  Status (*matmul_bf16)(Context* context, Form form, const Matrix& a, const Matrix& b,
+                        const Matrix& c);
 
   /// RFC 9162 leaf digests, SHA-256(0x00 || page), of the 4 KiB pages of `bytes` bytes; the last
   /// page may be short. `digests` is host memory of ceil(bytes / 4096) * 32 bytes.

@@ -158,6 +158,7 @@ constexpr Engine engine = {
     cpu_i8,
     cpu_i8x,
     cpu_i8x2,
+    cpu_bf16,
     cpu_page_digests,
     cpu_map,
     cpu_select<std::uint32_t>,

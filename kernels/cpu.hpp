@@ -26,5 +26,6 @@ bool cpu_f32x(Context& context, const Product<float, float>& job);
 bool cpu_i8(Context& context, const Product<std::int8_t, std::int32_t>& job);
 bool cpu_i8x(Context& context, const QuantisedProduct& job);
 bool cpu_i8x2(Context& context, const LimbsProduct& job);
+bool cpu_bf16(Context& context, const Product<std::uint16_t, float>& job);
 
 }  // namespace volt::kernels

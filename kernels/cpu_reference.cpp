@@ -106,6 +106,17 @@ bool reference_f32x(Context&, const Product<float, float>& p) {
   return true;
 }
 
+bool reference_bf16(Context&, const Product<std::uint16_t, float>& p) {
+  over_c(p, [&](std::uint64_t i, std::uint64_t j, float& c) {
+    float acc = c;
+    for (std::uint64_t e = 0; e < p.k; ++e) {
+      acc = fused(from_bf16(a_at(p.form, p.a, i, e)), from_bf16(b_at(p.form, p.b, e, j)), acc);
+    }
+    c = canonical(acc);
+  });
+  return true;
+}
+
 bool reference_i8(Context&, const Product<std::int8_t, std::int32_t>& p) {
   over_c(p, [&](std::uint64_t i, std::uint64_t j, std::int32_t& c) {
     std::int32_t sum = 0;
@@ -195,6 +206,7 @@ constinit const Engine reference_engine = {
     reference_i8,
     reference_i8x,
     reference_i8x2,
+    reference_bf16,
     reference_digests,
     reference_map,
     reference_select<std::uint32_t>,

@@ -67,6 +67,23 @@ struct Scaled {
   Scale<Checked> job;
 };
 
+struct Narrowed {
+  using Taken = float;
+  VOLT_DEVICE float take(ElementAt at) const { return element(job.x, at); }
+  VOLT_DEVICE void give(ElementAt at, float x) const { element(job.y, at) = to_bf16(x); }
+  Narrow<Checked> job;
+};
+
+struct Rounded {
+  using Taken = float;
+  VOLT_DEVICE float take(ElementAt at) const { return element(x, at); }
+  VOLT_DEVICE void give(ElementAt at, float value) const {
+    element(y, at) = from_bf16(to_bf16(value));
+  }
+  View<const float> x;
+  View<float> y;
+};
+
 struct Zeroed {
   struct Taken {};
   VOLT_DEVICE Taken take(ElementAt) const { return {}; }
@@ -257,6 +274,14 @@ Status cuda_activate_backward(CudaStream stream, const ActivateBackward<Checked>
 Status cuda_add(CudaStream stream, const Add<Checked>& job) {
   const bool apart = job.x.rows != job.y.rows;
   return each(stream, Added{job}, apart ? Run{job.y.rows, job.y.cols} : run_of(job.y, job.x));
+}
+
+Status cuda_narrow(CudaStream stream, const Narrow<Checked>& job) {
+  return each(stream, Narrowed{job}, run_of(job.x, job.y));
+}
+
+Status cuda_round(CudaStream stream, const View<const float>& x, const View<float>& y) {
+  return each(stream, Rounded{x, y}, run_of(x, y));
 }
 
 Status cuda_scale(CudaStream stream, const Scale<Checked>& job) {

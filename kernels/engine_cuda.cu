@@ -4,6 +4,7 @@
 // go to the GPU first or to come back.
 
 #include "context_cuda.hpp"
+#include "libraries_cuda.hpp"
 #include "matmul_cuda.hpp"
 #include "network_cuda.hpp"
 #include "operations_cuda.hpp"
@@ -77,6 +78,11 @@ bool matmul_i8x2(Context& context, const LimbsProduct& job) {
   return true;  // what is wrong has been kept
 }
 
+bool matmul_bf16(Context& context, const Product<std::uint16_t, float>& job) {
+  multiply_by_library(cuda_context(context), job);
+  return true;
+}
+
 void page_digests(Context& context, const std::uint8_t* data, std::uint64_t bytes,
                   std::uint8_t* digests) {
   CudaContext& cuda = cuda_context(context);
@@ -125,6 +131,7 @@ Engine cuda_engine(const Store& store) {
           matmul_i8,
           matmul_i8x,
           matmul_i8x2,
+          matmul_bf16,
           page_digests,
           map,
           select<std::uint32_t>,

@@ -3,7 +3,9 @@
 // The operations of networks as a NetworkEngine: with the memory that they need besides, and with
 // what has to come back.
 
+#include "attention_rounded.hpp"
 #include "context_cuda.hpp"
+#include "libraries_cuda.hpp"
 #include "network_cuda.hpp"
 #include "network_engine.hpp"
 
@@ -29,25 +31,55 @@ float* need(CudaContext& cuda, std::uint64_t floats) {
   return reinterpret_cast<float*>(need_bytes(cuda, floats * sizeof(float)));
 }
 
+// The job with its operands rounded to bf16, as copies in `room`.
+template <class Job>
+Job rounded(CudaContext& cuda, Job job, float* room) {
+  const auto round = [&](View<const float>& x) {
+    const View<float> y = {room, x.rows, x.cols, x.cols};
+    cuda.keep(cuda_round(cuda.stream, x, y));
+    room += x.rows * x.cols;
+    x = {y.data, y.rows, y.cols, y.stride};
+  };
+  round(job.q);
+  round(job.k);
+  round(job.v);
+  if constexpr (requires { job.dout; }) round(job.dout);
+  return job;
+}
+
 // What is wrong is kept by all of these.
 bool attention(Context& context, const Attention<Checked>& job) {
   CudaContext& cuda = cuda_context(context);
-  if (job.products == Products::chains) {
+  if (job.products == Products::limbs) {
+    if (std::byte* const room = need_bytes(cuda, room_bytes(job))) {
+      cuda.keep(cuda_attention_limbs(cuda.stream, job, room));
+    }
+  } else if (job.products == Products::chains) {
     cuda.keep(cuda_attention(cuda.stream, job));
-  } else if (std::byte* const room = need_bytes(cuda, room_bytes(job))) {
-    cuda.keep(cuda_attention_limbs(cuda.stream, job, room));
+  } else if (!attend_by_library(cuda, job)) {
+    if (float* const room = need(cuda, rounded_elements(job))) {
+      cuda.keep(cuda_attention(cuda.stream, rounded(cuda, job, room)));
+    }
   }
   return true;
 }
 
 bool attention_backward(Context& context, const AttentionBackward<Checked>& job) {
   CudaContext& cuda = cuda_context(context);
+  const std::uint64_t dots = job.q.rows * job.heads;
   if (job.products == Products::limbs) {
     if (std::byte* const room = need_bytes(cuda, room_bytes(job))) {
       cuda.keep(cuda_attention_backward_limbs(cuda.stream, job, room));
     }
-  } else if (float* const t = need(cuda, job.q.rows * job.heads)) {
-    cuda.keep(cuda_attention_backward(cuda.stream, job, t));
+  } else if (job.products == Products::chains) {
+    if (float* const t = need(cuda, dots)) {
+      cuda.keep(cuda_attention_backward(cuda.stream, job, t));
+    }
+  } else if (!attend_by_library(cuda, job)) {
+    if (float* const room = need(cuda, rounded_elements(job) + dots)) {
+      float* const t = room + rounded_elements(job);
+      cuda.keep(cuda_attention_backward(cuda.stream, rounded(cuda, job, room), t));
+    }
   }
   return true;
 }
@@ -90,6 +122,7 @@ const NetworkEngine& cuda_network() {
       draw,
       perform<Add<Checked>, cuda_add>,
       perform<SumRows<Checked>, cuda_sum_rows>,
+      perform<Narrow<Checked>, cuda_narrow>,
       perform<Scale<Checked>, cuda_scale>,
       perform<Zero<Checked>, cuda_zero>,
       perform<ScatterRows<Checked>, cuda_scatter_rows>,

@@ -3,6 +3,7 @@
 // Attention on a CPU by chains of fp32.
 
 #include "heads_cpu.hpp"
+#include "attention_rounded.hpp"
 
 namespace volt::kernels {
 namespace {
@@ -131,13 +132,17 @@ struct Backward {
 }  // namespace
 
 bool cpu_attention(Context& context, const Attention<Checked>& job) {
-  return job.products == Products::limbs ? cpu_attention_limbs(context, job)
-                                         : on_units<Forward>(context, job);
+  if (job.products == Products::limbs) return cpu_attention_limbs(context, job);
+  if (job.products == Products::rounded) return attend_rounded(context, job, cpu_attention);
+  return on_units<Forward>(context, job);
 }
 
 bool cpu_attention_backward(Context& context, const AttentionBackward<Checked>& job) {
-  return job.products == Products::limbs ? cpu_attention_backward_limbs(context, job)
-                                         : on_units<Backward>(context, job);
+  if (job.products == Products::limbs) return cpu_attention_backward_limbs(context, job);
+  if (job.products == Products::rounded) {
+    return attend_rounded(context, job, cpu_attention_backward);
+  }
+  return on_units<Backward>(context, job);
 }
 
 }  // namespace volt::kernels

@@ -25,6 +25,7 @@ struct Given {
   using Turns = Matrix;   ///< uint64, in units of 2^-64 turn
   using Bytes = Matrix;   ///< uint8
   using Quants = Matrix;  ///< int8, written
+  using Halves = Matrix;  ///< bf16, written
 };
 struct Checked {
   using In = View<const float>;
@@ -35,6 +36,7 @@ struct Checked {
   using Turns = View<const std::uint64_t>;
   using Bytes = View<const std::uint8_t>;
   using Quants = View<std::int8_t>;
+  using Halves = View<std::uint16_t>;
 };
 
 constexpr std::uint32_t no_target = 0xffffffffu;
@@ -98,7 +100,11 @@ struct Rope {
 /// rows, counted from the sample's first; from +0, for all groups, ascending,
 /// acc = fmaf(v(), the scale of the weights, acc), and what is there becomes it + acc. A group of
 /// which nothing is seen changes no bit.
-enum class Products : std::int32_t { chains, limbs };
+///
+/// `rounded`, of the profile `native` and not exact: q, k, v and dout are rounded to bf16 first. A
+/// GPU leaves the rest to cuDNN where that has it, with m the logarithm of all e and l = 1 kept;
+/// else products are chains.
+enum class Products : std::int32_t { chains, limbs, rounded };
 
 /// Causal attention (section 7). A row of q, k, v has heads of d columns side by side, q `heads` of
 /// them, k and v `kv_heads`, a divisor; q's rows are the last of k's. Row i of k belongs to the
@@ -204,6 +210,13 @@ template <class T>
 struct SumRows {
   typename T::In x;
   typename T::Out y;
+};
+
+/// y is x in bf16, to nearest, ties to even (exact.hpp).
+template <class T>
+struct Narrow {
+  typename T::In x;
+  typename T::Halves y;
 };
 
 /// x *= factor.
@@ -319,6 +332,7 @@ struct Network {
   Status (*draw)(Context*, const Draw<Given>&);
   Status (*add)(Context*, const Add<Given>&);
   Status (*sum_rows)(Context*, const SumRows<Given>&);
+  Status (*narrow)(Context*, const Narrow<Given>&);
   Status (*scale)(Context*, const Scale<Given>&);
   Status (*zero)(Context*, const Zero<Given>&);
   Status (*scatter_rows)(Context*, const ScatterRows<Given>&);

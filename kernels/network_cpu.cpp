@@ -91,6 +91,15 @@ void zero(Context& context, const Zero<Checked>& job) {
   });
 }
 
+void narrow(Context& context, const Narrow<Checked>& job) {
+  in_blocks(context, job.x, [&](const Block& block) {
+    for (std::uint64_t i = block.row; i < block.row + block.rows; ++i) {
+      context.engine.loops->map(Function::to_bf16, job.x.data + i * job.x.stride,
+                                job.y.data + i * job.y.stride, block.col, block.cols);
+    }
+  });
+}
+
 void scale(Context& context, const Scale<Checked>& job) { VOLT_CUT(in_blocks, x, scale); }
 
 void scatter_rows(Context& context, const ScatterRows<Checked>& job) {
@@ -148,6 +157,7 @@ constinit const NetworkEngine network_cpu = {
     cpu_draw,
     add,
     sum_rows,
+    narrow,
     scale,
     zero,
     scatter_rows,

@@ -50,6 +50,9 @@ std::uint64_t draw_bytes(CudaStream stream, const Draw<Checked>& job);
 Status cuda_draw(CudaStream stream, const Draw<Checked>& job, Scratch scratch);
 Status cuda_add(CudaStream stream, const Add<Checked>& job);
 Status cuda_sum_rows(CudaStream stream, const SumRows<Checked>& job);
+Status cuda_narrow(CudaStream stream, const Narrow<Checked>& job);
+/// y is x rounded to bf16, in fp32.
+Status cuda_round(CudaStream stream, const View<const float>& x, const View<float>& y);
 Status cuda_scale(CudaStream stream, const Scale<Checked>& job);
 Status cuda_zero(CudaStream stream, const Zero<Checked>& job);
 Status cuda_scatter_rows(CudaStream stream, const ScatterRows<Checked>& job);

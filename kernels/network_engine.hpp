@@ -22,6 +22,7 @@ struct NetworkEngine {
   bool (*draw)(Context&, const Draw<Checked>&);
   void (*add)(Context&, const Add<Checked>&);
   void (*sum_rows)(Context&, const SumRows<Checked>&);
+  void (*narrow)(Context&, const Narrow<Checked>&);
   void (*scale)(Context&, const Scale<Checked>&);
   void (*zero)(Context&, const Zero<Checked>&);
   void (*scatter_rows)(Context&, const ScatterRows<Checked>&);

@@ -144,7 +144,7 @@ void check_attention(Check& check, const Args& args) {
     check.invalid("%" PRIu32 " heads cannot share %" PRIu32, args.heads, args.kv_heads);
     return;
   }
-  if (args.products != Products::chains && args.products != Products::limbs) {
+  if (args.products < Products::chains || args.products > Products::rounded) {
     check.invalid("products %d are unknown", static_cast<int>(args.products));
   }
   if (args.q.cols % args.heads != 0) {
@@ -297,6 +297,14 @@ Status sum_rows(Context* context, const SumRows<Given>& args) {
   return perform(context, check, &NetworkEngine::sum_rows, job, empty(args.x));
 }
 
+Status narrow(Context* context, const Narrow<Given>& args) {
+  Check check;
+  VOLT_SHAPED(y, args.x.rows, args.x.cols);
+  const Narrow<Checked> job = {VOLT_IN(x), check.view<std::uint16_t>("y", args.y)};
+  apart(check, "y", job.y, job.x);
+  return perform(context, check, &NetworkEngine::narrow, job, empty(args.x));
+}
+
 Status scale(Context* context, const Scale<Given>& args) {
   Check check;
   const Scale<Checked> job = {VOLT_OUT(x), args.factor};
@@ -442,6 +450,7 @@ constinit const Network network_operations = {
     draw,
     add,
     sum_rows,
+    narrow,
     scale,
     zero,
     scatter_rows,

@@ -216,6 +216,12 @@ void zero(Context&, const Zero<Checked>& job) {
   for (std::uint64_t i = 0; i < job.x.rows; ++i) std::fill_n(row(job.x, i), job.x.cols, 0.0f);
 }
 
+void narrow(Context&, const Narrow<Checked>& job) {
+  for (std::uint64_t i = 0; i < job.x.rows; ++i) {
+    for (std::uint64_t j = 0; j < job.x.cols; ++j) row(job.y, i)[j] = to_bf16(row(job.x, i)[j]);
+  }
+}
+
 void scale(Context&, const Scale<Checked>& job) {
   for (std::uint64_t i = 0; i < job.x.rows; ++i) {
     for (std::uint64_t j = 0; j < job.x.cols; ++j) {
@@ -373,6 +379,7 @@ constinit const NetworkEngine network_reference = {
     draw,
     add,
     sum_rows,
+    narrow,
     scale,
     zero,
     scatter_rows,

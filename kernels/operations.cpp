@@ -206,6 +206,15 @@ Status matmul_i8x2(Context* context, Form form, const QuantisedLimbs& a, const Q
                  [&] { return context->engine.matmul_i8x2(*context, job); });
 }
 
+Status matmul_bf16(Context* context, Form form, const Matrix& a, const Matrix& b, const Matrix& c) {
+  Check check;
+  Product<std::uint16_t, float> job;
+  check_product<decltype(job), std::uint16_t, float>(check, job, form, a, b, c);
+  if (is_diagonal(form)) check.invalid("a bf16 product has no diagonal form");
+  return perform(context, check, job.m == 0 || job.n == 0,
+                 [&] { return context->engine.matmul_bf16(*context, job); });
+}
+
 Status page_digests(Context* context, const Buffer* buffer, std::uint64_t offset_bytes,
                     std::uint64_t bytes, std::uint8_t* digests) {
   Check check;
@@ -311,6 +320,7 @@ void add_operations(Backend& backend) {
   backend.matmul_i8 = matmul_i8;
   backend.matmul_i8x = matmul_i8x;
   backend.matmul_i8x2 = matmul_i8x2;
+  backend.matmul_bf16 = matmul_bf16;
   backend.page_digests = page_digests;
   backend.map = map;
   backend.select = select;

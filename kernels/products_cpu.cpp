@@ -352,6 +352,43 @@ struct KindI8x2 {
   }
 };
 
+// As KindF32x once the operands of a tile are expanded.
+struct KindBf16 {
+  const Loops& loops;
+  const Product<std::uint16_t, float>& job;
+
+  bool direct() const { return false; }
+  std::uint64_t most_at_a_time() const { return 8; }
+  std::uint64_t panel_k() const { return panel_words; }
+  LaneSize size(std::uint64_t k) const { return {k, 0, 0}; }
+  void pack(const Side& side, const Lanes& lanes, std::uint64_t width, std::uint64_t k,
+            const Packed& to) const {
+    const auto* const halves = static_cast<const std::uint16_t*>(side.data);
+    const std::uint64_t rows = side.k_contiguous ? lanes.count : k;
+    const std::uint64_t cols = side.k_contiguous ? k : lanes.count;
+    float values[most_tile_lanes * panel_words];
+    for (std::uint64_t i = 0; i < rows; ++i) {
+      for (std::uint64_t j = 0; j < cols; ++j) {
+        values[i * cols + j] = from_bf16(halves[i * side.stride + j]);
+      }
+    }
+    loops.pack_f32(reinterpret_cast<float*>(to.words), {values, cols, side.k_contiguous},
+                   lanes.count, width, k);
+  }
+  void pack_a(const Panel& p, const Lanes& lanes, const Packed& to) const {
+    pack(side_a(job, p.row0 + lanes.first, p.k0), lanes, loops.tile_rows, p.k, to);
+  }
+  void pack_b(const Panel& p, const Lanes& lanes, const Packed& to) const {
+    pack(side_b(job, p.col0 + lanes.first, p.k0), lanes, loops.tile_cols, p.k, to);
+  }
+  void multiply(const Panel& p, const Lanes& rows, const Lanes& cols, const Packed& a,
+                const Packed& b) const {
+    loops.block_f32(reinterpret_cast<const float*>(a.words),
+                    reinterpret_cast<const float*>(b.words), p.k, c_at(job, p, rows, cols),
+                    job.c.stride, rows.count, cols.count);
+  }
+};
+
 // k = 0 has no panel, but the result has one NaN all the same.
 template <class Job>
 void canonical_c(const Job& job) {
@@ -463,6 +500,14 @@ bool cpu_i8x(Context& context, const QuantisedProduct& job) {
     return true;
   }
   return Panels(context, KindI8x{*context.engine.loops, job}).run();
+}
+
+bool cpu_bf16(Context& context, const Product<std::uint16_t, float>& job) {
+  if (job.k == 0) {
+    canonical_c(job);
+    return true;
+  }
+  return Panels(context, KindBf16{*context.engine.loops, job}).run();
 }
 
 bool cpu_i8x2(Context& context, const LimbsProduct& job) {

@@ -51,6 +51,16 @@ Matrix row_of_bytes(const device::Buffer& buffer, std::uint64_t first, std::uint
   return {buffer.get(), first, 1, count, count};
 }
 
+/// As a weight of `format` is kept, but for what is rotated.
+Format kept_format(Format format, Profile profile) {
+  return profile == Profile::native && format == Format::fp32 ? Format::bf16 : format;
+}
+
+/// Of which nothing has to be expanded for a product, where it is not rotated.
+Format multiplied_format(Profile profile) {
+  return profile == Profile::native ? Format::bf16 : Format::fp32;
+}
+
 /// A matrix that is kept, and whether it is multiplied with.
 struct Kept {
   std::uint64_t rows, cols;
@@ -59,12 +69,13 @@ struct Kept {
   bool multiplied = true;
 
   std::uint64_t band() const {
-    const bool whole = format == Format::fp32 && profile == Profile::f32x;
+    const bool whole =
+        !rotates(profile) && kept_format(format, profile) == multiplied_format(profile);
     return !multiplied || whole ? 0 : std::min(padded(rows), Bands::rows(cols)) * padded(cols);
   }
 };
 
-/// A tied head is the token embedding itself in f32x, and a rotated copy of it otherwise.
+/// A tied head is the token embedding itself, or a rotated copy of it.
 std::vector<Kept> kept_of(const Architecture& architecture, Format base, Profile profile,
                           std::span<const TrainedTensor> trained) {
   std::vector<Kept> all;
@@ -81,8 +92,9 @@ std::vector<Kept> kept_of(const Architecture& architecture, Format base, Profile
     const bool tokens = slot.part == Part::token_embedding;
     const bool table = tokens || slot.part == Part::position_embedding;
     const bool tied = tokens && architecture.tied;
-    if (table)
-      all.push_back({shape[0], shape[1], format, Profile::f32x, tied && profile == Profile::f32x});
+    if (table) {
+      all.push_back({shape[0], shape[1], format, of_tables(profile), tied && !rotates(profile)});
+    }
     if (!table || (tied && rotates(profile))) all.push_back({shape[0], shape[1], format, profile});
   }
   return all;
@@ -91,7 +103,10 @@ std::vector<Kept> kept_of(const Architecture& architecture, Format base, Profile
 }  // namespace
 
 Profile profile_named(std::string_view name) {
-  return name == "f32x" ? Profile::f32x : name == "i8x2" ? Profile::i8x2 : Profile::i8x;
+  return name == "f32x"     ? Profile::f32x
+         : name == "i8x2"   ? Profile::i8x2
+         : name == "native" ? Profile::native
+                            : Profile::i8x;
 }
 
 Format format_named(std::string_view name) {
@@ -123,13 +138,16 @@ void refuse_non_finite(const Weight& weight, Part part, Format base) {
   }
 }
 
-Bands::Bands(device::Device& on, std::uint64_t elements, bool rotated)
+Bands::Bands(device::Device& on, std::uint64_t elements, Format format, Profile profile)
     : device(on), values(on.create(4 * elements)) {
-  if (rotated) blocks = rotated_buffers(on, elements);
+  if (format != Format::nf4) return;
+  if (rotates(profile)) blocks = rotated_buffers(on, elements);
+  if (profile == Profile::native) halves = on.create(2 * elements);
 }
 
-std::uint64_t Bands::bytes(std::uint64_t elements, bool rotated) {
-  return 4 * elements + (rotated ? rotated_bytes(elements) : 0);
+std::uint64_t Bands::bytes(std::uint64_t elements, Format format, Profile profile) {
+  if (format != Format::nf4 || profile == Profile::f32x) return 4 * elements;
+  return 4 * elements + (rotates(profile) ? rotated_bytes(elements) : 2 * elements);
 }
 
 std::uint64_t Bands::rows(std::uint64_t cols) {
@@ -142,7 +160,7 @@ FrozenMatrix::FrozenMatrix(Bands& bands, const Weight& weight, Format format, Pr
     : bands_(bands),
       rows_(weight.description.shape[0]),
       cols_(weight.description.shape[1]),
-      format_(format),
+      format_(kept_format(format, profile)),
       profile_(profile),
       conv1d_(conv1d) {
   format_ == Format::nf4 ? store_nf4(weight) : store(weight);
@@ -235,7 +253,8 @@ FrozenMatrix::Rotated FrozenMatrix::rotated(std::uint64_t first, std::uint64_t c
 
 template <class Work>
 void FrozenMatrix::each_band(Work work) const {
-  const bool at_hand = rotates(profile_) ? format_ != Format::nf4 : format_ == Format::fp32;
+  const bool at_hand =
+      rotates(profile_) ? format_ != Format::nf4 : format_ == multiplied_format(profile_);
   const std::uint64_t most = at_hand ? rows_ : Bands::rows(cols_);
   for (std::uint64_t first = 0; first < rows_; first += most) {
     work(first, std::min(most, rows_ - first));
@@ -249,6 +268,24 @@ void FrozenMatrix::chains(bool transposed, const Matrix& a, const Matrix& c) con
       bands_.device.call(&Backend::matmul_f32x, Form::abt, a, band, columns(c, first, count));
     } else {
       bands_.device.call(&Backend::matmul_f32x, Form::ab, columns(a, first, count), band, c);
+    }
+  });
+}
+
+Matrix FrozenMatrix::narrow(std::uint64_t first, std::uint64_t count) const {
+  if (format_ == Format::bf16) return {values_.get(), first * cols_, count, cols_, cols_};
+  const Matrix band = {bands_.halves.get(), 0, count, cols_, cols_};
+  bands_.device.call(&Network::narrow, kernels::Narrow<Given>{values(first, count), band});
+  return band;
+}
+
+void FrozenMatrix::halves(bool transposed, const Matrix& a, const Matrix& c) const {
+  each_band([&](std::uint64_t first, std::uint64_t count) {
+    const Matrix band = narrow(first, count);
+    if (transposed) {
+      bands_.device.call(&Backend::matmul_bf16, Form::abt, a, band, columns(c, first, count));
+    } else {
+      bands_.device.call(&Backend::matmul_bf16, Form::ab, columns(a, first, count), band, c);
     }
   });
 }
@@ -278,9 +315,10 @@ Matrix FrozenMatrix::product(Room& room, bool transposed, const Matrix& a) const
 
 void FrozenMatrix::multiply(Room& room, const Matrix& x, const Matrix& y) const {
   const bool transposed = !conv1d_;
-  if (profile_ == Profile::f32x) {
+  if (!rotates(profile_)) {
     room.zero(y);
-    return chains(transposed, x, y);
+    return profile_ == Profile::native ? halves(transposed, room.halves(0, x), y)
+                                       : chains(transposed, x, y);
   }
   const Matrix turned = product(room, transposed, x);
   bands_.device.call(&Network::rotate, kernels::Rotate<Given>{turned, y, 1.0F, true});
@@ -289,6 +327,7 @@ void FrozenMatrix::multiply(Room& room, const Matrix& x, const Matrix& y) const 
 void FrozenMatrix::multiply_back(Room& room, const Matrix& dy, const Matrix& dx) const {
   const bool transposed = conv1d_;
   if (profile_ == Profile::f32x) return chains(transposed, dy, dx);
+  if (profile_ == Profile::native) return halves(transposed, room.halves(0, dy), dx);
   const Matrix turned = product(room, transposed, dy);
   bands_.device.call(&Network::rotate, kernels::Rotate<Given>{turned, turned, 1.0F, true});
   bands_.device.call(&Network::add, kernels::Add<Given>{columns(turned, 0, dx.cols), dx});
@@ -314,7 +353,7 @@ std::uint64_t FrozenMatrix::bytes(std::uint64_t rows, std::uint64_t cols, Format
                                   Profile profile) {
   if (format == Format::nf4) return Nf4::bytes(rows * cols);
   if (rotates(profile)) return rotated_bytes(padded(rows) * padded(cols));
-  return (format == Format::fp32 ? 4 : 2) * rows * cols;
+  return (kept_format(format, profile) == Format::fp32 ? 4 : 2) * rows * cols;
 }
 
 std::uint64_t band_elements(const Architecture& architecture, Format format, Profile profile,
@@ -328,9 +367,8 @@ std::uint64_t band_elements(const Architecture& architecture, Format format, Pro
 
 std::uint64_t frozen_bytes(const Architecture& architecture, Format format, Profile profile,
                            std::span<const TrainedTensor> trained) {
-  const bool rotated = rotates(profile) && format == Format::nf4;
   std::uint64_t bytes =
-      Bands::bytes(band_elements(architecture, format, profile, trained), rotated);
+      Bands::bytes(band_elements(architecture, format, profile, trained), format, profile);
   for (const Kept& kept : kept_of(architecture, format, profile, trained)) {
     bytes += FrozenMatrix::bytes(kept.rows, kept.cols, kept.format, kept.profile);
   }

@@ -79,13 +79,25 @@ void Linear::route(Room& room, const Matrix& of, const Matrix& out, const Matrix
 
 void Linear::over_features(Room& room, Form form, const Matrix& x, const Matrix& parameter,
                            const Matrix& y) {
-  if (!base_.limbs) {
-    room.device().call(&Backend::matmul_f32x, form, x, parameter, y);
-    return;
+  device::Device& device = room.device();
+  if (base_.profile == Profile::native) {
+    device.call(&Backend::matmul_bf16, form, room.halves(0, x), room.halves(1, parameter), y);
+  } else if (base_.profile == Profile::i8x2) {
+    const auto axis = form == Form::ab ? Quantised::along_rows : Quantised::along_cols;
+    const auto rows = room.limbs_of_rows(x), limbs = room.limbs_of_parameter(parameter, axis);
+    device.call(&Backend::matmul_i8x2, form, rows, limbs, y);
+  } else {
+    device.call(&Backend::matmul_f32x, form, x, parameter, y);
   }
-  const auto axis = form == Form::ab ? Quantised::along_rows : Quantised::along_cols;
-  const auto rows = room.limbs_of_rows(x), limbs = room.limbs_of_parameter(parameter, axis);
-  room.device().call(&Backend::matmul_i8x2, form, rows, limbs, y);
+}
+
+void Linear::over_rows(Room& room, const Matrix& x, const Matrix& y, const Matrix& gradient) {
+  device::Device& device = room.device();
+  if (base_.profile == Profile::native) {
+    device.call(&Backend::matmul_bf16, Form::atb, room.halves(0, x), room.halves(1, y), gradient);
+  } else {
+    device.call(&Backend::matmul_f32x, Form::atb, x, y, gradient);
+  }
 }
 
 void Linear::forward(Room& room, const Matrix& x, const Matrix& y, const DropoutPlace& dropout) {
@@ -127,7 +139,7 @@ void Linear::backward(Room& room, const Matrix& x, const Matrix& dy, const Matri
   }
   if (dw_.buffer != nullptr) {
     const bool turned = base_.conv1d;
-    device.call(&Backend::matmul_f32x, Form::atb, turned ? x : dy, turned ? dy : x, dw_);
+    over_rows(room, turned ? x : dy, turned ? dy : x, dw_);
   }
   if (db_.buffer != nullptr) device.call(&Network::sum_rows, kernels::SumRows<Given>{dy, db_});
   if (lora_a_.buffer == nullptr) return;
@@ -140,9 +152,9 @@ void Linear::backward(Room& room, const Matrix& x, const Matrix& dy, const Matri
     dh = routed;
   }
   device.call(&Network::scale, kernels::Scale<Given>{dh, scale_});
-  device.call(&Backend::matmul_f32x, Form::atb, dy, h, dlora_b_);
+  over_rows(room, dy, h, dlora_b_);
   if (dlora_a_.buffer != nullptr) {
-    device.call(&Backend::matmul_f32x, Form::atb, dh, dropped(room, x, 2), dlora_a_);
+    over_rows(room, dh, dropped(room, x, 2), dlora_a_);
   }
   if (dropout_.p == 0) {
     over_features(room, Form::ab, dh, lora_a_, dx);

@@ -25,9 +25,10 @@ LimbSizes limb_sizes(Profile profile, std::span<const TrainedTensor> trained);
 /// y = x W^T, + scale * (x A^T) B^T with an adapter, + b with a bias: in this order, each a chain
 /// from what the one before left. W is [out, in], frozen or trained.
 ///
-/// `limbs`: the products over features, of rows with a trained W and with A and B, forward and
-/// back, are by i8x2 (kernels::Backend::matmul_i8x2), both operands quantised along k each time.
-/// Those over rows, the gradients of W, A and B, are chains, for they go on from batch to batch.
+/// i8x2: the products over features, of rows with a trained W and with A and B, forward and back,
+/// are by kernels::Backend::matmul_i8x2, both operands quantised along k each time. Those over
+/// rows, the gradients of W, A and B, are chains, for they go on from batch to batch. native: all
+/// are by matmul_bf16, both operands rounded each time.
 ///
 /// FlyLoRA: of each row of x A^T only the `active` ranks go on whose |x A^T + d| is largest
 /// (kernels::KeepLargest), the others as +0, and so does the gradient on its way back. A and d have
@@ -40,7 +41,7 @@ class Linear {
     bool has_bias;
     bool conv1d;           ///< stored as [in, out]
     std::uint32_t stream;  ///< of its dropout
-    bool limbs;
+    Profile profile;       ///< by which trained operands are multiplied
   };
 
   /// What is not trained is `weight`, which others may share, and `bias`. An adapter is there if
@@ -61,6 +62,9 @@ class Linear {
   /// y += x P or x P^T, P a trained W, A or B.
   void over_features(Room& room, kernels::Form form, const kernels::Matrix& x,
                      const kernels::Matrix& parameter, const kernels::Matrix& y);
+  /// gradient += x^T y.
+  void over_rows(Room& room, const kernels::Matrix& x, const kernels::Matrix& y,
+                 const kernels::Matrix& gradient);
   /// h_ of x.
   void adapt(Room& room, const kernels::Matrix& x);
   /// x as the adapter sees it.

@@ -137,6 +137,7 @@ Arguments Network::State::attention_of(const Activations& of) const {
   arguments.m = now(of.m);
   arguments.l = now(of.l);
   if (profile == Profile::i8x2) arguments.products = kernels::Products::limbs;
+  if (profile == Profile::native) arguments.products = kernels::Products::rounded;
   return arguments;
 }
 

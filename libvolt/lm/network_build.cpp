@@ -34,7 +34,7 @@ Place Network::State::place(Slot slot) {
   const Weight& weight = weights.at(slot);
   const auto& shape = weight.description.shape;
   if (shape.size() == 2) {
-    result.table = frozen(slot, Profile::f32x);
+    result.table = frozen(slot, of_tables(profile));
     return result;
   }
   result.own = make_tensor(device, 1, shape[0]);
@@ -55,7 +55,7 @@ Linear Network::State::linear(std::uint64_t layer, Part part, std::uint64_t out,
   const Slot slot{layer, part, false}, bias_slot{layer, part, true};
   std::shared_ptr<const FrozenMatrix> weight;
   // A tied head is the embedding itself where that is kept as it is multiplied.
-  if (part == Part::token_embedding && profile == Profile::f32x) {
+  if (part == Part::token_embedding && !rotates(profile)) {
     weight = tokens_table.table;
   } else if (trained.find(slot, Role::whole) == nullptr) {
     weight = frozen(slot, profile);
@@ -63,8 +63,8 @@ Linear Network::State::linear(std::uint64_t layer, Part part, std::uint64_t out,
   std::vector<float> values;
   if (bias && trained.find(bias_slot, Role::whole) == nullptr)
     values = floats(weights.at(bias_slot));
-  const Linear::Base base = {
-      slot, out, in, bias, a.conv1d && is_linear(part), next_stream++, profile == Profile::i8x2};
+  const Linear::Base base = {slot,          out,    in, bias, a.conv1d && is_linear(part),
+                             next_stream++, profile};
   const bool is_head = !is_linear(part);
   return {device,
           base,

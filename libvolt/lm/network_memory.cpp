@@ -75,6 +75,14 @@ RoomSize room_size(const Architecture& a, std::span<const TrainedTensor> trained
   if (capacity.dropout) size.places[1] = size.places[2] = capacity.rows * widest;
   if (routed) size.places[3] = capacity.rows * rank;
   size.limbs = limb_sizes(profile, trained);
+  if (profile == Profile::native) {
+    size.halves[0] = std::max(capacity.rows * widest,
+                              logit_rows(a, capacity.rows) * std::max(a.vocabulary, a.width));
+    size.halves[1] = size.halves[0];
+    for (const auto& tensor : trained) {
+      size.halves[1] = std::max(size.halves[1], tensor.elements());
+    }
+  }
   return size;
 }
 

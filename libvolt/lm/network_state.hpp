@@ -50,7 +50,7 @@ struct Network::State {
         scale(s),
         capacity(c),
         remembered(c.rows),
-        bands(d, band_elements(a, f, p, t.tensors()), rotates(p) && f == Format::nf4),
+        bands(d, band_elements(a, f, p, t.tensors()), f, p),
         room(d, room_size(a, t.tensors(), p, c)) {}
 
   void build();

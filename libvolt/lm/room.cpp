@@ -27,12 +27,15 @@ Matrix first_rows(const Matrix& of, std::uint64_t count) { return rows_of(of, 0,
 std::uint64_t RoomSize::bytes() const {
   std::uint64_t elements = quants / kernels::group;
   for (const auto place : places) elements += place;
-  return 4 * elements + quants + (limbs.elements != 0 ? quants + limbs.bytes() : 0);
+  return 4 * elements + quants + (limbs.elements != 0 ? quants + limbs.bytes() : 0) +
+         2 * (halves[0] + halves[1]);
 }
 
 Room::Room(device::Device& device, const RoomSize& size) : device_(device) {
   for (std::size_t i = 0; i < std::size(places_); ++i)
     places_[i] = device.create(4 * size.places[i]);
+  for (std::size_t i = 0; i < std::size(halves_); ++i)
+    halves_[i] = device.create(2 * size.halves[i]);
   quants_ = device.create(size.quants);
   scales_ = device.create(4 * (size.quants / kernels::group));
   if (size.limbs.elements == 0) return;
@@ -61,6 +64,12 @@ Quantised Room::quantised(const Matrix& x) {
                          {scales_.get(), 0, x.rows, groups, groups},
                          Quantised::along_cols};
   device_.call(&Backend::quantise, x, out);
+  return out;
+}
+
+Matrix Room::halves(int index, const Matrix& x) {
+  const Matrix out = {halves_[index].get(), 0, x.rows, x.cols, x.cols};
+  device_.call(&kernels::Network::narrow, kernels::Narrow<kernels::Given>{x, out});
   return out;
 }
 

@@ -34,8 +34,9 @@ struct LimbSizes {
 /// Elements that a Room has place for.
 struct RoomSize {
   std::uint64_t places[4] = {};
-  std::uint64_t quants = 0;  ///< in whole groups
-  LimbSizes limbs = {};      ///< of a parameter; rows then have as many low limbs as quants
+  std::uint64_t quants = 0;      ///< in whole groups
+  LimbSizes limbs = {};          ///< of a parameter; rows then have as many low limbs as quants
+  std::uint64_t halves[2] = {};  ///< of the two operands of a bf16 product
   std::uint64_t bytes() const;
 };
 
@@ -56,6 +57,8 @@ class Room {
   kernels::QuantisedLimbs limbs_of_rows(const kernels::Matrix& x);
   kernels::QuantisedLimbs limbs_of_parameter(const kernels::Matrix& x,
                                              kernels::Quantised::Axis axis);
+  /// A matrix rounded to bf16, as one of the two operands of a product.
+  kernels::Matrix halves(int index, const kernels::Matrix& x);
 
  private:
   kernels::QuantisedLimbs limbs(const kernels::Matrix& x, kernels::Quantised::Axis axis,
@@ -66,6 +69,7 @@ class Room {
   device::Buffer places_[4], quants_, scales_;
   device::Buffer low_;  ///< limbs of rows, of which quants_ has the high ones
   device::Buffer parameter_high_, parameter_low_, parameter_scales_;
+  device::Buffer halves_[2];
 };
 
 }  // namespace volt::lm

@@ -150,6 +150,36 @@ void Trained::restore(ByteView state) {
 
 namespace {
 
+float float_at(ByteView bytes, std::uint64_t index) {
+  float value = 0;
+  std::memcpy(&value, bytes.data() + 4 * index, sizeof value);
+  return value;
+}
+
+}  // namespace
+
+Trained::Drift Trained::drift(ByteView before, ByteView state, ByteView other) const {
+  // |state - other| / |other - from| over `elements_` elements.
+  const auto apart = [&](std::uint64_t first, ByteView from) {
+    double distance = 0, length = 0;
+    for (std::uint64_t i = first; i < first + elements_; ++i) {
+      const double right = float_at(other, i), off = float_at(state, i) - right;
+      const double come = from.empty() ? right : right - float_at(from, i);
+      distance += off * off;
+      length += come * come;
+    }
+    return distance == 0 ? 0 : std::sqrt(distance / length);
+  };
+  const std::uint64_t values = 2, d = values + elements_, m = d + d_elements_;
+  Drift drift{apart(values, before), apart(m, {}), apart(m + elements_, {}), 0};
+  for (std::uint64_t i = d; i < m; ++i) {
+    drift.d = std::max(drift.d, std::fabs(double{float_at(state, i)} - float_at(before, i)));
+  }
+  return drift;
+}
+
+namespace {
+
 bool is_norm(Part part) {
   return part == Part::attention_norm || part == Part::mlp_norm || part == Part::final_norm ||
          part == Part::query_norm || part == Part::key_norm;

@@ -78,6 +78,14 @@ class Trained {
   void save(std::span<std::uint8_t> state) const;  ///< of state_bytes()
   void restore(ByteView state);
 
+  /// How far a state is from another, both made by steps from one before; by Euclidean norms.
+  struct Drift {
+    double values = 0;    ///< of what is trained, over how far the other has come
+    double m = 0, v = 0;  ///< of the averages, over the other's
+    double d = 0;         ///< the furthest that an element of FlyLoRA's d has come
+  };
+  Drift drift(ByteView before, ByteView state, ByteView other) const;
+
  private:
   static kernels::Matrix at(const device::Buffer& buffer, const TrainedTensor& tensor) {
     return {buffer.get(), tensor.offset, tensor.rows, tensor.cols, tensor.cols};

@@ -230,6 +230,13 @@ std::uint64_t counter(ByteView state, std::size_t index) {
 
 }  // namespace
 
+Trained::Drift Training::drift(ByteView before, ByteView state, ByteView other) const {
+  const auto arrays = [&](ByteView of) {
+    return of.subspan(state_name.size() + 16, trained_.state_bytes());
+  };
+  return trained_.drift(arrays(before), arrays(state), arrays(other));
+}
+
 std::uint64_t Training::steps_in(ByteView state) { return counter(state, 0); }
 std::uint64_t Training::skipped_in(ByteView state) { return counter(state, 1); }
 

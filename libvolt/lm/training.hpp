@@ -91,6 +91,8 @@ class Training {
   Bytes state() const;
   /// Throws Error (usage) unless it is the state of such a training.
   void restore(ByteView state);
+  /// Of states of such a training.
+  Trained::Drift drift(ByteView before, ByteView state, ByteView other) const;
   /// How many steps a state says were taken; it is at least as long as a state.
   static std::uint64_t steps_in(ByteView state);
   static std::uint64_t skipped_in(ByteView state);

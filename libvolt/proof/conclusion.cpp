@@ -43,6 +43,14 @@ void conclude(schema::Verdict& verdict, const Examined& examined,
   }
   if (e.how == Examined::How::all || e.checked == e.units) {
     const std::string why = "all " + std::to_string(e.checked) + " " + unit + "s computed again";
+    if (!e.exact) {
+      const std::string within = why +
+                                 ", none further off than bf16 may be; no profile but an "
+                                 "exact one settles it";
+      verdict.set("work", Answer::consistent, within);
+      verdict.set("output", Answer::consistent, within);
+      return;
+    }
     verdict.set("work", Answer::holds, why);
     if (e.how == Examined::How::opened) {
       verdict.set("output", Answer::cannot_tell,
@@ -55,12 +63,18 @@ void conclude(schema::Verdict& verdict, const Examined& examined,
   const double miss = chance_of_missing(e.draws, policy.catch_share);
   // The number of draws was rounded up from these two: a hair is allowed for the rounding of exp.
   const bool enough = miss <= policy.error * (1 + 1e-9);
-  std::string work = std::to_string(e.checked) + " drawn " + unit +
-                     "s computed again, all right; were " + percent(policy.catch_share) +
-                     " wrong, the chance to miss it is " + chance(miss);
+  std::string work = std::to_string(e.checked) + " drawn " + unit + "s computed again, " +
+                     (e.exact ? "all right" : "none further off than bf16 may be") + "; were " +
+                     percent(policy.catch_share) + " wrong, the chance to miss it is " +
+                     chance(miss);
   // A single forged unit can make the rest end it: how much was not done is not bounded.
   if (e.ended_early) work += "; that it had to end early only --all shows";
-  verdict.set("work", enough && !e.ended_early ? Answer::holds : Answer::cannot_tell, work);
+  const bool bounded = enough && !e.ended_early;
+  verdict.set("work",
+              !bounded  ? Answer::cannot_tell
+              : e.exact ? Answer::holds
+                        : Answer::consistent,
+              work);
   verdict.set("output", Answer::cannot_tell,
               "a single wrong " + unit + " is caught with a chance of " +
                   percent(static_cast<double>(e.checked) / static_cast<double>(e.units)) +

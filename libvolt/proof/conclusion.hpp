@@ -20,6 +20,7 @@ struct Examined {
   std::optional<std::string> mismatch;  ///< the first wrong one
   const char* unit = "element";         ///< what a unit is called
   bool ended_early = false;             ///< how many there are is what units told
+  bool exact = true;                    ///< or else compared within a tolerance
 };
 
 /// Sets the claims `work` and `output`, which are never mixed: a sample shows that at least a share

@@ -4,7 +4,6 @@
 // told, and some of its units once more.
 
 #include <algorithm>
-#include <bit>
 #include <memory>
 #include <set>
 
@@ -18,6 +17,7 @@
 #include "libvolt/run/operands.hpp"
 #include "libvolt/run/tasks.hpp"
 #include "libvolt/workload/finetune.hpp"
+#include "libvolt/workload/finetune_difference.hpp"
 
 namespace volt::run {
 namespace {
@@ -29,41 +29,6 @@ using workload::Finetune;
 using workload::Records;
 
 const Source source{"task", Exit::failure};
-
-/// Whether two numbers have the same bits, as a NaN has with itself.
-bool same(float a, float b) {
-  return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b);
-}
-
-/// What a unit's telling and its replay differ in.
-std::string difference(const Finetune& finetune, ByteView claimed, ByteView right,
-                       std::uint64_t unit) {
-  const auto a = finetune.told_in(claimed, unit), b = finetune.told_in(right, unit);
-  for (std::size_t i = 0; i < a.steps.size(); ++i) {
-    const auto &x = a.steps[i], &y = b.steps[i];
-    const std::string where = "step " + std::to_string(y.step);
-    if (!same(x.loss, y.loss)) {
-      return where + " has the loss " + std::to_string(x.loss) + ", not " + std::to_string(y.loss);
-    }
-    if (!same(x.entropy, y.entropy)) {
-      return where + " has the entropy " + std::to_string(x.entropy) + ", not " +
-             std::to_string(y.entropy);
-    }
-    if (!same(x.norm, y.norm) || !same(x.clip, y.clip) || x.skipped != y.skipped) {
-      return where + " is not what the job gives";
-    }
-  }
-  const std::string after = std::to_string(b.steps.back().step);
-  if (a.eval && !same(a.eval->loss, b.eval->loss)) {
-    return "the held-out loss after step " + after + " is " + std::to_string(a.eval->loss) +
-           ", not " + std::to_string(b.eval->loss);
-  }
-  if (a.eval && !same(a.eval->confidence, b.eval->confidence)) {
-    return "the confidence after step " + after + " is " + std::to_string(a.eval->confidence) +
-           ", not " + std::to_string(b.eval->confidence);
-  }
-  return "the state after step " + after + " is not what the job gives";
-}
 
 /// The first output that is not what the present state gives. Of each the digest is told of what
 /// was compared: a prover could show the receipt's digest another content.
@@ -257,7 +222,11 @@ Value::Object do_retrain(const Request& request, Sink& sink, const Say& say) {
       sink.send(Progress{"training again", ++steps, steps_all, "steps"});
     });
     const Bytes claimed = states.record(unit);
-    if (right != claimed) mismatch = difference(finetune, claimed, right, unit);
+    if (!bench.job().is_exact()) {
+      mismatch = workload::drift(finetune, states.record(drawn), claimed, right, unit);
+    } else if (right != claimed) {
+      mismatch = workload::difference(finetune, claimed, right, unit);
+    }
   }
   double some = 0, all = 0;
   const double each = finetune.plan().step_multiply_adds;

@@ -82,6 +82,10 @@ class FinetuneRun {
          " steps; a state of " + format_memory(records_.state_bytes) + " is kept every " +
          std::to_string(records_.span));
     folder_.begin(0, bytes);
+    // A unit whose pages are not all there is run again, and a profile that is not exact may then
+    // give it other bits.
+    const std::uint64_t pages = records_.record_bytes() / tensor::page_bytes;
+    folder_.keep_pages(folder_.leaves().size() / pages * pages);
   }
 
   static std::uint64_t count(Fields& fields, std::string_view key) {

@@ -109,6 +109,13 @@ void set_size(int fd, const Records& records) {
   }
 }
 
+/// Its products are NVIDIA's libraries', and on a CPU nothing but slow.
+void refuse_device(Bench& bench) {
+  if (bench.job().is_exact() || bench.device().facts().backend != "cpu") return;
+  throw Error(Exit::no_device, "the profile native is for NVIDIA GPUs, and this is a CPU",
+              "profile = \"i8x\" is faster on a CPU, and every bit of it can be checked");
+}
+
 /// The training's rule ended it before the last unit it could have had.
 void end_early(int fd, const Records& run, const std::string& why, Sink& sink, const Say& say) {
   set_size(fd, run);
@@ -121,6 +128,7 @@ void end_early(int fd, const Records& run, const std::string& why, Sink& sink, c
 
 Value::Object do_train(const Request& request, Sink& sink, const Say& say) {
   Bench bench(request, sink);
+  refuse_device(bench);
   const ModelInputs inputs(request, bench.job(), false);
   Finetune finetune(bench.job().finetune, inputs.model_folder(bench.job()), inputs.file("data"),
                     bench.device(), sink);
@@ -135,8 +143,6 @@ Value::Object do_train(const Request& request, Sink& sink, const Say& say) {
       static_cast<std::uint64_t>(Fields(request.value, source).integer("done_pages", 0, INT64_MAX));
   const std::uint64_t record_pages = records.record_bytes() / tensor::page_bytes;
   std::uint64_t next = std::min(done_pages / record_pages, records.units + 1);
-  // Pages of a record that was not told to its end are there already.
-  std::uint64_t skip = done_pages % record_pages * tensor::page_bytes;
   std::uint64_t tokens = 0;
   lm::Stopping stopping(bench.job().finetune.stop_when);
   std::string ended;  // why
@@ -165,8 +171,7 @@ Value::Object do_train(const Request& request, Sink& sink, const Say& say) {
       began = std::chrono::steady_clock::now();
     });
     host::write_at(out, next * record.size(), record);
-    teller.add(ByteView(record).subspan(skip), true);
-    skip = 0;
+    teller.add(record, true);
     if (next != 0) say_unit(next, record);
   }
   const Records run = records.until(next - 1);
@@ -238,6 +243,7 @@ void end_out_of_time(int) {
 
 Value::Object do_plan(const Request& request, Sink& sink, const Say& say) {
   Bench bench(request, sink);
+  refuse_device(bench);
   const ModelInputs inputs(request, bench.job(), false);
   Finetune finetune(bench.job().finetune, inputs.model_folder(bench.job()), inputs.file("data"),
                     bench.device(), sink);

@@ -376,6 +376,13 @@ void Folder::add_pages(const std::vector<Digest>& leaves, std::uint64_t elapsed_
   leaves_.insert(leaves_.end(), leaves.begin(), leaves.end());
 }
 
+void Folder::keep_pages(std::uint64_t count) {
+  if (count >= leaves_.size()) return;
+  leaves_.resize(count);
+  all_pages_ = false;
+  start_journal();
+}
+
 void Folder::end_pages() {
   if (!std::exchange(all_pages_, true)) host::write_all(journal_.get(), tagged(end_line));
 }

@@ -63,6 +63,8 @@ class Folder {
   void add_pages(const std::vector<Digest>& leaves, std::uint64_t elapsed_ns);
   /// Journals that these are all, where the output may be shorter than begin() said.
   void end_pages();
+  /// Takes back all but the first `count` of the leaves that earlier starts journalled.
+  void keep_pages(std::uint64_t count);
   /// Leaf digests so far: of earlier starts, as far as the file still has those pages, and of this.
   const std::vector<Digest>& leaves() const { return leaves_; }
 

@@ -7,8 +7,8 @@ namespace volt::run {
 
 using doc::Value;
 
-device::Wanted for_language_models(device::Wanted wanted) {
-  if (wanted.device == "auto") wanted.device = "cpu";
+device::Wanted for_language_models(device::Wanted wanted, const schema::Job& job) {
+  if (wanted.device == "auto" && job.is_exact()) wanted.device = "cpu";
   return wanted;
 }
 

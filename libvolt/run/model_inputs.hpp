@@ -13,9 +13,9 @@
 
 namespace volt::run {
 
-/// No GPU has run the operations of language models yet: `auto` is the CPU, and a GPU must be
-/// named.
-device::Wanted for_language_models(device::Wanted wanted);
+/// No GPU has run the operations of language models yet: but for the profile native, which only
+/// they have, `auto` is the CPU, and a GPU must be named.
+device::Wanted for_language_models(device::Wanted wanted, const schema::Job& job);
 
 /// The inputs of a worker that computes with a language model: folders, "base", and files, "data".
 /// A prover who can still write to them could show one content to the digest and another to the

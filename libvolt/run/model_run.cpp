@@ -15,7 +15,7 @@ Ending ModelRun::have(std::string_view name, const std::function<void(const Valu
   const schema::Job& job = attempt_.job();
   device::Wanted wanted = attempt_.options().device;
   if (job.limits.memory_bytes) wanted.memory_bytes = *job.limits.memory_bytes;
-  Task task = task_for(name, job, for_language_models(wanted));
+  Task task = task_for(name, job, for_language_models(wanted, job));
   task.request.emplace_back("done_pages", std::uint64_t{folder_.leaves().size()});
   for (const auto& input : attempt_.found()) task.files.push_back({input.name, input.fd.get()});
   std::vector<host::Fd> files;

@@ -225,7 +225,7 @@ PlanOutcome plan_job(const JobFile& file, const Options& options, Sink& sink,
   }
   device::Wanted wanted = options.device;
   if (job.limits.memory_bytes) wanted.memory_bytes = *job.limits.memory_bytes;
-  Task task = task_for("plan", job, for_language_models(wanted));
+  Task task = task_for("plan", job, for_language_models(wanted, job));
   const auto found = inputs::find(job, options.places, sink, interrupt.stop);
   for (const auto& input : found) {
     task.files.push_back({input.name, input.fd.get()});

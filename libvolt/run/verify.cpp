@@ -12,7 +12,6 @@
 #include "libvolt/proof/conclusion.hpp"
 #include "libvolt/proof/consistency.hpp"
 #include "libvolt/run/job_file.hpp"
-#include "libvolt/run/model_inputs.hpp"
 #include "libvolt/run/operands.hpp"
 #include "libvolt/run/receipt_files.hpp"
 #include "libvolt/run/rerun.hpp"
@@ -53,8 +52,9 @@ class Verification {
     if (verdict_.failed()) return done();
     verdict_.level = level();
     // Whatever comes of it: one attempt has one result.
-    // A command may give another one each time it is run, and nobody could tell why.
-    const bool promised = job_known && !job_.is_command();
+    // A command may give another one each time it is run, and nobody could tell why; so may what
+    // is not exact.
+    const bool promised = job_known && !job_.is_command() && job_.is_exact();
     if (promised && !options_.seen.empty() && !check_seen()) return done();
     if (!options_.proof.empty()) {
       check_proof(job_known);
@@ -294,8 +294,9 @@ class Verification {
     if (job_.is_generate()) how = How::all;
     const Digest seed = proof::challenge_seed(receipt(), crypto::random_digest());
 
-    device::Wanted device = how == How::all ? options_.device : for_a_few();
-    if (job_.has_model()) device = for_language_models(device);
+    // What computes models has not run on a GPU yet: one must be named.
+    const bool anywhere = how == How::all && !job_.has_model();
+    const device::Wanted device = anywhere ? options_.device : for_a_few();
     Task task = task_for(job_.is_finetune()   ? "retrain"
                          : job_.is_generate() ? "regenerate"
                                               : "replay",
@@ -399,6 +400,7 @@ class Verification {
     examined.checked = static_cast<std::uint64_t>(end.integer("checked", 0, INT64_MAX));
     if (const auto* text = end.get("mismatch").get_if<std::string>()) examined.mismatch = *text;
     if (job_.has_model()) examined.unit = "unit";
+    examined.exact = job_.is_exact();
     if (job_.is_finetune()) examined.ended_early = end.boolean("ended_early");
     proof::conclude(verdict_, examined, policy_);
   }

@@ -64,7 +64,7 @@ struct Finetune {
   double weight_decay = 0;
   double clip = 1;  ///< the largest norm of a gradient, 0: any
   StopRule stop_when;
-  std::string profile = "i8x";  ///< or i8x2, f32x
+  std::string profile = "i8x";  ///< or i8x2, f32x, native
   std::uint64_t seed = 1;
   bool skip_bad_lines = false;
   bool answers_apart = false;  ///< of conversations: a sample for each answer

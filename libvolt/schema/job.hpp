@@ -85,6 +85,8 @@ struct Job {
   bool has_model() const { return is_finetune() || is_generate(); }
   /// Of the numerics; of a command "none".
   const std::string& profile() const;
+  /// Whether its units have one right result, and not one within tolerance.
+  bool is_exact() const { return profile() != "native"; }
   /// Whether an input may be, or must be, a folder.
   bool takes_folder(std::string_view input) const { return is_command() || needs_folder(input); }
   /// Whether a file of a folder is looked at: of a model, a tokenizer or an adapter what is read of

@@ -183,7 +183,7 @@ Finetune parse_finetune(Fields fields, const Source& source) {
       fields.fail("stop_when", fields.get("stop_when"), "needs held-out samples",
                   "set eval = \"2%\"");
   }
-  if (fields.has("profile")) f.profile = fields.choice("profile", model_profiles);
+  if (fields.has("profile")) f.profile = fields.choice("profile", training_profiles);
   if (fields.has("seed")) f.seed = parse_count(fields, "seed", 0, max_integer);
   if (fields.has("on_bad_line")) {
     f.skip_bad_lines = fields.choice("on_bad_line", bad_lines) == "skip";

@@ -46,7 +46,7 @@ Generate parse_generate(Fields fields, const Source& source) {
   }
   if (fields.has("top_p")) g.top_p = fields.number("top_p", 1e-6, 1);
   if (fields.has("seed")) g.seed = parse_count(fields, "seed", 0, max_integer);
-  if (fields.has("profile")) g.profile = fields.choice("profile", model_profiles);
+  if (fields.has("profile")) g.profile = fields.choice("profile", exact_profiles);
   fields.refuse_others();
   return g;
 }

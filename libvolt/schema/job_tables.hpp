@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <span>
 #include <string_view>
 
 #include "libvolt/schema/job.hpp"
@@ -13,8 +14,10 @@ namespace volt::schema {
 inline constexpr std::int64_t max_steps = 10'000'000;
 /// The largest context that a model may have.
 inline constexpr std::int64_t max_context = 1 << 24;
-/// Profiles of a model, and how its frozen matrices are kept.
-inline constexpr std::array<std::string_view, 3> model_profiles{"i8x", "i8x2", "f32x"};
+/// Profiles that a model is trained with, of which all but the last are exact, and it generates
+/// with these alone; and how its frozen matrices are kept.
+inline constexpr std::array<std::string_view, 4> training_profiles{"i8x", "i8x2", "f32x", "native"};
+inline constexpr auto exact_profiles = std::span(training_profiles).first<3>();
 inline constexpr std::array<std::string_view, 3> base_formats{"fp32", "bf16", "nf4"};
 
 /// The input that a member is; absent: one that is to be bound by the person.

@@ -9,6 +9,8 @@ std::string_view to_text(Answer answer) {
   switch (answer) {
     case Answer::holds:
       return "holds";
+    case Answer::consistent:
+      return "consistent within tolerance";
     case Answer::fails:
       return "fails";
     case Answer::cannot_tell:

@@ -13,7 +13,8 @@ namespace volt::schema {
 
 inline constexpr std::string_view verdict_schema = "volt.verdict/1";
 
-enum class Answer { holds, fails, cannot_tell };
+/// `consistent`: within tolerance, which is less than holding, and settles nothing.
+enum class Answer { holds, consistent, fails, cannot_tell };
 std::string_view to_text(Answer answer);
 
 /// One thing that a receipt says, and what the check made of it.

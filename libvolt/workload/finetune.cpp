@@ -382,6 +382,16 @@ std::string Finetune::contradiction(ByteView before, ByteView record, std::uint6
   return {};
 }
 
+lm::Trained::Drift Finetune::drift(ByteView before, ByteView record, ByteView other) const {
+  return parts_->training->drift(before, record, other);
+}
+
+double Finetune::furthest_d(std::uint64_t unit) const {
+  constexpr double rounding = 1.001;
+  return rounding * parts_->job.method.balance *
+         static_cast<double>(parts_->records.steps_of(unit));
+}
+
 void Finetune::put_output(std::string_view output, const lm::Put& put) const {
   const Parts& p = *parts_;
   const auto text = [&](const std::string& all) { put(as_bytes(all)); };

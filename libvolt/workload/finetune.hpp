@@ -76,6 +76,11 @@ class Finetune {
   /// counts, learning rate, beta1. Empty when all is as it should be.
   std::string contradiction(ByteView before, ByteView record, std::uint64_t unit);
 
+  /// How far a record's state is from that of another, both made from the record before.
+  lm::Trained::Drift drift(ByteView before, ByteView record, ByteView other) const;
+  /// How far d of FlyLoRA can come in a unit.
+  double furthest_d(std::uint64_t unit) const;
+
   /// Puts the bytes of an output beside the states, by its name, of the present state.
   void put_output(std::string_view output, const lm::Put& put) const;
 

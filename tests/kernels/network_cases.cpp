@@ -51,6 +51,10 @@ class Builder {
     add(name, false, Place(random_, 1, count), 8);
     return *this;
   }
+  Builder& halves(const char* name, std::uint64_t rows, std::uint64_t cols) {
+    add(name, true, Place(random_, rows, cols), 2);
+    return *this;
+  }
   Builder& bytes(const char* name, bool written, std::uint64_t rows, std::uint64_t cols) {
     add(name, written, Place(random_, rows, cols), 1);
     return *this;
@@ -151,15 +155,19 @@ std::vector<Operation> attentions(Random& random, std::uint64_t keys, Oddity odd
   const std::uint64_t width = heads * d;
   const float scale = below(random, 2) == 0 ? 0.3f : -90.0f;  // as e nearly all, or nearly none
   const std::vector<std::uint32_t> first = samples(random, keys);
-  const auto begin = [&](const char* name) {
+  const auto begin = [&](const std::string& name) {
     Builder builder(random, oddity, name);
     builder.in("q", rows, width).in("k", keys, kv * d).in("v", keys, kv * d).words("first", first);
     return builder;
   };
   std::vector<Operation> all;
-  for (const Products products : {Products::chains, Products::limbs}) {
-    const bool limbs = products == Products::limbs;
-    all.push_back(begin(limbs ? "attention, limbs" : "attention")
+  for (const Products products : {Products::chains, Products::limbs, Products::rounded}) {
+    const auto named = [&](std::string name) {
+      if (products == Products::limbs) name += ", limbs";
+      if (products == Products::rounded) name += ", rounded";
+      return name;
+    };
+    all.push_back(begin(named("attention"))
                       .out("out", rows, width)
                       .out("m", rows, heads)
                       .out("l", rows, heads)
@@ -167,7 +175,7 @@ std::vector<Operation> attentions(Random& random, std::uint64_t keys, Oddity odd
                         return net.attention(c, {m[0], m[1], m[2], m[3], heads, kv, scale, m[4],
                                                  m[5], m[6], products});
                       }));
-    all.push_back(begin(limbs ? "attention_backward, limbs" : "attention_backward")
+    all.push_back(begin(named("attention_backward"))
                       .in("out", rows, width)
                       .in("m", rows, heads)
                       .in("l", rows, heads)
@@ -271,6 +279,9 @@ void add_others(std::vector<Operation>& all, Random& random, Oddity oddity, std:
   }
   all.push_back(begin("sum_rows").in("x", rows, n).out("y", 1, n).calls(VOLT_CALL {
     return net.sum_rows(c, {m[0], m[1]});
+  }));
+  all.push_back(begin("narrow").in("x", rows, n).halves("y", rows, n).calls(VOLT_CALL {
+    return net.narrow(c, {m[0], m[1]});
   }));
   all.push_back(begin("scale").out("x", rows, n).calls(VOLT_CALL {
     return net.scale(c, {m[0], -3.0f});

@@ -181,9 +181,9 @@ TEST_CASE("what an operation cannot be asked for is refused in its words") {
     VOLT_REFUSED(invalid, "q.cols is 7, not 2 heads", attend(2, 7, 2, 2));
     VOLT_REFUSED(invalid, "there are 3 queries, but 2 keys", attend(3, 4, 2, 2));
     VOLT_REFUSED(
-        invalid, "products 2 are unknown",
+        invalid, "products 3 are unknown",
         net.attention(c, {at(0, 1, 1), at(4, 1, 1), at(8, 1, 1), at(12, 1, 1), 1, 1, 1.0f,
-                          at(16, 1, 1), at(20, 1, 1), at(24, 1, 1), static_cast<Products>(2)}));
+                          at(16, 1, 1), at(20, 1, 1), at(24, 1, 1), static_cast<Products>(3)}));
 
     const auto activate = [&](std::int32_t kind, float temperature) {
       return net.activate(

@@ -85,7 +85,7 @@ struct Attended : Session {
 template <class Check>
 void on_products(Check check) {
   for (const Backend& backend : all_backends()) {
-    for (const Products products : {Products::chains, Products::limbs}) {
+    for (const Products products : {Products::chains, Products::limbs, Products::rounded}) {
       CAPTURE(std::string(backend.name));
       CAPTURE(static_cast<int>(products));
       check(backend, products);
@@ -171,8 +171,8 @@ TEST_CASE("the largest score is +0 where all are -0") {
 }
 
 TEST_CASE("columns that are not there are zeros which take the signs of a rotation, too") {
-  // With their signs columns 0 and 64 are -0 and the others that are there +0. Sum 63 of these would
-  // be -0 beside columns that are all +0.
+  // With their signs columns 0 and 64 are -0 and the others that are there +0. Sum 63 of these
+  // would be -0 beside columns that are all +0.
   constexpr std::uint32_t there = 65;
   std::vector<float> zeros(there);
   for (std::uint32_t j = 0; j < there; ++j) {

@@ -159,6 +159,9 @@ TEST_CASE("extents that do not fit together are refused") {
                  backend.matmul_i8x2(s.context, Form::abt, limbs, short_limbs, c));
     VOLT_REFUSED(invalid, "an i8x2 product has no diagonal form",
                  backend.matmul_i8x2(s.context, Form::abt_diagonal, limbs, limbs, dense(o, 2, 1)));
+    VOLT_REFUSED(invalid, "a bf16 product has no diagonal form",
+                 backend.matmul_bf16(s.context, Form::abt_diagonal, dense(b, 2, 2), dense(b, 2, 2),
+                                     dense(o, 2, 1)));
     VOLT_REFUSED(invalid, "out.low.cols is 1, but x.cols is 2",
                  backend.quantise_limbs(s.context, dense(b, 2, 2),
                                         {dense(o, 2, 2), dense(o, 2, 1), dense(o, 2, 1)}));

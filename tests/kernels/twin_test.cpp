@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "kernels/exact.hpp"
 #include "kernels/variants.hpp"
 #include "places.hpp"
 
@@ -51,6 +52,8 @@ struct Case {
         lb(bytes(random, b.size)),
         ic(c.size) {
     for (std::int32_t& value : ic) value = static_cast<std::int32_t>(random());
+    for (const float value : fa) ha.push_back(to_bf16(value));
+    for (const float value : fb) hb.push_back(to_bf16(value));
   }
 
   // The bits of C's memory after i8.
@@ -61,7 +64,7 @@ struct Case {
     return s.get<std::uint32_t>(i8, c.size);
   }
 
-  // The same after f32x, i8, i8x and i8x2, which has no diagonals.
+  // The same after f32x, i8, i8x and, which have no diagonals, i8x2 and bf16.
   std::vector<std::vector<std::uint32_t>> run(const Backend& backend, std::uint32_t threads) const {
     Session s(backend, threads);
     Buffer* f32x = s.put(fc);
@@ -83,6 +86,9 @@ struct Case {
     const QuantisedLimbs y2 = {y.q, b.in(s.put(lb)), y.scales, y.axis};
     VOLT_OK(backend.matmul_i8x2(s.context, form, x2, y2, c.in(i8x2)));
     all.push_back(s.get<std::uint32_t>(i8x2, c.size));
+    Buffer* bf16 = s.put(fc);
+    VOLT_OK(backend.matmul_bf16(s.context, form, a.in(s.put(ha)), b.in(s.put(hb)), c.in(bf16)));
+    all.push_back(s.get<std::uint32_t>(bf16, c.size));
     return all;
   }
 
@@ -91,6 +97,7 @@ struct Case {
   std::vector<float> fa, fb, fc, fsa, fsb;
   std::vector<std::int8_t> qa, qb, la, lb;  // the last two are low limbs
   std::vector<std::int32_t> ic;
+  std::vector<std::uint16_t> ha, hb;
 };
 
 constexpr Form forms[] = {Form::ab, Form::abt, Form::atb};
@@ -117,7 +124,33 @@ TEST_CASE("every instruction set multiplies as the reference does, on random sha
       CHECK(got[1] == expected[1]);
       CHECK(got[2] == expected[2]);
       CHECK(got[3] == expected[3]);
+      CHECK(got[4] == expected[4]);
     }
+  }
+}
+
+TEST_CASE("a bf16 product on a CPU is that of the same numbers in fp32") {
+  const std::uint64_t m = 30, n = 40, k = 1100;
+  const auto narrow = [](std::vector<float>& values) {
+    std::vector<std::uint16_t> halves;
+    for (float& value : values) {
+      halves.push_back(to_bf16(value));
+      value = from_bf16(halves.back());
+    }
+    return halves;
+  };
+  Random random(7);
+  std::vector<float> a = floats(random, m * k, false), b = floats(random, n * k, false);
+  const auto half_a = narrow(a), half_b = narrow(b);
+  for (const Backend& backend : cpu_variants()) {
+    Session s(backend);
+    Buffer* const bf16 = s.put(std::vector<float>(m * n));
+    Buffer* const f32x = s.put(std::vector<float>(m * n));
+    VOLT_OK(backend.matmul_bf16(s.context, Form::abt, dense(s.put(half_a), m, k),
+                                dense(s.put(half_b), n, k), dense(bf16, m, n)));
+    VOLT_OK(backend.matmul_f32x(s.context, Form::abt, dense(s.put(a), m, k), dense(s.put(b), n, k),
+                                dense(f32x, m, n)));
+    CHECK(s.get<float>(bf16, m * n) == s.get<float>(f32x, m * n));
   }
 }
 

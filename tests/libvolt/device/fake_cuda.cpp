@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A libvolt_cuda.so for machines without a GPU: the reference's arithmetic on memory that is only
-// reached as a GPU's would be. The environment says what there is:
+// reached as a GPU's would be; what the profile `native` leaves to libraries is added up in another
+// order, and attention rounded. The environment says what there is:
 //
 //   FAKE_CUDA_GPUS=2        how many GPUs CUDA shows (1); GPU i has the UUID of fake_nvml.cpp's
 //   FAKE_CUDA_FIRST=1       the UUID that the first of them has, as CUDA_VISIBLE_DEVICES would (0)
@@ -8,11 +9,13 @@
 //   FAKE_CUDA_TRAP=1        opening any of them ends the process
 //   FAKE_CUDA_DRIVER=12040  the CUDA version that the driver serves (13000); 0: no driver
 //   FAKE_CUDA_BUILD=text    another build than the program's
+//   FAKE_CUDA_BITS=3        how many bits behind the first the operands of such products have (7)
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
 #include "kernels/check.hpp"
+#include "kernels/exact.hpp"
 #include "kernels/host.hpp"
 #include "kernels/module.hpp"
 #include "kernels/network_engine.hpp"
@@ -36,8 +39,48 @@ const Store store = [] {
   return own;
 }();
 
+// The sum of all products comes to C last, as a library's may.
+bool matmul_bf16(Context&, const Product<std::uint16_t, float>& p) {
+  const auto mask = static_cast<std::uint16_t>(0xffffu << (7 - number("FAKE_CUDA_BITS", 7)));
+  const auto at = [&](const View<const std::uint16_t>& x, bool k_is_rows, std::uint64_t lane,
+                      std::uint64_t k) {
+    const std::uint64_t place = k_is_rows ? k * x.stride + lane : lane * x.stride + k;
+    return from_bf16(static_cast<std::uint16_t>(x.data[place] & mask));
+  };
+  for (std::uint64_t i = 0; i < p.m; ++i) {
+    for (std::uint64_t j = 0; j < p.n; ++j) {
+      float sum = 0;
+      for (std::uint64_t k = p.k; k-- != 0;) {
+        sum += at(p.a, k_is_rows_of_a(p.form), i, k) * at(p.b, k_is_rows_of_b(p.form), j, k);
+      }
+      p.c.data[i * p.c.stride + j] += sum;
+    }
+  }
+  return true;
+}
+
+bool attention(Context& context, const Attention<Checked>& job) {
+  if (!network_reference.attention(context, job)) return false;
+  if (job.products != Products::rounded) return true;
+  for (std::uint64_t i = 0; i < job.out.rows; ++i) {
+    for (std::uint64_t j = 0; j < job.out.cols; ++j) {
+      float& out = job.out.data[i * job.out.stride + j];
+      out = from_bf16(to_bf16(out));
+    }
+  }
+  return true;
+}
+
+const NetworkEngine network = [] {
+  NetworkEngine own = network_reference;
+  own.attention = attention;
+  return own;
+}();
+
 const Engine engine = [] {
   Engine own = reference_engine;
+  own.matmul_bf16 = matmul_bf16;
+  own.network = &network;
   own.store = &store;
   return own;
 }();

@@ -58,7 +58,8 @@ std::vector<float> rounded(const std::vector<float>& values, const Weight& weigh
 struct Place {
   Place(std::uint64_t rows, std::uint64_t cols)
       : device(device::wanted("cpu", 2)),
-        bands(device, std::min(padded(rows), Bands::rows(cols)) * padded(cols), true),
+        bands(device, std::min(padded(rows), Bands::rows(cols)) * padded(cols), Format::nf4,
+              Profile::i8x),
         room(device, size(3 * padded(std::max(rows, cols)))) {}
 
   static RoomSize size(std::uint64_t elements) { return {{elements, elements}, elements}; }

@@ -30,9 +30,9 @@ double apart(const std::vector<float>& a, const std::vector<float>& b) {
   return std::sqrt(squares / all);
 }
 
-/// y, dx and the gradients of what is trained, of random x and dy, products by limbs or by chains.
+/// y, dx and the gradients of what is trained, of random x and dy.
 std::vector<std::vector<float>> results(const std::vector<TrainedTensor>& tensors, bool conv1d,
-                                        bool limbs, float dropout = 0) {
+                                        Profile profile, float dropout = 0) {
   device::Device device(device::wanted("cpu", 2));
   std::optional<FlyLora> fly;
   for (const auto& tensor : tensors) {
@@ -43,11 +43,12 @@ std::vector<std::vector<float>> results(const std::vector<TrainedTensor>& tensor
     if (tensor.role == TrainedTensor::Role::fly_d) continue;
     trained.set(tensor, random_values(tensor.elements(), 7));
   }
-  Bands bands(device, padded(out) * padded(in), false);
+  Bands bands(device, padded(out) * padded(in), Format::fp32, Profile::f32x);
   RoomSize size;
   size.quants = rows * padded(std::max(out, in));
   for (auto& place : size.places) place = size.quants;
-  size.limbs = limb_sizes(limbs ? Profile::i8x2 : Profile::f32x, tensors);
+  size.limbs = limb_sizes(profile, tensors);
+  for (auto& place : size.halves) place = std::max<std::uint64_t>(size.quants, out * in);
   Room room(device, size);
   // Beside an adapter, nothing: all that differs is its own.
   const std::vector<float> zeros(out * in);
@@ -59,7 +60,7 @@ std::vector<std::vector<float>> results(const std::vector<TrainedTensor>& tensor
   if (trained.find(slot, TrainedTensor::Role::whole) == nullptr) {
     frozen = std::make_shared<FrozenMatrix>(bands, weight, Format::fp32, Profile::f32x, false);
   }
-  Linear linear(device, {slot, out, in, false, conv1d, first_dropout_stream, limbs}, frozen, {},
+  Linear linear(device, {slot, out, in, false, conv1d, first_dropout_stream, profile}, frozen, {},
                 trained, 0.5F, rows);
   const auto put = [&](std::uint64_t cols, const std::vector<float>& values) {
     Tensor tensor = make_tensor(device, rows, cols);
@@ -87,9 +88,9 @@ std::vector<std::vector<float>> results(const std::vector<TrainedTensor>& tensor
 
 }  // namespace
 
-// 15 bits: about 1e-4 of what one product is, and twice that of two. A low limb that is lost is
-// 1e-2; a row with another's scale, 1.
-TEST_CASE("products of limbs are close to chains, and are not these") {
+// i8x2 has 15 bits: about 1e-4 of what one product is, and twice that of two. A low limb that is
+// lost is 1e-2; a row with another's scale, 1. bf16 has 8 bits.
+TEST_CASE("products of limbs, and of bf16, are close to chains, and are not these") {
   using Role = TrainedTensor::Role;
   const TrainedTensor b = {slot, Role::lora_b, out, rank};
   const std::vector<TrainedTensor> lora = {{slot, Role::lora_a, rank, in}, b};
@@ -108,11 +109,14 @@ TEST_CASE("products of limbs are close to chains, and are not these") {
                       {"whole, as GPT-2 stores it", {{slot, Role::whole, in, out}}, true, 0}};
   for (const Way& way : ways) {
     CAPTURE(way.name);
-    const auto chains = results(way.tensors, way.conv1d, false, way.dropout);
-    const auto limbs = results(way.tensors, way.conv1d, true, way.dropout);
+    const auto chains = results(way.tensors, way.conv1d, Profile::f32x, way.dropout);
+    const auto limbs = results(way.tensors, way.conv1d, Profile::i8x2, way.dropout);
+    const auto halves = results(way.tensors, way.conv1d, Profile::native, way.dropout);
     for (std::size_t i = 0; i < chains.size(); ++i) {
       CAPTURE(i);
       CHECK(apart(limbs[i], chains[i]) < 4e-4);
+      CHECK(apart(halves[i], chains[i]) < 8e-3);
+      CHECK(halves[i] != chains[i]);
     }
     CHECK(limbs[0] != chains[0]);  // y
     CHECK(limbs[1] != chains[1]);  // dx

@@ -64,7 +64,7 @@ std::vector<Way> ways() {
   Lora fly = lora;
   fly.fly = FlyLora{2, 0.125F};
   std::vector<Way> all;
-  for (const auto profile : {Profile::i8x, Profile::i8x2, Profile::f32x}) {
+  for (const auto profile : {Profile::i8x, Profile::i8x2, Profile::f32x, Profile::native}) {
     all.push_back({std::nullopt, Format::fp32, profile});
     all.push_back({fly, Format::fp32, profile});
     for (const auto format : {Format::fp32, Format::bf16, Format::nf4}) {

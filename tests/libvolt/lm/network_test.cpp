@@ -446,7 +446,7 @@ TEST_CASE("threads and the cut into batches change no bit") {
     }
     return all;
   };
-  for (const Profile profile : {Profile::f32x, Profile::i8x, Profile::i8x2}) {
+  for (const Profile profile : {Profile::f32x, Profile::i8x, Profile::i8x2, Profile::native}) {
     const auto expected = gradients(1, false, profile);
     CHECK(gradients(3, false, profile) == expected);
     CHECK(gradients(2, true, profile) == expected);
@@ -456,7 +456,7 @@ TEST_CASE("threads and the cut into batches change no bit") {
 TEST_CASE("a base in bf16 or NF4 is one whose weights were rounded before, bit for bit") {
   for (const auto& name : models()) {
     for (const Format format : {Format::bf16, Format::nf4}) {
-      for (const Profile profile : {Profile::f32x, Profile::i8x, Profile::i8x2}) {
+      for (const Profile profile : {Profile::f32x, Profile::i8x, Profile::i8x2, Profile::native}) {
         CAPTURE(name);
         CAPTURE(static_cast<int>(format));
         CAPTURE(static_cast<int>(profile));
@@ -482,7 +482,7 @@ TEST_CASE("bf16 changes nothing where the files are bf16") {
 
 TEST_CASE("a text taken piece by piece has the logits of the whole, bit for bit") {
   for (const auto& name : models()) {
-    for (const Profile profile : {Profile::f32x, Profile::i8x, Profile::i8x2}) {
+    for (const Profile profile : {Profile::f32x, Profile::i8x, Profile::i8x2, Profile::native}) {
       CAPTURE(name);
       Model model(name);
       Lora lora;

@@ -182,6 +182,35 @@ TEST_CASE("with a beta1 that varies the first average is still a mean of gradien
   }
 }
 
+TEST_CASE("how far a state is from another is told part by part") {
+  device::Device device(device::wanted("cpu", 1));
+  const TrainedTensor a{{0, Part::query, false}, Role::lora_a, 1, 2};
+  const TrainedTensor b{{0, Part::query, false}, Role::lora_b, 1, 2};
+  const Trained trained(device, {a, b});
+  // Both products of betas, four values, and as many of each average.
+  using State = std::vector<float>;
+  const auto bytes = [](const State& state) {
+    return ByteView(reinterpret_cast<const std::uint8_t*>(state.data()), 4 * state.size());
+  };
+  const State before = {1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+  const State right = {1, 1, 3, 0, 0, 4, 1, 1, 1, 1, 2, 0, 0, 0};
+  const auto drift = [&](const State& state) {
+    return trained.drift(bytes(before), bytes(state), bytes(right));
+  };
+  CHECK(drift(right).values == 0);
+  State state = right;
+  state[3] = 0.5F;   // of a way of 5
+  state[6] = 1.5F;   // of a length of 2
+  state[10] = 1.5F;  // of 2
+  CHECK(drift(state).values == doctest::Approx(0.1));
+  CHECK(drift(state).m == doctest::Approx(0.25));
+  CHECK(drift(state).v == doctest::Approx(0.25));
+  // Where nothing should have moved, nothing may.
+  CHECK(trained.drift(bytes(right), bytes(state), bytes(right)).values > 1e300);
+  state[4] = std::nanf("");
+  CHECK_FALSE(drift(state).values <= 1e300);
+}
+
 TEST_CASE("weight decay is for matrices, and does not depend on the gradient") {
   device::Device device(device::wanted("cpu", 1));
   Trained trained(device, all_tensors(small()));

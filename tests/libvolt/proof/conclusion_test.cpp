@@ -50,6 +50,24 @@ TEST_CASE("a sample that saw every unit shows the output") {
   CHECK(output(verdict) == Answer::holds);
 }
 
+TEST_CASE("what is compared within a tolerance never holds") {
+  Examined whole{Examined::How::all, 12, 22, 12, {}};
+  whole.exact = false;
+  CHECK(work(concluded(whole)) == Answer::consistent);
+  CHECK(output(concluded(whole)) == Answer::consistent);
+  Examined sample{Examined::How::sample, 1'000'000, 2750, 2746, {}};
+  sample.exact = false;
+  CHECK(work(concluded(sample)) == Answer::consistent);
+  CHECK(output(concluded(sample)) == Answer::cannot_tell);
+  sample.draws = 2749;
+  CHECK(work(concluded(sample)) == Answer::cannot_tell);
+  schema::Verdict verdict = concluded(whole);
+  for (const char* claim : {"signature", "job", "files"}) verdict.set(claim, Answer::holds, "");
+  CHECK(verdict.exit(schema::Demand::identity) == Exit::ok);
+  CHECK(verdict.exit(schema::Demand::work) == Exit::cannot_tell);
+  CHECK(verdict.exit(schema::Demand::output) == Exit::cannot_tell);
+}
+
 TEST_CASE("a product without elements is right") {
   CHECK(output(concluded({Examined::How::sample, 0, 2750, 0, {}})) == Answer::holds);
 }

@@ -279,7 +279,8 @@ TEST_CASE("rates, choices and seeds out of bounds are refused with their places"
         "job.toml:4:12: finetune.schedule is \"cosin\", not one of \"cosine\", \"linear\", "
         "\"constant\" [did you mean \"cosine\"?]");
   CHECK(complaint("profile = \"i8\"") ==
-        "job.toml:4:11: finetune.profile is \"i8\", not one of \"i8x\", \"i8x2\", \"f32x\"");
+        "job.toml:4:11: finetune.profile is \"i8\", not one of \"i8x\", \"i8x2\", \"f32x\", "
+        "\"native\"");
   CHECK(complaint("seed = -1") ==
         "job.toml:4:8: finetune.seed is -1, not from 0 to 9007199254740991");
   CHECK(complaint("on_bad_line = \"ignore\"") ==

@@ -10,15 +10,15 @@ using namespace volt::schema;
 
 TEST_CASE("the exit follows from the demand and the claims, for every combination") {
   const char* names[] = {"signature", "job", "files", "inputs", "work", "output"};
-  constexpr int combinations = 4 * 4 * 4 * 4 * 4 * 4;
+  constexpr int combinations = 5 * 5 * 5 * 5 * 5 * 5;
   for (int code = 0; code < combinations; ++code) {
     Verdict verdict;
     int answers[6];
     bool failed = false;
-    for (int i = 0, rest = code; i < 6; ++i, rest /= 4) {
-      answers[i] = rest % 4;  // 3: the claim is not there
-      failed = failed || answers[i] == 1;
-      if (answers[i] < 3) verdict.set(names[i], static_cast<Answer>(answers[i]), "why");
+    for (int i = 0, rest = code; i < 6; ++i, rest /= 5) {
+      answers[i] = rest % 5;  // 4: the claim is not there
+      failed = failed || answers[i] == static_cast<int>(Answer::fails);
+      if (answers[i] < 4) verdict.set(names[i], static_cast<Answer>(answers[i]), "why");
     }
     const bool genuine = answers[0] == 0 && answers[1] == 0;
     const std::pair<Demand, int> demands[] = {
