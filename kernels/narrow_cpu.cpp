@@ -42,38 +42,29 @@ VOLT_VECTOR Eight sums_of(const Words (&v)[columns]) {
          (Eight)__builtin_shufflevector(all, all, 8, 9, 10, 11, 12, 13, 14, 15);
 }
 
+// Sums of a row of C with eight of B's columns, by the lanes of vectors.
+typedef Words RowSums[columns];
+
 struct NarrowTile {
   const std::int8_t* a;
   std::uint64_t stride_a;
   std::uint32_t flip;
   const std::int8_t* b;  // [k / step][columns][step]
-  Eight start;
   std::uint64_t k;
+  bool first;  // of all along k: nothing is there to be added to
 };
-
-struct NarrowC {
-  std::int32_t* c;
-  std::uint64_t stride, width;
-};
-
-VOLT_VECTOR void add(const NarrowC& to, std::uint64_t row, Eight sums) {
-  std::int32_t* const c = to.c + row * to.stride;
-  Eight value = {};
-  if (to.width == columns) {
-    __builtin_memcpy(&value, c, sizeof value);
-    value += sums;
-    __builtin_memcpy(c, &value, sizeof value);
-  } else {
-    __builtin_memcpy(&value, c, to.width * sizeof *c);
-    value += sums;
-    __builtin_memcpy(c, &value, to.width * sizeof *c);
-  }
-}
 
 // k is a multiple of the step.
 template <int rows>
-static void multiply(const NarrowTile& tile, const NarrowC& c) {
+static void multiply(const NarrowTile& tile, RowSums* sums) {
   Words sum[rows][columns] = {};
+  if (!tile.first) {
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; ++r) {
+#pragma GCC unroll 8
+      for (int j = 0; j < columns; ++j) sum[r][j] = sums[r][j];
+    }
+  }
   const Words flip = spread(tile.flip);
   const std::int8_t* b = tile.b;
   for (std::uint64_t p = 0; p < tile.k; p += step, b += columns * step) {
@@ -97,27 +88,41 @@ static void multiply(const NarrowTile& tile, const NarrowC& c) {
   }
 #pragma GCC unroll 8
   for (int r = 0; r < rows; ++r) {
-    add(c, static_cast<std::uint64_t>(r), tile.start + sums_of(sum[r]));
+#pragma GCC unroll 8
+    for (int j = 0; j < columns; ++j) sums[r][j] = sum[r][j];
   }
 }
 
-static void whole_steps(const NarrowTile& tile, std::uint64_t rows, const NarrowC& c) {
-  if (rows == 3) return multiply<3>(tile, c);
-  if (rows == 2) return multiply<2>(tile, c);
-  multiply<1>(tile, c);
+static void whole_steps(const NarrowTile& tile, std::uint64_t rows, RowSums* sums) {
+  if (rows == 3) return multiply<3>(tile, sums);
+  if (rows == 2) return multiply<2>(tile, sums);
+  multiply<1>(tile, sums);
 }
 
-static void multiply(NarrowTile tile, std::uint64_t rows, const NarrowC& c) {
+static void multiply(NarrowTile tile, std::uint64_t rows, RowSums* sums) {
   const std::uint64_t left = tile.k % step;
   tile.k -= left;
-  whole_steps(tile, rows, c);
+  whole_steps(tile, rows, sums);
   if (left == 0) return;
   // What is left is padded with elements that meet zeros of B.
   std::int8_t a[most_rows * step] = {};
   for (std::uint64_t r = 0; r < rows; ++r) {
     __builtin_memcpy(a + r * step, tile.a + r * tile.stride_a + tile.k, left);
   }
-  whole_steps({a, step, tile.flip, tile.b + tile.k * columns, Eight{}, step}, rows, c);
+  whole_steps({a, step, tile.flip, tile.b + tile.k * columns, step, false}, rows, sums);
+}
+
+VOLT_VECTOR void add(std::int32_t* c, std::uint64_t width, Eight sums) {
+  Eight value = {};
+  if (width == columns) {
+    __builtin_memcpy(&value, c, sizeof value);
+    value += sums;
+    __builtin_memcpy(c, &value, sizeof value);
+  } else {
+    __builtin_memcpy(&value, c, width * sizeof *c);
+    value += sums;
+    __builtin_memcpy(c, &value, width * sizeof *c);
+  }
 }
 
 void pack_narrow(std::int8_t* to, std::int32_t* start, const Side& side, std::uint64_t count,
@@ -148,24 +153,31 @@ void pack_narrow(std::int8_t* to, std::int32_t* start, const Side& side, std::ui
   }
 }
 
-// A few rows at a time stay in the first-level cache from one of B's columns to the next.
+// A few rows at a time, and their sums, stay in the first-level cache from one of B's columns to
+// the next.
 void rows_i8(const std::int8_t* a, std::uint64_t stride_a, std::uint32_t flip, const std::int8_t* b,
              const std::int32_t* start, std::uint64_t k, std::int32_t* c, std::uint64_t stride,
              std::uint64_t rows, std::uint64_t cols) {
-  constexpr std::uint64_t at_a_time = 4 * most_rows, panel = 2048;
+  constexpr std::uint64_t at_a_time = 4 * most_rows, panel = 1024;
   const std::uint64_t packed = (k + step - 1) / step * step;
+  RowSums sums[most_narrow / columns][at_a_time];
   for (std::uint64_t top = 0; top < rows; top += at_a_time) {
-    const std::uint64_t bottom = least(top + at_a_time, rows);
+    const std::uint64_t count = least(at_a_time, rows - top);
     for (std::uint64_t p = 0; p < k; p += panel) {
       for (std::uint64_t col = 0; col < cols; col += columns) {
-        NarrowTile tile = {nullptr, stride_a,           flip ^ bias, b + col * packed + p * columns,
-                           Eight{}, least(panel, k - p)};
-        if (p == 0) __builtin_memcpy(&tile.start, start + col, sizeof tile.start);
-        for (std::uint64_t row = top; row < bottom; row += most_rows) {
-          tile.a = a + row * stride_a + p;
-          multiply(tile, least(most_rows, bottom - row),
-                   {c + row * stride + col, stride, least(columns, cols - col)});
+        for (std::uint64_t row = 0; row < count; row += most_rows) {
+          multiply({a + (top + row) * stride_a + p, stride_a, flip ^ bias,
+                    b + col * packed + p * columns, least(panel, k - p), p == 0},
+                   least(most_rows, count - row), &sums[col / columns][row]);
         }
+      }
+    }
+    for (std::uint64_t row = 0; row < count; ++row) {
+      for (std::uint64_t col = 0; col < cols; col += columns) {
+        Eight sum;
+        __builtin_memcpy(&sum, start + col, sizeof sum);
+        add(c + (top + row) * stride + col, least(columns, cols - col),
+            sum + sums_of(sums[col / columns][row]));
       }
     }
   }

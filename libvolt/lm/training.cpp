@@ -198,17 +198,21 @@ std::uint64_t Training::state_bytes() const {
 }
 
 Bytes Training::state() const {
-  const std::size_t counters = state_name.size();
   Bytes state(state_bytes());
+  save(state);
+  return state;
+}
+
+void Training::save(std::span<std::uint8_t> state) const {
+  const std::size_t counters = state_name.size();
   std::memcpy(state.data(), state_name.data(), counters);
   std::memcpy(state.data() + counters, &next_, 8);
   std::memcpy(state.data() + counters + 8, &skipped_, 8);
-  trained_.save(std::span(state).subspan(counters + 16, trained_.state_bytes()));
+  trained_.save(state.subspan(counters + 16, trained_.state_bytes()));
   if (velvet_) {
     std::memcpy(state.data() + counters + 16 + trained_.state_bytes(), &velvet_->averages,
                 sizeof(VelvetAverages));
   }
-  return state;
 }
 
 std::optional<Velvet> Training::velvet_in(ByteView state) const {

@@ -86,9 +86,11 @@ class Training {
   /// Over samples in their order, each alone. Changes nothing.
   EvalTold evaluate(std::span<const std::uint32_t> samples);
 
+  std::uint64_t state_bytes() const;
   /// What the next step depends on beside the settings: "volt.training/1\n", then in little-endian
   /// how many steps were taken and skipped, the state of Trained, and velvet's averages.
   Bytes state() const;
+  void save(std::span<std::uint8_t> state) const;  ///< the same, to as many bytes
   /// Throws Error (usage) unless it is the state of such a training.
   void restore(ByteView state);
   /// Of states of such a training.
@@ -113,7 +115,6 @@ class Training {
     std::uint64_t first_token;
   };
   StepData data_of(std::uint64_t step);
-  std::uint64_t state_bytes() const;
   void set_pace(StepTold& told, const std::optional<Velvet>& velvet) const;
   float clip_of(float norm) const;
   /// Calls run(batch, tokens before it, whether others follow) for as many samples at a time as

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
+#include <cstring>
 #include <vector>
 
 #include "libvolt/base/error.hpp"
@@ -42,11 +44,11 @@ std::uint64_t times(std::uint64_t element, std::uint64_t factor) {
 /// ninth: there it is element - p, whose ninth is lost with 2^64.
 void put_digits(std::uint64_t element, std::int8_t* to) {
   constexpr std::uint64_t most = 0x7f7f'7f7f'7f7f'7f7f;
-  std::uint64_t rest = element <= most ? element : element - p;
-  for (std::uint64_t i = 0; i < digits; ++i) {
-    to[i] = static_cast<std::int8_t>(static_cast<std::uint8_t>(rest));
-    rest = (rest >> 8) + (to[i] < 0 ? 1 : 0);
-  }
+  constexpr std::uint64_t halves = 0x8080'8080'8080'8080;  // 128 in each digit's place
+  const std::uint64_t number = element <= most ? element : element - p;
+  const std::uint64_t bytes = (number + halves) ^ halves;
+  static_assert(std::endian::native == std::endian::little);
+  std::memcpy(to, &bytes, sizeof bytes);
 }
 
 /// Rows of digits of elements times 1, 256, ... `weights` of them each.
@@ -70,11 +72,13 @@ void add(Pairs& to, const std::vector<std::int32_t>& sums) {
   for (std::size_t i = 0; i < to.size(); ++i) {
     for (std::uint64_t v = 0; v < vectors; ++v) {
       const std::int32_t* const row = sums.data() + i * width + v * digits;
-      Wide value = static_cast<Wide>(p) << 24;  // above 2^87, so that nothing falls below 0
-      for (std::uint64_t d = digits; d-- > 0;) {
-        value += static_cast<Wide>(static_cast<SignedWide>(row[d]) * (SignedWide{1} << (8 * d)));
-      }
-      to[i][v] = reduced(value + to[i][v]);
+      const auto four = [&](std::uint64_t d) {
+        return row[d] + (std::int64_t{row[d + 1]} << 8) + (std::int64_t{row[d + 2]} << 16) +
+               (std::int64_t{row[d + 3]} << 24);
+      };
+      const SignedWide value = four(0) + static_cast<SignedWide>(four(4)) * (std::int64_t{1} << 32);
+      // Above 2^87, so that nothing falls below 0.
+      to[i][v] = reduced((static_cast<Wide>(p) << 24) + static_cast<Wide>(value) + to[i][v]);
     }
   }
 }

@@ -72,7 +72,7 @@ Records records_in(std::uint64_t size, const Records& most, bool may_end_early) 
 /// What a receipt leaves out, such as a tokenizer, is a mistake of the receipt.
 std::unique_ptr<Finetune> finetune_of(Bench& bench, const ModelInputs& inputs, Sink& sink) {
   try {
-    auto made = std::make_unique<Finetune>(bench.job().finetune, inputs.model_folder(bench.job()),
+    auto made = std::make_unique<Finetune>(bench.job(), inputs.model_folder(bench.job()),
                                            inputs.file("data"), bench.device(), sink);
     made->build();
     inputs.release();
@@ -203,7 +203,7 @@ Value::Object do_retrain(const Request& request, Sink& sink, const Say& say) {
   say(Value::Object{{"trace", Value::Object{{"root", root.hex()}, {"units", records.units}}}});
 
   auto [mismatch, tokens, published] = hear(finetune, states, records, rule);
-  if (mismatch.empty() && finetune.begin() != states.record(0)) {
+  if (mismatch.empty() && !std::ranges::equal(finetune.begin(), states.record(0))) {
     mismatch = "the training does not begin with what the job's seed gives";
   }
   finetune.go_on_from(states.record(published));
@@ -218,13 +218,13 @@ Value::Object do_retrain(const Request& request, Sink& sink, const Say& say) {
     if (!mismatch.empty()) break;
     const std::uint64_t unit = drawn + 1;
     finetune.go_on_from(states.record(drawn));
-    const Bytes right = finetune.run(unit, [&](const auto&) {
+    const ByteView right = finetune.run(unit, [&](const auto&) {
       sink.send(Progress{"training again", ++steps, steps_all, "steps"});
     });
     const Bytes claimed = states.record(unit);
     if (!bench.job().is_exact()) {
       mismatch = workload::drift(finetune, states.record(drawn), claimed, right, unit);
-    } else if (right != claimed) {
+    } else if (!std::ranges::equal(right, claimed)) {
       mismatch = workload::difference(finetune, claimed, right, unit);
     }
   }

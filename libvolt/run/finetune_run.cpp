@@ -76,7 +76,8 @@ class FinetuneRun {
       throw Error(Exit::answer_is_no,
                   "the kept states take " + format_memory(bytes) + ", more than the " +
                       format_memory(*job_.limits.disk_bytes) + " of [limits] disk",
-                  "a larger finetune.span keeps fewer");
+                  job_.finetune.span != 0 ? "without finetune.span they are as many as fit"
+                                          : "they are the first and the last one");
     }
     info((job_.finetune.stop_when.any() ? "at most " : "") + std::to_string(records_.steps) +
          " steps; a state of " + format_memory(records_.state_bytes) + " is kept every " +

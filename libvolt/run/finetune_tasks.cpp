@@ -130,7 +130,7 @@ Value::Object do_train(const Request& request, Sink& sink, const Say& say) {
   Bench bench(request, sink);
   refuse_device(bench);
   const ModelInputs inputs(request, bench.job(), false);
-  Finetune finetune(bench.job().finetune, inputs.model_folder(bench.job()), inputs.file("data"),
+  Finetune finetune(bench.job(), inputs.model_folder(bench.job()), inputs.file("data"),
                     bench.device(), sink);
   const Records& records = finetune.records();
   say(Value::Object{{"begin", records_value(records)}});
@@ -163,13 +163,14 @@ Value::Object do_train(const Request& request, Sink& sink, const Say& say) {
   PageTeller teller(bench, say);
   for (; next <= records.units && ended.empty(); ++next) {
     auto began = std::chrono::steady_clock::now();
-    const Bytes record = next == 0 ? finetune.begin() : finetune.run(next, [&](const auto& step) {
-      const std::chrono::nanoseconds took = std::chrono::steady_clock::now() - began;
-      say(Value::Object{{"step", step_value(step)},
-                        {"took_ns", std::int64_t{std::max<std::int64_t>(took.count(), 1)}},
-                        {"memory_bytes", most_memory(bench, finetune)}});
-      began = std::chrono::steady_clock::now();
-    });
+    const ByteView record =
+        next == 0 ? finetune.begin() : finetune.run(next, [&](const auto& step) {
+          const std::chrono::nanoseconds took = std::chrono::steady_clock::now() - began;
+          say(Value::Object{{"step", step_value(step)},
+                            {"took_ns", std::int64_t{std::max<std::int64_t>(took.count(), 1)}},
+                            {"memory_bytes", most_memory(bench, finetune)}});
+          began = std::chrono::steady_clock::now();
+        });
     host::write_at(out, next * record.size(), record);
     teller.add(record, true);
     if (next != 0) say_unit(next, record);
@@ -245,7 +246,7 @@ Value::Object do_plan(const Request& request, Sink& sink, const Say& say) {
   Bench bench(request, sink);
   refuse_device(bench);
   const ModelInputs inputs(request, bench.job(), false);
-  Finetune finetune(bench.job().finetune, inputs.model_folder(bench.job()), inputs.file("data"),
+  Finetune finetune(bench.job(), inputs.model_folder(bench.job()), inputs.file("data"),
                     bench.device(), sink);
   const auto& plan = finetune.plan();
   say(Value::Object{{"plan", plan_value(plan)}, {"device", bench.device().facts().name}});

@@ -24,11 +24,13 @@ void say_pages(const std::vector<Digest>& leaves, const Say& say) {
 }  // namespace
 
 void PageTeller::add(ByteView bytes, bool last) {
-  pending_.insert(pending_.end(), bytes.begin(), bytes.end());
+  const bool alone = pending_.empty();
+  if (!alone) pending_.insert(pending_.end(), bytes.begin(), bytes.end());
+  const ByteView all = alone ? bytes : ByteView(pending_);
   const std::size_t whole =
-      last ? pending_.size() : pending_.size() / tensor::page_bytes * tensor::page_bytes;
-  say_pages(bench_.leaves({pending_.data(), whole}, "the output"), say_);
-  pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(whole));
+      last ? all.size() : all.size() / tensor::page_bytes * tensor::page_bytes;
+  say_pages(bench_.leaves(all.first(whole), "the output"), say_);
+  pending_ = Bytes(all.begin() + static_cast<std::ptrdiff_t>(whole), all.end());
 }
 
 }  // namespace volt::run

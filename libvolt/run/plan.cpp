@@ -143,19 +143,21 @@ class Telling {
                                                  {"free", free ? Value(*free) : Value()},
                                                  {"limit", limit ? Value(*limit) : Value()}});
     const auto least = count(plan, "least_states_bytes");
-    const std::string larger_span = "a larger finetune.span keeps fewer states";
     if (limit && states > *limit) {
       lacks(Exit::answer_is_no,
             "the kept states take " + format_memory(states) + ", more than the " +
                 format_memory(*limit) + " of [limits] disk",
-            least <= *limit ? larger_span
+            least <= *limit ? "without finetune.span they are as many as fit"
                             : "even the first and the last one take " + format_memory(least));
     }
     if (free && states + outputs > *free) {
       lacks(Exit::local_io,
             "the disk has " + format_memory(*free) + " free, of the " +
                 format_memory(states + outputs) + " that are needed",
-            (least + outputs <= *free ? larger_span + ", and " : "") + "-o chooses another place");
+            (least + outputs <= *free
+                 ? "[limits] disk or a larger finetune.span keeps fewer states, and "
+                 : std::string()) +
+                "-o chooses another place");
     }
   }
 

@@ -103,9 +103,8 @@ lm::Architecture architecture_of(const schema::NewModel& model) {
 }
 
 struct Finetune::Parts {
-  Parts(const schema::Finetune& j, const lm::Files& folder, ByteView data, device::Device& d,
-        Sink& sink)
-      : job(j),
+  Parts(const schema::Job& j, const lm::Files& folder, ByteView data, device::Device& d, Sink& sink)
+      : job(j.finetune),
         device(d),
         made(job.model
                  ? std::optional<lm::NewModel>(std::in_place, architecture_of(*job.model), folder)
@@ -124,7 +123,7 @@ struct Finetune::Parts {
         job.method.adapts() ? lm::lora_tensors(architecture, lora) : lm::all_tensors(architecture);
     plan = plan_of({job, architecture, tensors, weights, samples, split.train, split.eval,
                     settings_of(job), device.memory_limit(), device.limit_given(),
-                    device.facts().backend == "cpu"});
+                    device.facts().backend == "cpu", j.limits.disk_bytes});
     records = plan.records;
   }
 
@@ -212,10 +211,11 @@ struct Finetune::Parts {
     }
   }
 
-  Bytes record(const UnitTold& told) const {
-    Bytes record(records.record_bytes());
-    const Bytes state = training->state();
-    std::copy(state.begin(), state.end(), record.begin());
+  ByteView make_record(const UnitTold& told) {
+    record.resize(records.record_bytes());
+    training->save(std::span(record).first(records.state_bytes));
+    // The last unit may have fewer steps than the one before.
+    std::fill(record.begin() + static_cast<std::ptrdiff_t>(records.state_room()), record.end(), 0);
     put_told(told, record);
     return record;
   }
@@ -263,9 +263,10 @@ struct Finetune::Parts {
   std::optional<lm::Network> network;
   std::optional<lm::Training> training;
   Records records;
+  Bytes record;  ///< the last one made
 };
 
-Finetune::Finetune(const schema::Finetune& job, const lm::Files& folder, ByteView data,
+Finetune::Finetune(const schema::Job& job, const lm::Files& folder, ByteView data,
                    device::Device& device, Sink& sink)
     : parts_(std::make_unique<Parts>(job, folder, data, device, sink)) {}
 Finetune::~Finetune() = default;
@@ -304,16 +305,17 @@ Pace Finetune::measure(std::chrono::nanoseconds at_most) {
 
 const Records& Finetune::records() const { return parts_->records; }
 
-Bytes Finetune::begin() { return parts_->record({}); }
+ByteView Finetune::begin() { return parts_->make_record({}); }
 
-Bytes Finetune::run(std::uint64_t unit, const std::function<void(const lm::StepTold&)>& stepped) {
+ByteView Finetune::run(std::uint64_t unit,
+                       const std::function<void(const lm::StepTold&)>& stepped) {
   UnitTold told;
   for (std::uint64_t i = 0; i < parts_->records.steps_of(unit); ++i) {
     told.steps.push_back(parts_->training->step());
     stepped(told.steps.back());
   }
   if (parts_->records.evaluates) told.eval = parts_->training->evaluate(parts_->split.eval);
-  return parts_->record(told);
+  return parts_->make_record(told);
 }
 
 void Finetune::go_on_from(ByteView record) {

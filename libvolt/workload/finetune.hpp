@@ -49,8 +49,8 @@ class Finetune {
   /// Reads the data and counts; the network is made by build(). `folder` are the files of the
   /// model's folder, or of the new model's tokenizer, and `data` the training data, which must
   /// outlive it. Tells the sink what was read. Throws Error (usage, not_found).
-  Finetune(const schema::Finetune& job, const lm::Files& folder, ByteView data,
-           device::Device& device, Sink& sink);
+  Finetune(const schema::Job& job, const lm::Files& folder, ByteView data, device::Device& device,
+           Sink& sink);
   ~Finetune();
 
   const Plan& plan() const;
@@ -64,10 +64,11 @@ class Finetune {
   /// the state: for a plan alone.
   Pace measure(std::chrono::nanoseconds at_most);
 
-  /// Record 0, and then each: units must be run in their order, or after go_on_from().
-  Bytes begin();
+  /// Record 0, and then each: units must be run in their order, or after go_on_from(). It stays
+  /// until the next is made.
+  ByteView begin();
   /// Runs a unit, counted from 1, and returns its record. `stepped` is called after each step.
-  Bytes run(std::uint64_t unit, const std::function<void(const lm::StepTold&)>& stepped);
+  ByteView run(std::uint64_t unit, const std::function<void(const lm::StepTold&)>& stepped);
   /// Makes the state in record `unit` the present one. Throws Error (usage) if it is none.
   void go_on_from(ByteView record);
   UnitTold told_in(ByteView record, std::uint64_t unit) const;

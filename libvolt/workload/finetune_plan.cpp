@@ -96,13 +96,13 @@ lm::Capacity capacity_of(const Room& room, const lm::NetworkMemory& memory, cons
   return {std::max(least, rows_that_fit(least, enough, 1)), 1, dropout};
 }
 
-/// Of each sample its end, of each token its id and whether it is trained; and a state is there as
-/// it is saved, in its record, and where its pages are hashed.
+/// Of each sample its end, of each token its id and whether it is trained; and the last record,
+/// beside which a check has another.
 std::uint64_t host_bytes(const Plan& plan, std::span<const lm::TrainedTensor> tensors,
                          bool velvet) {
   Records records = plan.records;
   records.state_bytes = state_bytes(tensors, velvet);
-  return 8 * plan.samples + 5 * plan.tokens + records.state_bytes + 2 * records.record_bytes();
+  return 8 * plan.samples + 5 * plan.tokens + 2 * records.record_bytes();
 }
 
 /// A change of the job with which it would fit, the one that costs least.
@@ -172,6 +172,23 @@ void count_work(Plan& plan, const Planned& p) {
   plan.step_multiply_adds = step;
 }
 
+Records in_units(Records r, std::uint64_t units) {
+  r.span = (r.steps + units - 1) / units;
+  r.units = (r.steps + r.span - 1) / r.span;
+  return r;
+}
+
+/// States at as many places as the root of the steps, or at fewer where the disk may not take so
+/// many; without a limit 8 GiB are enough, unless a run that is stopped would lose an eighth.
+Records with_usual_span(const Records& r, std::optional<std::uint64_t> disk_limit) {
+  constexpr std::uint64_t usual_bytes = std::uint64_t{8} << 30, usual_units = 8;
+  const std::uint64_t root = root_above(r.steps);
+  std::uint64_t units = (r.steps + root - 1) / root;
+  const std::uint64_t least = disk_limit ? 1 : usual_units;
+  while (units > least && in_units(r, units).bytes() > disk_limit.value_or(usual_bytes)) --units;
+  return in_units(r, units);
+}
+
 std::uint64_t output_bytes(const Plan& plan, const Planned& p) {
   std::uint64_t model = 0;
   for (const auto& [slot, weight] : p.weights) model += weight.bytes.size();
@@ -224,10 +241,14 @@ Plan plan_of(const Planned& p) {
   plan.step_tokens = course.tokens;
   Records& r = plan.records;
   r.steps = course.steps;
-  r.span = std::min(p.job.span != 0 ? p.job.span : root_above(r.steps), r.steps);
-  r.units = (r.steps + r.span - 1) / r.span;
   r.state_bytes = state_bytes(p.tensors, p.job.optimizer == "velvet");
   r.evaluates = !p.eval.empty();
+  if (p.job.span == 0) {
+    r = with_usual_span(r, p.disk_limit);
+  } else {
+    r.span = std::min(p.job.span, r.steps);
+    r.units = (r.steps + r.span - 1) / r.span;
+  }
   plan.layers = p.architecture.layers;
   count_memory(plan, p);
   count_work(plan, p);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -56,7 +57,8 @@ struct Planned {
   const lm::TrainingSettings& settings;
   std::uint64_t memory_limit;
   bool limit_given;
-  bool on_host;  ///< whether the device's memory is the machine's
+  bool on_host;                             ///< whether the device's memory is the machine's
+  std::optional<std::uint64_t> disk_limit;  ///< bytes that kept states may take
 };
 
 /// Throws Error (usage) when there is nothing to train on.

@@ -81,8 +81,8 @@ heads = 4
 context = 256
 )";
 
-schema::Finetune parse(const char* job) {
-  return schema::parse_job(doc::parse_toml(job, "job"), {"job", Exit::failure}, "job").finetune;
+schema::Job parse(const char* job) {
+  return schema::parse_job(doc::parse_toml(job, "job"), {"job", Exit::failure}, "job");
 }
 
 const std::string& text() {
@@ -96,12 +96,12 @@ const std::string& text() {
 }
 
 /// The folder of a model with random weights.
-std::map<std::string, Bytes> new_model(const schema::Finetune& job, device::Device& device) {
+std::map<std::string, Bytes> new_model(const schema::Job& job, device::Device& device) {
   NullSink sink;
   Finetune fresh(job, {}, as_bytes(text()), device, sink);
   fresh.build();
   std::map<std::string, Bytes> files;
-  for (const auto& name : job.results()) {
+  for (const auto& name : job.finetune.results()) {
     Bytes& file = files[name.substr(name.rfind('/') + 1)];
     fresh.put_output(name,
                      [&](ByteView part) { file.insert(file.end(), part.begin(), part.end()); });
@@ -113,7 +113,7 @@ std::map<std::string, Bytes> new_model(const schema::Finetune& job, device::Devi
 
 class KeptTraining {
  public:
-  KeptTraining(const schema::Finetune& job, const lm::Files& base, device::Device& device)
+  KeptTraining(const schema::Job& job, const lm::Files& base, device::Device& device)
       : device_(device),
         finetune_(job, base, as_bytes(text()), device, sink_),
         place_(std::filesystem::temp_directory_path()),
@@ -155,9 +155,9 @@ class KeptTraining {
   void keep(std::uint64_t unit, Costs& costs) {
     const double began = now();
     double stepped = began;
-    const Bytes record = unit == 0
-                             ? finetune_.begin()
-                             : finetune_.run(unit, [&](const lm::StepTold&) { stepped = now(); });
+    const ByteView record =
+        unit == 0 ? finetune_.begin()
+                  : finetune_.run(unit, [&](const lm::StepTold&) { stepped = now(); });
     host::write_at(file_.get(), unit * record.size(), record);
     const double written = now();
     const auto leaves = digests(record);
@@ -172,8 +172,8 @@ class KeptTraining {
   double replay(std::uint64_t unit) {
     const double began = now();
     finetune_.go_on_from(kept(unit - 1));
-    const Bytes right = finetune_.run(unit, [](const lm::StepTold&) {});
-    if (right != kept(unit)) throw std::runtime_error("a replay differs");
+    const ByteView right = finetune_.run(unit, [](const lm::StepTold&) {});
+    if (!std::ranges::equal(right, kept(unit))) throw std::runtime_error("a replay differs");
     return now() - began;
   }
 
@@ -232,7 +232,7 @@ std::string usual_check(std::uint64_t units) {
   return text;
 }
 
-void add_training(Report& report, const std::string& name, const schema::Finetune& job,
+void add_training(Report& report, const std::string& name, const schema::Job& job,
                   const lm::Files& base, device::Device& device) {
   KeptTraining training(job, base, device);
   const auto costs = training.run();

@@ -3,7 +3,9 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <optional>
 
 #include "libvolt/base/error.hpp"
 #include "libvolt/workload/finetune.hpp"
@@ -36,7 +38,11 @@ struct Small {
   }
   Finetune made() {
     device.emplace(device::Wanted{"cpu", 1, memory});
-    return Finetune(job, files, as_bytes(data), *device, sink);
+    schema::Job whole;
+    whole.workload = "finetune";
+    whole.finetune = job;
+    whole.limits.disk_bytes = disk_limit;
+    return Finetune(whole, files, as_bytes(data), *device, sink);
   }
   Plan plan() { return made().plan(); }
   lm::NetworkMemory memory_of() const {
@@ -48,6 +54,7 @@ struct Small {
   }
 
   std::uint64_t memory;
+  std::optional<std::uint64_t> disk_limit;
   schema::Finetune job;
   std::string data = made_up();
   lm::Folder folder{tests / "vectors/lm/llama"};
@@ -72,7 +79,7 @@ TEST_CASE("a plan counts what a training then has") {
     CHECK(plan.samples == 40);
     CHECK(plan.held_out == 4);
     finetune.build();
-    Bytes record = finetune.begin();
+    ByteView record = finetune.begin();
     CHECK(record.size() == plan.records.record_bytes());
     std::uint64_t steps = 0, tokens = 0;
     for (std::uint64_t unit = 1; unit <= plan.records.units; ++unit) {
@@ -109,6 +116,24 @@ TEST_CASE("of steps the last epoch has perhaps not all rows") {
   CHECK(finetune.plan().records.units == 3);
 }
 
+TEST_CASE("states are kept at the root of the steps, or at fewer places where the disk is small") {
+  Small small;
+  small.job.steps = 100;
+  const Records usual = small.plan().records;
+  CHECK(usual.span == 10);
+  CHECK(usual.units == 10);
+  small.disk_limit = usual.bytes();
+  CHECK(small.plan().records.span == 10);
+  small.disk_limit = usual.bytes() - 1;
+  CHECK(small.plan().records.units == 9);
+  CHECK(small.plan().records.bytes() <= *small.disk_limit);
+  // Less than the first and the last there cannot be: a run is then refused.
+  small.disk_limit = 1;
+  CHECK(small.plan().records.span == 100);
+  small.job.span = 7;
+  CHECK(small.plan().records.span == 7);
+}
+
 TEST_CASE("a training that has just the memory that its plan says can be done in it") {
   Small small;
   const Plan plan = small.plan();
@@ -124,7 +149,7 @@ TEST_CASE("a training that has just the memory that its plan says can be done in
   Finetune a = just.made(), b = tight.made();
   a.build();
   b.build();
-  CHECK(a.run(1, [](const auto&) {}) == b.run(1, [](const auto&) {}));
+  CHECK(std::ranges::equal(a.run(1, [](const auto&) {}), b.run(1, [](const auto&) {})));
 }
 
 TEST_CASE("what does not fit is refused before work") {
