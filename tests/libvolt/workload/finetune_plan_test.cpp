@@ -37,7 +37,7 @@ struct Small {
     files["tokenizer.json"] = tokenizer.bytes();
   }
   Finetune made() {
-    device.emplace(device::Wanted{"cpu", 1, memory});
+    device.emplace(device::Wanted{"cpu", 1, memory}, backend);
     schema::Job whole;
     whole.workload = "finetune";
     whole.finetune = job;
@@ -60,6 +60,7 @@ struct Small {
   lm::Folder folder{tests / "vectors/lm/llama"};
   lm::Files files = folder.files();
   host::Mapping tokenizer{host::open_file(tests / "libvolt/lm/tokenizers/bytes.json").get()};
+  kernels::Backend backend = kernels::cpu();
   std::optional<device::Device> device;
   NullSink sink;
 };
@@ -328,10 +329,8 @@ kernels::Status create_if_left(kernels::Context* context, std::uint64_t bytes,
 TEST_CASE("a training that is done is not lost where others took the memory for that") {
   Small small;
   small.job.merged = true;
-  kernels::Backend backend = kernels::cpu();
-  backend.create = create_if_left;
-  small.device.emplace(device::Wanted{"cpu", 1, plenty}, backend);
-  Finetune finetune(small.job, small.files, as_bytes(small.data), *small.device, small.sink);
+  small.backend.create = create_if_left;
+  Finetune finetune = small.made();
   finetune.build();
   others_took_it = true;
   CHECK_FALSE(finetune.compare_merged(small.files.at("model.safetensors")));
