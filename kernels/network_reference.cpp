@@ -286,9 +286,9 @@ float signed_for_rotation(float value, std::uint64_t j) {
 void rotate(Context&, const Rotate<Checked>& job) {
   for (std::uint64_t i = 0; i < job.x.rows; ++i) {
     for (std::uint64_t first = 0; first < std::max(job.x.cols, job.y.cols); first += group) {
-      float values[group] = {};
-      for (std::uint64_t j = first; j < std::min(first + group, job.x.cols); ++j) {
-        const float x = row(job.x, i)[j];
+      float values[group];
+      for (std::uint64_t j = first; j < first + group; ++j) {
+        const float x = j < job.x.cols ? row(job.x, i)[j] : 0.0f;
         values[j - first] = job.back ? x : signed_for_rotation(x, j);
       }
       butterflies(values, 1);

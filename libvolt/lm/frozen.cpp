@@ -2,10 +2,13 @@
 #include "libvolt/lm/frozen.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "kernels/exact.hpp"
 #include "kernels/network.hpp"
+#include "libvolt/base/error.hpp"
+#include "libvolt/base/text.hpp"
 #include "libvolt/lm/nf4.hpp"
 
 namespace volt::lm {
@@ -112,6 +115,27 @@ Format format_named(std::string_view name) {
 
 Format format_of(Part part, Format base) {
   return base == Format::nf4 && !is_linear(part) ? Format::bf16 : base;
+}
+
+void refuse_non_finite(const Weight& weight, Part part, Format base) {
+  refuse_non_finite(weight);
+  const auto& of = weight.description;
+  const bool rounded = of.shape.size() == 2 && format_of(part, base) == Format::bf16;
+  if (!rounded || of.dtype != tensor::Dtype::f32) return;  // fp16 has no such numbers
+  std::vector<float> values;
+  for (std::uint64_t first = 0; first < of.elements(); first += values.size()) {
+    values.resize(std::min<std::uint64_t>(std::uint64_t{1} << 16, of.elements() - first));
+    read_floats(weight, first, values);
+    const auto beyond = std::ranges::find_if(values, [](float value) {
+      return std::isinf(kernels::from_bf16(kernels::to_bf16(value)));
+    });
+    if (beyond == values.end()) continue;
+    const auto at = first + static_cast<std::uint64_t>(beyond - values.begin());
+    throw Error(Exit::usage,
+                printable(weight.file) + ": tensor \"" + printable(weight.name) +
+                    "\" is larger than bf16 holds at element " + std::to_string(at),
+                "use base_format = \"fp32\"");
+  }
 }
 
 Bands::Bands(device::Device& on, std::uint64_t elements, Format format, Profile profile)

@@ -35,6 +35,10 @@ Format format_named(std::string_view name);
 /// NF4 is for the linear maps of the layers: embeddings and the head are then bf16.
 Format format_of(Part part, Format base);
 
+/// Throws Error (usage) naming the first element of a weight that is not finite, in its file or,
+/// of a matrix that is not trained, in the bf16 that it is kept as.
+void refuse_non_finite(const Weight& weight, Part part, Format base);
+
 /// Rotated int8 blocks of a matrix, with the scales that kernels::QuantiseRotated makes.
 struct RotatedBuffers {
   device::Buffer quants, by_rows, by_columns;

@@ -4,6 +4,7 @@
 
 #include "libvolt/lm/network.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
@@ -25,7 +26,7 @@ kernels::ActivationOf activation_of(const Architecture& a) {
 
 }  // namespace
 
-Words Network::State::words(const std::vector<std::uint32_t>& values) {
+Words Network::State::words(std::span<const std::uint32_t> values) {
   Words result{device.create(4 * values.size()), {}};
   device.call(&Backend::upload, result.buffer.get(), std::uint64_t{0}, values.data(),
               std::uint64_t{4 * values.size()});
@@ -332,14 +333,37 @@ void Network::State::backward(std::size_t index) {
                 dnormed, now(dx));
 }
 
-void Network::State::embed_backward() {
-  const auto scatter = [&](const Place& table, const Words& of) {
-    if (table.gradient.buffer == nullptr) return;
-    device.call(&kernels::Network::scatter_rows,
-                kernels::ScatterRows<Given>{of.matrix, now(dx), table.gradient});
-  };
-  scatter(tokens_table, ids);
+void Network::State::scatter(const Place& table, const Words& of) {
+  if (table.gradient.buffer == nullptr) return;
+  const Matrix rows_of_these = first_rows(dx.matrix, of.matrix.rows);
+  device.call(&kernels::Network::scatter_rows,
+              kernels::ScatterRows<Given>{of.matrix, rows_of_these, table.gradient});
+}
+
+void Network::State::embed_backward(bool more) {
   if (!a.rope) scatter(positions_table, positions);
+  const bool is_head_too = a.tied && tokens_table.gradient.buffer != nullptr;
+  if (!is_head_too || (!more && waiting_ids.empty())) return scatter(tokens_table, ids);
+  waiting_ids.insert(waiting_ids.end(), batch.tokens.begin(), batch.tokens.end());
+  const std::size_t before = waiting_dx.size();
+  waiting_dx.resize(before + rows * a.width);
+  device.call(&Backend::download, static_cast<const kernels::Buffer*>(dx.buffer.get()),
+              std::uint64_t{0}, static_cast<void*>(waiting_dx.data() + before), 4 * rows * a.width);
+  if (!more) scatter_waiting();
+}
+
+void Network::State::scatter_waiting() {
+  const float* from = waiting_dx.data();
+  for (std::size_t i = 0; i < waiting_ids.size(); i += capacity.rows) {
+    const std::size_t count = std::min<std::size_t>(capacity.rows, waiting_ids.size() - i);
+    ids = words({waiting_ids.data() + i, count});
+    device.call(&Backend::upload, dx.buffer.get(), std::uint64_t{0}, static_cast<const void*>(from),
+                4 * count * a.width);
+    scatter(tokens_table, ids);
+    from += count * a.width;
+  }
+  waiting_ids.clear();
+  waiting_dx.clear();
 }
 
 std::vector<Told> Network::forward(const Batch& batch) {
@@ -348,13 +372,14 @@ std::vector<Told> Network::forward(const Batch& batch) {
   return state_->tell(false);
 }
 
-std::vector<Told> Network::forward_backward(const Batch& batch, const DropoutPlace& dropout) {
+std::vector<Told> Network::forward_backward(const Batch& batch, const DropoutPlace& dropout,
+                                            bool more) {
   State& s = *state_;
   s.begin(batch, dropout);
   s.forward();
   auto told = s.tell(true);
   for (std::size_t i = s.layers.size(); i-- != 0;) s.backward(i);
-  s.embed_backward();
+  s.embed_backward(more);
   return told;
 }
 

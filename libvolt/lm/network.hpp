@@ -54,8 +54,12 @@ class Network {
   /// What is told of each row of a batch.
   std::vector<Told> forward(const Batch& batch);
   /// The same, and adds the gradient of the sum of the losses to that of all that is trained.
-  /// `dropout` is that of the adapters.
-  std::vector<Told> forward_backward(const Batch& batch, const DropoutPlace& dropout = {});
+  /// `dropout` is that of the adapters. `more`: batches of the same step follow. Until the last one
+  /// what goes to a tied embedding for its lookups waits in the host's memory, a row of the model's
+  /// width a token: its gradient is one chain, over all rows as the head and then over all rows as
+  /// the table.
+  std::vector<Told> forward_backward(const Batch& batch, const DropoutPlace& dropout = {},
+                                     bool more = false);
   /// The logits alone, [rows, vocabulary].
   std::vector<float> logits(const Batch& batch);
 

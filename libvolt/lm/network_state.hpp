@@ -60,7 +60,7 @@ struct Network::State {
   std::shared_ptr<const FrozenMatrix> frozen(const Slot& slot, Profile as);
   Linear linear(std::uint64_t layer, Part part, std::uint64_t out, std::uint64_t in, bool bias);
   Tensor keep(std::uint64_t cols) { return make_tensor(device, capacity.rows, cols); }
-  Words words(const std::vector<std::uint32_t>& values);
+  Words words(std::span<const std::uint32_t> values);
   kernels::Matrix now(const Tensor& tensor) const { return first_rows(tensor.matrix, rows); }
 
   void begin(const Batch& batch, const DropoutPlace& dropout);
@@ -84,7 +84,9 @@ struct Network::State {
   std::vector<float> read_logits(std::uint64_t after);  ///< of all rows but the first
   std::vector<Told> tell(bool learning);
   void backward(std::size_t index);
-  void embed_backward();
+  void embed_backward(bool more);
+  void scatter(const Place& table, const Words& of);  ///< what is in dx
+  void scatter_waiting();
   void norm(const Place& w, const Place& b, const kernels::Matrix& x, const kernels::Matrix& y,
             const kernels::Matrix& kept);
   void norm_backward(const Place& w, const Place& b, const kernels::Matrix& x,
@@ -132,6 +134,9 @@ struct Network::State {
   std::uint64_t past = 0;  ///< tokens of the text so far, of decode()
   bool decoding = false;
   Words first, positions, targets, ids;
+  /// Of the step's batches so far, what lookups in a tied embedding are to add to its gradient.
+  std::vector<std::uint32_t> waiting_ids;
+  std::vector<float> waiting_dx;
   std::uint32_t next_stream = first_dropout_stream;
 };
 

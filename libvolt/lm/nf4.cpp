@@ -7,6 +7,8 @@
 #include <span>
 
 #include "kernels/network_functions.hpp"
+#include "libvolt/base/error.hpp"
+#include "libvolt/base/text.hpp"
 #include "libvolt/lm/sum.hpp"
 
 namespace volt::lm {
@@ -93,6 +95,12 @@ Nf4 quantise_nf4(const Weight& weight) {
     }
   }
   quantise_magnitudes(magnitudes, result);
+  if (!std::isfinite(result.offset)) {
+    throw Error(Exit::usage,
+                printable(weight.file) + ": tensor \"" + printable(weight.name) +
+                    "\" is too large for nf4: the sum of its magnitudes is not finite",
+                "use base_format = \"fp32\"");
+  }
   return result;
 }
 

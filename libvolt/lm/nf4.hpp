@@ -30,7 +30,7 @@ struct Nf4 {
 ///             the lower one; 0 where the scale is 0
 /// These are the bits of bitsandbytes but for `offset`, whose order of summation it leaves to
 /// PyTorch and the device: sum128's relative error is at most (blocks / 128 + 8) * 2^-24.
-/// Elements must be finite.
+/// Elements must be finite. Throws Error (usage) naming the weight if `offset` is not.
 Nf4 quantise_nf4(const Weight& weight);
 
 }  // namespace volt::lm

@@ -108,7 +108,7 @@ void Training::in_batches(std::span<const std::uint32_t> samples, Run run) const
       append(batch, samples[i++]);
     } while (i < samples.size() &&
              batch.tokens.size() + samples_.length(samples[i]) <= most_tokens_);
-    run(batch, before);
+    run(batch, before, i < samples.size());
     before += batch.tokens.size();
   }
 }
@@ -137,7 +137,7 @@ StepTold Training::expected(std::uint64_t step, const std::optional<Velvet>& bef
   StepTold told;
   told.step = step;
   set_pace(told, before);
-  in_batches(data_of(step).samples, [&](const Batch& batch, std::uint64_t) {
+  in_batches(data_of(step).samples, [&](const Batch& batch, std::uint64_t, bool) {
     told.tokens += batch.tokens.size();
     told.predicted += predicted(batch);
   });
@@ -151,9 +151,9 @@ StepTold Training::step() {
   set_pace(told, velvet_);
   std::vector<Told> of_tokens;
   trained_.clear_gradients();
-  in_batches(data.samples, [&](const Batch& batch, std::uint64_t before) {
+  in_batches(data.samples, [&](const Batch& batch, std::uint64_t before, bool more) {
     const DropoutPlace place{settings_.dropout, settings_.seed, data.first_token + before};
-    const auto some = network_.forward_backward(batch, place);
+    const auto some = network_.forward_backward(batch, place, more);
     of_tokens.insert(of_tokens.end(), some.begin(), some.end());
     told.predicted += predicted(batch);
   });
@@ -180,7 +180,7 @@ StepTold Training::step() {
 EvalTold Training::evaluate(std::span<const std::uint32_t> samples) {
   std::vector<Told> of_tokens;
   EvalTold told;
-  in_batches(samples, [&](const Batch& batch, std::uint64_t) {
+  in_batches(samples, [&](const Batch& batch, std::uint64_t, bool) {
     const auto some = network_.forward(batch);
     of_tokens.insert(of_tokens.end(), some.begin(), some.end());
     told.predicted += predicted(batch);

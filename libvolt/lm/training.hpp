@@ -117,7 +117,8 @@ class Training {
   StepData data_of(std::uint64_t step);
   void set_pace(StepTold& told, const std::optional<Velvet>& velvet) const;
   float clip_of(float norm) const;
-  /// Calls run(batch, tokens before it) for as many samples at a time as fit.
+  /// Calls run(batch, tokens before it, whether others follow) for as many samples at a time as
+  /// fit.
   template <class Run>
   void in_batches(std::span<const std::uint32_t> samples, Run run) const;
   void append(Batch& batch, std::uint32_t sample) const;

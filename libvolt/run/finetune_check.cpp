@@ -84,16 +84,21 @@ std::unique_ptr<Finetune> finetune_of(Bench& bench, const ModelInputs& inputs, S
 }
 
 /// The states that a receipt names, of which one or two are in memory. A prover who can still write
-/// to the file could show each look another content: all are held against the digests of the first.
+/// to the file could show each look another content: all are held against the digests of the first,
+/// whose digest as a file is told.
 class ClaimedStates {
  public:
-  ClaimedStates(Bench& bench, int fd, const Records& records, Sink& sink)
+  ClaimedStates(Bench& bench, int fd, const Records& records, Sink& sink, const Say& say)
       : bench_(bench), fd_(fd), records_(records) {
+    crypto::Sha256 hash;
     for (std::uint64_t index = 0; index <= records.units; ++index) {
-      const auto pages = bench.leaves(read(index), "the states");
+      const Bytes record = read(index);
+      hash.update(record);
+      const auto pages = bench.leaves(record, "the states");
       pages_.insert(pages_.end(), pages.begin(), pages.end());
       sink.send(Progress{"digest of the states", index, records.units, "states"});
     }
+    ModelInputs::tell_digest("states.bin", hash.finish(), say);
   }
 
   const std::vector<Digest>& pages() const { return pages_; }
@@ -193,7 +198,7 @@ Value::Object do_retrain(const Request& request, Sink& sink, const Say& say) {
   const int out = request.file("out");
   // Before it is read: a forged one may be of any size.
   const Records records = records_in(host::stamp_of(out).bytes, finetune.records(), rule.any());
-  const ClaimedStates states(bench, out, records, sink);
+  const ClaimedStates states(bench, out, records, sink, say);
   const auto root = crypto::merkle_root(workload::trace_leaves(records, states.pages()));
   say(Value::Object{{"trace", Value::Object{{"root", root.hex()}, {"units", records.units}}}});
 

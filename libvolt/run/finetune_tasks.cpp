@@ -181,7 +181,7 @@ Value::Object do_train(const Request& request, Sink& sink, const Say& say) {
     finetune.go_on_from(read_record(out, records, *best));
     sink.send(Log{Log::Level::info, "the outputs are those after step " +
                                         std::to_string(records.until(*best).steps) +
-                                        ", where the held-out loss was least"});
+                                        ", the last that made the held-out loss better"});
   }
   write_results(finetune, bench, request);
   if (bench.job().finetune.merged) compare_merged(finetune, request, sink, say);

@@ -169,6 +169,7 @@ Value::Object do_regenerate(const Request& request, Sink& sink, const Say& say) 
                                                std::to_string(most));
   }
   const Bytes tokens = host::read_whole(request.file("out"));
+  ModelInputs::tell_digest("tokens.bin", crypto::sha256(tokens), say);
   const auto leaves = bench.leaves(tokens, "the tokens");
   say(Value::Object{{"trace", Value::Object{{"root", crypto::merkle_root(leaves).hex()},
                                             {"units", std::uint64_t{leaves.size()}}}}});

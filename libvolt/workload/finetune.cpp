@@ -129,11 +129,12 @@ struct Finetune::Parts {
 
   void build() {
     refuse_unfit(plan);
-    for (const auto& [slot, weight] : weights) lm::refuse_non_finite(weight);
+    const lm::Format format = lm::format_named(job.base_format);
+    for (const auto& [slot, weight] : weights) lm::refuse_non_finite(weight, slot.part, format);
     trained.emplace(device, tensors, lora.fly);
     start();
     network.emplace(device, architecture, weights, *trained, profile_of(job), lora.scale(),
-                    plan.capacity, lm::format_named(job.base_format));
+                    plan.capacity, format);
     training.emplace(*network, *trained, samples, split.train, settings_of(job),
                      plan.capacity.rows);
     if (training->state().size() != records.state_bytes) {
@@ -432,7 +433,7 @@ MergedTold compare(std::span<const float> a, std::span<const float> b, std::uint
 
 }  // namespace
 
-std::optional<MergedTold> Finetune::compare_merged(ByteView model) {
+std::optional<MergedTold> Finetune::compare_merged(ByteView model) try {
   Parts& p = *parts_;
   const lm::Batch probe = p.probe();
   const auto before = p.network->logits(probe);
@@ -447,6 +448,10 @@ std::optional<MergedTold> Finetune::compare_merged(ByteView model) {
   lm::Trained none(p.device, {});
   lm::Network merged(p.device, p.architecture, weights, none, profile, 1, capacity);
   return compare(before, merged.logits(probe), p.architecture.vocabulary);
+} catch (const Error& error) {
+  // Others may have taken what the limit allows: nothing that was trained shall be lost for that.
+  if (error.code() != Exit::no_device) throw;
+  return {};
 }
 
 }  // namespace volt::workload

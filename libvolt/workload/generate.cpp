@@ -90,9 +90,10 @@ struct Generation::Parts {
         adapter(with.empty() ? lm::Adapter() : lm::read_adapter(with, architecture)),
         trained(lm::make_trained(device, adapter)) {
     read(prompts, sink);
-    for (const auto& [slot, weight] : weights) lm::refuse_non_finite(weight);
+    const lm::Format format = lm::format_named(job.base_format);
+    for (const auto& [slot, weight] : weights) lm::refuse_non_finite(weight, slot.part, format);
     network.emplace(device, architecture, weights, trained, lm::profile_named(job.profile),
-                    adapter.scale, lm::Capacity{block_tokens}, lm::format_named(job.base_format));
+                    adapter.scale, lm::Capacity{block_tokens}, format);
     std::uint64_t longest = 0;
     for (const auto& text : texts) longest = std::max(longest, text.given + text.most);
     network->keep(longest);

@@ -43,11 +43,12 @@ class Forger:
         os.mkdir('home')
 
     @staticmethod
-    def call(*command):
+    def call(*command, **environment):
         """With a memory of its own, for a verifier remembers what a signer gave before."""
         state = tempfile.mkdtemp(dir='.')
         return subprocess.run(command, capture_output=True, text=True, timeout=120,
-                              env={**os.environ, 'XDG_STATE_HOME': os.path.abspath(state)})
+                              env={**os.environ, 'XDG_STATE_HOME': os.path.abspath(state),
+                                   **environment})
 
     @staticmethod
     def sign_anew(folder, change):
@@ -65,3 +66,23 @@ class Forger:
         receipt['payload'] = base64.b64encode(body).decode()
         receipt['signatures'][0]['sig'] = base64.b64encode(signature).decode()
         (folder / 'receipt.json').write_text(json.dumps(receipt))
+
+    @classmethod
+    def two_faces(cls, folder, name, library):
+        """Has a receipt name, and everybody see, another output than the worker of a gpu-verify
+        that is called in the environment which this returns: to that it reads as before.
+        """
+        right = (folder / name).read_bytes()
+        shown = Path(f'{folder}.{name}')
+        shown.write_bytes(right)
+        other = right[:-1] + bytes([right[-1] ^ 1])
+        (folder / name).write_bytes(other)
+
+        def change(payload):
+            for subject in payload['subject']:
+                if subject['name'] == name:
+                    subject['digest']['sha256'] = sha256(other).hex()
+        cls.sign_anew(folder, change)
+        return {'LD_PRELOAD': library, 'ASAN_OPTIONS': 'verify_asan_link_order=0',
+                'TWO_FACED_FILE': os.path.realpath(folder / name),
+                'TWO_FACED_SHOWN': os.path.realpath(shown)}

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Forges generated texts, and demands that gpu-verify refuses each for its own reason.
 
-usage: generate_test.py GPU-RUN GPU-VERIFY
+usage: generate_test.py GPU-RUN GPU-VERIFY TWO-FACED.so
 
 As in training_test.py the forger knows volt-receipt(5) and owns the prover's key.
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from forger import Forger, leaf, root
 
-gpu_run, gpu_verify = (str(Path(argument).resolve()) for argument in sys.argv[1:3])
+gpu_run, gpu_verify, two_faced = (str(Path(argument).resolve()) for argument in sys.argv[1:4])
 tests = Path(__file__).resolve().parent.parent
 PAGE, BLOCK, EOS = 4096, 64, 2
 PROMPTS = ['Once upon a time', 'Es war einmal', 'C\'era una volta']
@@ -205,7 +205,23 @@ def run(name, workload, members):
         sys.exit(f'the good run {name} ends with {end.returncode}: {end.stderr}')
 
 
-failures = 0
+passed = failures = 0
+
+
+def examine(name, folder, status, words, **environment):
+    """Demands that gpu-verify ends with this status and says these words."""
+    global passed, failures
+    end = forger.call(gpu_verify, str(folder), '--all', '--inputs', '.', '--inputs', 'models/tiny',
+                      '--inputs', 'a.run', '--inputs', 'b.run', **environment)
+    said = ' '.join((end.stdout + end.stderr).split())
+    if end.returncode == status and words in said:
+        passed += 1
+        print(f'ok      {name}')
+    else:
+        failures += 1
+        print(f'FAILED  {name}: exit {end.returncode}, not {status} with "{words}": {said}')
+
+
 with tempfile.TemporaryDirectory(prefix='volt-bad-') as work:
     forger = Forger(work)
     for folder in 'models', 'forged':
@@ -225,14 +241,12 @@ with tempfile.TemporaryDirectory(prefix='volt-bad-') as work:
         forgery = Forgery(out)
         change(forgery)
         forger.sign_anew(out, lambda payload: forgery.put(out, payload))
-        end = forger.call(gpu_verify, str(out), '--all', '--inputs', '.', '--inputs', 'models/tiny',
-                          '--inputs', 'a.run', '--inputs', 'b.run')
-        said = ' '.join((end.stdout + end.stderr).split())
-        if end.returncode != status or words not in said:
-            failures += 1
-            print(f'FAILED  {name}: exit {end.returncode}, not {status} with "{words}": {said}')
-        else:
-            print(f'ok      {name}')
+        examine(name, out, status, words)
+    for name in 'generated.jsonl', 'tokens.bin':
+        out = Path('forged/two-faced-' + name)
+        shutil.copytree('good.run', out, ignore=shutil.ignore_patterns('.volt', 'run.json'))
+        examine('two faces of ' + name, out, 11, name + ' was changed while it was examined',
+                **forger.two_faces(out, name, two_faced))
     os.chdir('/')
-print(f'{len(CASES) - failures} passed, {failures} failed, 0 skipped')
+print(f'{passed} passed, {failures} failed, 0 skipped')
 sys.exit(1 if failures else 0)

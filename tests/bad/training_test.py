@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Forges trainings, and demands that gpu-verify refuses each for its own reason.
 
-usage: training_test.py GPU-RUN GPU-VERIFY
+usage: training_test.py GPU-RUN GPU-VERIFY TWO-FACED.so
 
 The forger knows volt-receipt(5) and owns the prover's key: states.bin, digests, trace and signature
 are made here, with openssl, so that none of them gives a forgery away. That an honest run made so
@@ -20,7 +20,7 @@ from pathlib import Path
 
 from forger import Forger, leaf, root
 
-gpu_run, gpu_verify = (str(Path(argument).resolve()) for argument in sys.argv[1:3])
+gpu_run, gpu_verify, two_faced = (str(Path(argument).resolve()) for argument in sys.argv[1:4])
 tests = Path(__file__).resolve().parent.parent
 STEPS, SPAN = 12, 4
 UNITS = STEPS // SPAN
@@ -321,7 +321,23 @@ def samples(count, modulus):
                    + '\n' for i in range(count))
 
 
-failures = 0
+passed = failures = 0
+
+
+def examine(name, folder, status, words, **environment):
+    """Demands that gpu-verify ends with this status and says one of these words."""
+    global passed, failures
+    end = forger.call(gpu_verify, folder, '--all', '--inputs', '.', '--inputs', 'models/tiny',
+                      **environment)
+    said = ' '.join((end.stdout + end.stderr).split())
+    if end.returncode == status and any(word in said for word in words.split('|')):
+        passed += 1
+        print(f'ok      {name}')
+    else:
+        failures += 1
+        print(f'FAILED  {name}: exit {end.returncode}, not {status} with "{words}": {said}')
+
+
 with tempfile.TemporaryDirectory(prefix='volt-bad-') as work:
     forger = Forger(work)
     for folder in 'models', 'forged':
@@ -346,14 +362,11 @@ with tempfile.TemporaryDirectory(prefix='volt-bad-') as work:
         ('good', CASES), ('fly', FLY), ('velvet', VELVET), ('early', EARLY), ('late', LATE), ('sure', SURE)
     ] for case in some]
     for name, change, status, words, run in cases:
-        end = forger.call(gpu_verify, forged(name.replace(' ', '-').replace(',', ''), change, run + '.run'),
-                          '--all', '--inputs', '.', '--inputs', 'models/tiny')
-        said = ' '.join((end.stdout + end.stderr).split())
-        if end.returncode != status or not any(word in said for word in words.split('|')):
-            failures += 1
-            print(f'FAILED  {name}: exit {end.returncode}, not {status} with "{words}": {said}')
-        else:
-            print(f'ok      {name}')
+        examine(name, forged(name.replace(' ', '-').replace(',', ''), change, run + '.run'), status, words)
+    for name in 'adapter_config.json', 'adapter_model.safetensors', 'states.bin':
+        folder = forged('two-faced-' + name, lambda *_: None, 'good.run')
+        examine('two faces of ' + name, folder, 11, name + ' was changed while it was examined',
+                **forger.two_faces(Path(folder), name, two_faced))
     os.chdir('/')
-print(f'{len(cases) - failures} passed, {failures} failed, 0 skipped')
+print(f'{passed} passed, {failures} failed, 0 skipped')
 sys.exit(1 if failures else 0)

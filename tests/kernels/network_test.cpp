@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "kernels/network.hpp"
+#include "kernels/network_functions.hpp"
 #include "places.hpp"
 
 namespace volt::kernels::test {
@@ -166,6 +167,24 @@ TEST_CASE("the largest score is +0 where all are -0") {
       CHECK(std::bit_cast<std::uint32_t>(got[40 + i]) == 0);
       CHECK(got[80 + i] == static_cast<float>(i + 1));
     }
+  }
+}
+
+TEST_CASE("columns that are not there are zeros which take the signs of a rotation, too") {
+  // With their signs columns 0 and 64 are -0 and the others that are there +0. Sum 63 of these
+  // would be -0 beside columns that are all +0.
+  constexpr std::uint32_t there = 65;
+  std::vector<float> zeros(there);
+  for (std::uint32_t j = 0; j < there; ++j) {
+    zeros[j] = bits_float(rotation_sign(j) ^ (j % 64 == 0 ? 0x80000000u : 0u));
+  }
+  for (const Backend& backend : all_backends()) {
+    CAPTURE(std::string(backend.name));
+    Session s(backend);
+    Buffer* const y = s.room(4 * 128);
+    VOLT_OK(backend.network->rotate(
+        s.context, {dense(s.put(zeros), 1, there), dense(y, 1, 128), 1.0f, false}));
+    CHECK(bits_of(s.get<float>(y, 128))[63] == 0);
   }
 }
 

@@ -5,10 +5,12 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <random>
 
 #include "kernels/exact.hpp"
 #include "kernels/network_functions.hpp"
+#include "libvolt/base/error.hpp"
 #include "libvolt/lm/nf4.hpp"
 
 namespace volt::lm {
@@ -291,6 +293,42 @@ TEST_CASE("bytes of what is frozen, by how it is kept") {
   CHECK(bytes(Format::nf4, Profile::f32x) == 2 * layer_nf4 + 2 * tables + norms + 4 * 384 * 256);
   // All of a full training is in the arenas.
   CHECK(frozen_bytes(a, Format::fp32, Profile::i8x, all_tensors(a)) == 0);
+}
+
+TEST_CASE("a weight that the base's format has no number for is refused by its name") {
+  // 0x1.ffp+127 is the tie between the largest bf16 and what would be next.
+  std::vector<float> values = {0, 0x1.fefffep+127F, 0x1.ffp+127F, 1};
+  const auto told = [&](std::uint64_t rows, Part part, Format base) {
+    try {
+      Weight weight = weight_of(values, rows, 4 / rows);
+      if (rows == 1) weight.description.shape = {4};
+      refuse_non_finite(weight, part, base);
+    } catch (const Error& error) {
+      CHECK(error.code() == Exit::usage);
+      return error.message() + " / " + error.hint();
+    }
+    return std::string("none");
+  };
+  const std::string refusal =
+      "w.safetensors: tensor \"w\" is larger than bf16 holds at element 2 / use base_format = "
+      "\"fp32\"";
+  CHECK(told(2, Part::up, Format::bf16) == refusal);
+  CHECK(told(2, Part::head, Format::nf4) == refusal);  // which then is bf16
+  CHECK(told(2, Part::up, Format::nf4) == "none");
+  CHECK(told(2, Part::up, Format::fp32) == "none");
+  CHECK(told(1, Part::final_norm, Format::bf16) == "none");
+  values[2] = -0x1.fefffep+127F;
+  CHECK(told(2, Part::up, Format::bf16) == "none");
+  values[3] = -0x1.fffffep+127F;
+  CHECK(told(2, Part::up, Format::bf16).find("element 3") != std::string::npos);
+  values[0] = std::numeric_limits<float>::infinity();
+  CHECK(told(2, Part::up, Format::fp32).find("is not finite at element 0") != std::string::npos);
+  // Of NF4 the mean of the blocks' magnitudes must be a number.
+  const std::vector<float> large(256, 1e38F);
+  CHECK_THROWS_WITH_AS(
+      quantise_nf4(weight_of(large, 2, 128)),
+      "w.safetensors: tensor \"w\" is too large for nf4: the sum of its magnitudes is not finite",
+      Error);
 }
 
 TEST_CASE("a base of 7B takes less than 4 GB in NF4") {

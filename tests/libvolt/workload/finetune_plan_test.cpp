@@ -37,7 +37,7 @@ struct Small {
     files["tokenizer.json"] = tokenizer.bytes();
   }
   Finetune made() {
-    device.emplace(device::Wanted{"cpu", 1, memory});
+    device.emplace(device::Wanted{"cpu", 1, memory}, backend);
     schema::Job whole;
     whole.workload = "finetune";
     whole.finetune = job;
@@ -60,6 +60,7 @@ struct Small {
   lm::Folder folder{tests / "vectors/lm/llama"};
   lm::Files files = folder.files();
   host::Mapping tokenizer{host::open_file(tests / "libvolt/lm/tokenizers/bytes.json").get()};
+  kernels::Backend backend = kernels::cpu();
   std::optional<device::Device> device;
   NullSink sink;
 };
@@ -310,4 +311,28 @@ TEST_CASE("a merged model that memory has no room for is not compared") {
   CHECK(merged_told(small));
   small.memory = small.memory_of().bytes({3, 1}) + small.plan().memory.host;
   CHECK_FALSE(merged_told(small));
+}
+
+namespace {
+
+bool others_took_it = false;
+
+kernels::Status create_if_left(kernels::Context* context, std::uint64_t bytes,
+                               kernels::Buffer** buffer) {
+  if (!others_took_it) return kernels::cpu().create(context, bytes, buffer);
+  *buffer = nullptr;
+  return {kernels::Status::out_of_memory, "no memory left"};
+}
+
+}  // namespace
+
+TEST_CASE("a training that is done is not lost where others took the memory for that") {
+  Small small;
+  small.job.merged = true;
+  small.backend.create = create_if_left;
+  Finetune finetune = small.made();
+  finetune.build();
+  others_took_it = true;
+  CHECK_FALSE(finetune.compare_merged(small.files.at("model.safetensors")));
+  others_took_it = false;
 }
