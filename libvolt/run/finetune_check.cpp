@@ -181,7 +181,7 @@ std::vector<std::uint64_t> units_to_check(const Request& request, const Records&
     const std::uint64_t deciding = ended_early ? std::max<std::uint64_t>(rule.patience + 1, 2) : 0;
     add_from(records.units - std::min(records.units, deciding));
     // So is what told it which state is the best.
-    if (published != records.units) units.insert(published - 1);
+    if (rule.patience != 0) units.insert(published - 1);
   }
   return {units.begin(), units.end()};
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "libvolt/base/text.hpp"
+#include "libvolt/crypto/digest.hpp"
 #include "libvolt/doc/fields.hpp"
 #include "libvolt/tensor/npy.hpp"
 #include "libvolt/tensor/safetensors.hpp"
@@ -60,6 +61,7 @@ schema::Job parse(const Value& request) {
 void Operand::read(int fd, Trust trust) {
   if (trust == Trust::copied) {
     copy_ = host::read_whole(fd);
+    sha256_ = crypto::sha256(copy_);
   } else {
     mapping_ = host::Mapping(fd);
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,6 +36,8 @@ class Operand {
 
   const tensor::Description& description() const { return located_.description; }
   ByteView elements() const;
+  /// Of the whole file, where that was copied.
+  const std::optional<Digest>& sha256() const { return sha256_; }
 
  private:
   void read(int fd, Trust trust);
@@ -44,6 +47,7 @@ class Operand {
   tensor::Located located_;
   host::Mapping mapping_;
   Bytes copy_;  ///< used instead of the mapping when there is none
+  std::optional<Digest> sha256_;
 };
 
 /// A worker's place of work: what every task begins with.

@@ -15,6 +15,7 @@
 #include "libvolt/proof/challenge.hpp"
 #include "libvolt/proof/openings.hpp"
 #include "libvolt/proof/replay.hpp"
+#include "libvolt/run/model_inputs.hpp"
 #include "libvolt/run/operands.hpp"
 #include "libvolt/run/page_teller.hpp"
 #include "libvolt/tensor/npy.hpp"
@@ -124,17 +125,21 @@ Value::Object do_replay(const Request& request, Sink& sink, const Say& say) {
                                                ", but the job gives " +
                                                tensor::to_text(geometry.output()));
   }
+  const auto tell_file = [&](std::string_view name, const Operand& operand) {
+    if (operand.sha256()) ModelInputs::tell_digest(name, *operand.sha256(), say);
+  };
   for (const auto& [name, operand] : {std::pair{"a", &a}, std::pair{"b", &b}}) {
     say(Value::Object{
         {"input", to_members(name, bench.facts(*operand, "input " + std::string(name)))}});
+    tell_file(name, *operand);
   }
   say(Value::Object{{"output", to_members(job.out, bench.facts(c, "the output"))}});
+  tell_file(job.out, c);
   if (request.has("image")) {
     const Bytes image = host::read_whole(request.file("image"));
     const bool right = as_text(image) == workload::graymap(geometry, c.elements());
     say(Value::Object{{"image", right}});
-    say(Value::Object{
-        {"file", Value::Object{{"name", job.image}, {"sha256", crypto::sha256(image).hex()}}}});
+    ModelInputs::tell_digest(job.image, crypto::sha256(image), say);
   }
 
   Fields fields(request.value, source);
