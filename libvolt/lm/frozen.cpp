@@ -117,10 +117,11 @@ Format format_of(Part part, Format base) {
   return base == Format::nf4 && !is_linear(part) ? Format::bf16 : base;
 }
 
-void refuse_non_finite(const Weight& weight, Part part, Format base) {
+void refuse_non_finite(const Weight& weight, Part part, Format base, Profile profile) {
   refuse_non_finite(weight);
   const auto& of = weight.description;
-  const bool rounded = of.shape.size() == 2 && format_of(part, base) == Format::bf16;
+  const bool rounded =
+      of.shape.size() == 2 && kept_format(format_of(part, base), profile) == Format::bf16;
   if (!rounded || of.dtype != tensor::Dtype::f32) return;  // fp16 has no such numbers
   std::vector<float> values;
   for (std::uint64_t first = 0; first < of.elements(); first += values.size()) {
@@ -134,7 +135,7 @@ void refuse_non_finite(const Weight& weight, Part part, Format base) {
     throw Error(Exit::usage,
                 printable(weight.file) + ": tensor \"" + printable(weight.name) +
                     "\" is larger than bf16 holds at element " + std::to_string(at),
-                "use base_format = \"fp32\"");
+                base == Format::fp32 ? "use profile = \"i8x\"" : "use base_format = \"fp32\"");
   }
 }
 

@@ -37,7 +37,7 @@ Format format_of(Part part, Format base);
 
 /// Throws Error (usage) naming the first element of a weight that is not finite, in its file or,
 /// of a matrix that is not trained, in the bf16 that it is kept as.
-void refuse_non_finite(const Weight& weight, Part part, Format base);
+void refuse_non_finite(const Weight& weight, Part part, Format base, Profile profile);
 
 /// Rotated int8 blocks of a matrix, with the scales that kernels::QuantiseRotated makes.
 struct RotatedBuffers {

@@ -130,7 +130,8 @@ struct Finetune::Parts {
   void build() {
     refuse_unfit(plan);
     const lm::Format format = lm::format_named(job.base_format);
-    for (const auto& [slot, weight] : weights) lm::refuse_non_finite(weight, slot.part, format);
+    for (const auto& [slot, weight] : weights)
+      lm::refuse_non_finite(weight, slot.part, format, profile_of(job));
     trained.emplace(device, tensors, lora.fly);
     start();
     network.emplace(device, architecture, weights, *trained, profile_of(job), lora.scale(),

@@ -97,12 +97,19 @@ lm::Capacity capacity_of(const Room& room, const lm::NetworkMemory& memory, cons
 }
 
 /// Of each sample its end, of each token its id and whether it is trained; and the last record,
-/// beside which a check has another.
-std::uint64_t host_bytes(const Plan& plan, std::span<const lm::TrainedTensor> tensors,
-                         bool velvet) {
+/// beside which a check has another. Of a tied embedding that is trained, a step's lookups
+/// (lm::Network::forward_backward).
+std::uint64_t host_bytes(const Plan& plan, const Planned& p,
+                         std::span<const lm::TrainedTensor> tensors) {
   Records records = plan.records;
-  records.state_bytes = state_bytes(tensors, velvet);
-  return 8 * plan.samples + 5 * plan.tokens + 2 * records.record_bytes();
+  records.state_bytes = state_bytes(tensors, p.job.optimizer == "velvet");
+  const bool looked_up = p.architecture.tied && std::ranges::any_of(tensors, [](const auto& one) {
+                           return one.role == lm::TrainedTensor::Role::whole &&
+                                  one.slot.part == lm::Part::token_embedding;
+                         });
+  const std::uint64_t lookups =
+      looked_up ? std::min(p.job.batch_tokens, plan.tokens) * 4 * (p.architecture.width + 1) : 0;
+  return 8 * plan.samples + 5 * plan.tokens + 2 * records.record_bytes() + lookups;
 }
 
 /// A change of the job with which it would fit, the one that costs least.
@@ -114,7 +121,7 @@ std::string remedy_of(const Plan& plan, const Planned& p, Room room, std::uint64
   };
   const auto fits = [&](std::span<const lm::TrainedTensor> tensors, lm::Format format,
                         lm::Profile profile) {
-    room.host_bytes = p.on_host ? host_bytes(plan, tensors, p.job.optimizer == "velvet") : 0;
+    room.host_bytes = p.on_host ? host_bytes(plan, p, tensors) : 0;
     return room.has(memory_of(tensors, format, profile), {least, 1, dropout});
   };
   const lm::Format format = lm::format_named(p.job.base_format);
@@ -199,8 +206,7 @@ std::uint64_t output_bytes(const Plan& plan, const Planned& p) {
 void count_memory(Plan& plan, const Planned& p) {
   const lm::NetworkMemory memory(p.architecture, p.tensors, lm::format_named(p.job.base_format),
                                  profile_of(p.job));
-  const Room room{p.memory_limit,
-                  p.on_host ? host_bytes(plan, p.tensors, p.job.optimizer == "velvet") : 0,
+  const Room room{p.memory_limit, p.on_host ? host_bytes(plan, p, p.tensors) : 0,
                   p.on_host && !p.limit_given};
   const std::uint64_t least = longest(p.samples);
   plan.capacity = capacity_of(room, memory, p, least);

@@ -91,9 +91,12 @@ struct Generation::Parts {
         trained(lm::make_trained(device, adapter)) {
     read(prompts, sink);
     const lm::Format format = lm::format_named(job.base_format);
-    for (const auto& [slot, weight] : weights) lm::refuse_non_finite(weight, slot.part, format);
-    network.emplace(device, architecture, weights, trained, lm::profile_named(job.profile),
-                    adapter.scale, lm::Capacity{block_tokens}, format);
+    const lm::Profile profile = lm::profile_named(job.profile);
+    for (const auto& [slot, weight] : weights) {
+      lm::refuse_non_finite(weight, slot.part, format, profile);
+    }
+    network.emplace(device, architecture, weights, trained, profile, adapter.scale,
+                    lm::Capacity{block_tokens}, format);
     std::uint64_t longest = 0;
     for (const auto& text : texts) longest = std::max(longest, text.given + text.most);
     network->keep(longest);

@@ -298,11 +298,12 @@ TEST_CASE("bytes of what is frozen, by how it is kept") {
 TEST_CASE("a weight that the base's format has no number for is refused by its name") {
   // 0x1.ffp+127 is the tie between the largest bf16 and what would be next.
   std::vector<float> values = {0, 0x1.fefffep+127F, 0x1.ffp+127F, 1};
-  const auto told = [&](std::uint64_t rows, Part part, Format base) {
+  const auto told = [&](std::uint64_t rows, Part part, Format base,
+                        Profile profile = Profile::i8x) {
     try {
       Weight weight = weight_of(values, rows, 4 / rows);
       if (rows == 1) weight.description.shape = {4};
-      refuse_non_finite(weight, part, base);
+      refuse_non_finite(weight, part, base, profile);
     } catch (const Error& error) {
       CHECK(error.code() == Exit::usage);
       return error.message() + " / " + error.hint();
@@ -316,6 +317,9 @@ TEST_CASE("a weight that the base's format has no number for is refused by its n
   CHECK(told(2, Part::head, Format::nf4) == refusal);  // which then is bf16
   CHECK(told(2, Part::up, Format::nf4) == "none");
   CHECK(told(2, Part::up, Format::fp32) == "none");
+  CHECK(
+      told(2, Part::up, Format::fp32, Profile::native) ==
+      "w.safetensors: tensor \"w\" is larger than bf16 holds at element 2 / use profile = \"i8x\"");
   CHECK(told(1, Part::final_norm, Format::bf16) == "none");
   values[2] = -0x1.fefffep+127F;
   CHECK(told(2, Part::up, Format::bf16) == "none");

@@ -102,6 +102,22 @@ TEST_CASE("a plan counts what a training then has") {
   }
 }
 
+TEST_CASE("what lookups in a tied embedding add to its gradient is counted, for they wait") {
+  const auto host = [](bool tied, std::uint64_t tokens) {
+    Small small;
+    if (tied) {
+      small.files.clear();
+      small.job.model = schema::NewModel{.layers = 1, .width = 32, .ff_width = 64, .context = 64};
+    }
+    small.job.method.kind = schema::Method::Kind::full;
+    small.job.steps = 1;
+    small.job.batch_tokens = tokens;
+    return small.plan().memory.host;
+  };
+  CHECK(host(true, 256) - host(true, 128) == 128 * 4 * (32 + 1));
+  CHECK(host(false, 256) == host(false, 128));
+}
+
 TEST_CASE("of steps the last epoch has perhaps not all rows") {
   Small small;
   small.job.steps = 7;
