@@ -213,12 +213,13 @@ struct Finetune::Parts {
   }
 
   ByteView make_record(const UnitTold& told) {
-    record.resize(records.record_bytes());
-    training->save(std::span(record).first(records.state_bytes));
+    made_record.resize(records.record_bytes());
+    training->save(std::span(made_record).first(records.state_bytes));
     // The last unit may have fewer steps than the one before.
-    std::fill(record.begin() + static_cast<std::ptrdiff_t>(records.state_room()), record.end(), 0);
-    put_told(told, record);
-    return record;
+    std::fill(made_record.begin() + static_cast<std::ptrdiff_t>(records.state_room()),
+              made_record.end(), 0);
+    put_told(told, made_record);
+    return made_record;
   }
 
   /// Tokens of the held-out samples that are to be predicted.
@@ -264,7 +265,7 @@ struct Finetune::Parts {
   std::optional<lm::Network> network;
   std::optional<lm::Training> training;
   Records records;
-  Bytes record;  ///< the last one made
+  Bytes made_record;  ///< the last one
 };
 
 Finetune::Finetune(const schema::Job& job, const lm::Files& folder, ByteView data,
