@@ -13,10 +13,11 @@ bool same(float a, float b) {
   return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b);
 }
 
-/// Whether `a` is within `share` of `b`; two numbers that are both not finite are alike.
+/// Whether `a` is within `share` of `b` and a tenth, for of next to nothing a share is less than
+/// bf16 tells; two numbers that are both not finite are alike.
 bool near(float a, float b, double share) {
   if (!std::isfinite(a) || !std::isfinite(b)) return std::isfinite(a) == std::isfinite(b);
-  return std::fabs(double{a} - b) <= share * std::fabs(double{b});
+  return std::fabs(double{a} - b) <= share * (std::fabs(double{b}) + 0.1);
 }
 
 std::string not_right(const std::string& what, float claimed, float right) {

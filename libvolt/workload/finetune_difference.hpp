@@ -13,9 +13,9 @@ std::string difference(const Finetune& finetune, ByteView claimed, ByteView righ
                        std::uint64_t unit);
 
 /// How far the profile native may be from the same unit computed again, by another library or on a
-/// CPU: each number over the right one, or as lm::Trained::Drift has it. The operands of products
-/// are the same there; sums in another order, and what attention rounds on its way, differ. AdamW
-/// makes much of the little by which small gradients differ in its first steps.
+/// CPU: each number over the right one and a tenth, or as lm::Trained::Drift has it. The operands
+/// of products are the same there; sums in another order, and what attention rounds on its way,
+/// differ. AdamW makes much of the little by which small gradients differ in its first steps.
 ///
 /// About five times what tests/tools/finetune-native.test comes to with products added up in
 /// another order and the results of attention rounded (loss 0.0023, norm 0.0065, values 0.054, m
