@@ -138,7 +138,7 @@ struct Finetune::Parts {
                     plan.capacity, format);
     training.emplace(*network, *trained, samples, split.train, settings_of(job),
                      plan.capacity.rows);
-    if (training->state().size() != records.state_bytes) {
+    if (training->state_bytes() != records.state_bytes) {
       throw Error(Exit::failure, "a state has not the size that was counted",
                   "this is a bug of volt: please report it");
     }
