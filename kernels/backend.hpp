@@ -10,8 +10,9 @@
 namespace volt::kernels {
 
 /// Outcome of a call. `text` lives until the next call on the same thread and is null when ok.
+/// `missing` is a library that an operation is left to.
 struct Status {
-  enum Code : std::int32_t { ok = 0, out_of_memory = 1, invalid = 2, failed = 3 };
+  enum Code : std::int32_t { ok = 0, out_of_memory = 1, invalid = 2, failed = 3, missing = 4 };
   Code code = ok;
   const char* text = nullptr;
 };

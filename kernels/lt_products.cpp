@@ -38,7 +38,7 @@ Status LtProducts::did(int status, const char* what) {
 // works out is C^T = B^T A^T, with B as its A.
 Status LtProducts::multiply(const Product<std::uint16_t, float>& job, Scratch workspace) {
   if (!why_not_.empty()) {
-    return say(Status::failed, "bf16 products need cuBLASLt: %s", why_not_.c_str());
+    return say(Status::missing, "bf16 products need cuBLASLt: %s", why_not_.c_str());
   }
   if (handle_ == nullptr) {
     const Status status = did(lt_.cublasLtCreate(&handle_), "cublasLtCreate");

@@ -186,6 +186,10 @@ void Device::check(kernels::Status status) {
     throw Error(Exit::no_device, "not enough device memory: " + text,
                 "give the job more with [limits] memory, or use a device with more");
   }
+  if (status.code == kernels::Status::missing) {
+    throw Error(Exit::no_device, text,
+                "install it, as CUDA's toolkit has it, or choose another profile");
+  }
   throw Error(Exit::failure, text);
 }
 

@@ -213,7 +213,7 @@ TEST_CASE("a machine without cuBLASLt says which file it looked for") {
   CHECK(load_functions({"libnone.so.13", "libc.so.6"}, functions) ==
         "libc.so.6 has no cublasLtCreate");
   LtProducts products(functions, why, nullptr);
-  VOLT_REFUSED(failed,
+  VOLT_REFUSED(missing,
                "bf16 products need cuBLASLt: libnone.so.13 is not here, libnone.so.12 is not here",
                products.multiply({Form::ab, 1, 1, 1, {}, {}, {}}, {}));
 }

@@ -9,10 +9,12 @@
 //   FAKE_CUDA_TRAP=1        opening any of them ends the process
 //   FAKE_CUDA_DRIVER=12040  the CUDA version that the driver serves (13000); 0: no driver
 //   FAKE_CUDA_BUILD=text    another build than the program's
+//   FAKE_CUDA_LIBRARIES=0   none that the profile `native` leaves products to (1)
 //   FAKE_CUDA_BITS=3        how many bits behind the first the operands of such products have (7)
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <utility>
 
 #include "kernels/check.hpp"
 #include "kernels/exact.hpp"
@@ -32,15 +34,24 @@ std::uint32_t count() {
   return number("FAKE_CUDA_DRIVER", 13000) == 0 ? 0 : number("FAKE_CUDA_GPUS", 1);
 }
 
+Status missing;  // told at the end of the call
+
 const Store store = [] {
   Store own = host_store;
   own.owner = "the GPU";
   own.is_host = false;  // what is borrowed is copied
+  own.end = [](Context& context) {
+    return missing.code == Status::ok ? host_store.end(context) : std::exchange(missing, {});
+  };
   return own;
 }();
 
 // The sum of all products comes to C last, as a library's may.
 bool matmul_bf16(Context&, const Product<std::uint16_t, float>& p) {
+  if (number("FAKE_CUDA_LIBRARIES", 1) == 0) {
+    missing = say(Status::missing, "bf16 products need cuBLASLt: libcublasLt.so.13 is not here");
+    return true;
+  }
   const auto mask = static_cast<std::uint16_t>(0xffffu << (7 - number("FAKE_CUDA_BITS", 7)));
   const auto at = [&](const View<const std::uint16_t>& x, bool k_is_rows, std::uint64_t lane,
                       std::uint64_t k) {
