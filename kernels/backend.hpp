@@ -54,14 +54,11 @@ struct QuantisedLimbs {
 };
 
 /// Which product; k is the common extent. Operands are given as they are stored. A diagonal form
-/// has m = n and computes the product's diagonal alone, into a C[m,1]. Limbs are the bytes of an
-/// int32 matrix, four columns an element, the lower three of the four less 128: with an element's
-/// limbs l, the sum of 256^i l[i] is its value - 0x808080.
+/// has m = n and computes the product's diagonal alone, into a C[m,1].
 enum class Form : std::int32_t {
-  ab,     ///< C[m,n] += A[m,k] * B[k,n]
-  abt,    ///< C[m,n] += A[m,k] * B[n,k]^T
-  atb,    ///< C[m,n] += A[k,m]^T * B[k,n]
-  limbs,  ///< as ab, A's elements being limbs; matmul_i8 alone has it
+  ab,   ///< C[m,n] += A[m,k] * B[k,n]
+  abt,  ///< C[m,n] += A[m,k] * B[n,k]^T
+  atb,  ///< C[m,n] += A[k,m]^T * B[k,n]
   ab_diagonal,
   abt_diagonal,
   atb_diagonal,
@@ -142,6 +139,11 @@ struct Backend {
   Status (*matmul_bf16)(Context* context, Form form, const Matrix& a, const Matrix& b,
                         const Matrix& c);
 
+  /// Sums of int32 elements, weighted two ways, modulo 2^128: columns 2v and 2v + 1 of `sums` are
+  /// the low and the high 64 bits of the sum over j of x[i,j] * weights[j,v]. weights [x.cols, 2]
+  /// and sums [x.rows, 4] are uint64.
+  Status (*weigh)(Context* context, const Matrix& x, const Matrix& weights, const Matrix& sums);
+
   /// RFC 9162 leaf digests, SHA-256(0x00 || page), of the 4 KiB pages of `bytes` bytes; the last
   /// page may be short. `digests` is host memory of ceil(bytes / 4096) * 32 bytes.
   Status (*page_digests)(Context* context, const Buffer* buffer, std::uint64_t offset_bytes,
@@ -171,6 +173,7 @@ struct Backend {
 
 constexpr std::uint64_t page_bytes = 4096;
 constexpr std::uint64_t group = 128;         ///< elements that share a scale
+constexpr std::uint64_t weight_vectors = 2;  ///< of `weigh`
 constexpr std::uint64_t max_k_i8 = 131'071;  ///< 128 * 128 * k must fit int32
 
 const Backend& cpu();            ///< threads and vector instructions, chosen at run time

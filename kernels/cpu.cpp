@@ -17,6 +17,16 @@
 #endif
 
 namespace volt::kernels {
+
+// The rows of Loops that are faster with AVX-512 IFMA.
+namespace ifma {
+void pack_weights(std::uint64_t* to, const std::uint64_t* weights, std::uint64_t stride,
+                  std::uint64_t count);
+void weigh_rows(const std::int32_t* x, std::uint64_t stride, const std::uint64_t* weights,
+                std::uint64_t count, const std::uint64_t* start, std::uint64_t* sums,
+                std::uint64_t stride_sums, std::uint64_t rows);
+}  // namespace ifma
+
 namespace {
 
 void cpu_fill_f32(Context& context, float* to, const Stream& s) {
@@ -77,6 +87,33 @@ void cpu_quantise_limbs(Context& context, const QuantiseLimbsJob& job) {
                                  job.low.data + row * job.low.stride, job.high.stride,
                                  job.low.stride, job.scales.data + g * job.scales.stride);
   });
+}
+
+bool cpu_weigh(Context& context, const Weighing& job) {
+  __extension__ using Wide = unsigned __int128;
+  constexpr std::uint64_t rows_at_a_time = 48;
+  const Loops& loops = *context.engine.loops;
+  const View<const std::uint64_t>& weights = job.weights;
+  const std::uint64_t bytes =
+      ceil_div(weights.rows, 16) * 16 * weight_vectors * most_weight_parts * sizeof *weights.data;
+  if (context.scratch.bytes() < bytes && !context.scratch.take(bytes)) return false;
+  auto* const packed = reinterpret_cast<std::uint64_t*>(context.scratch.data());
+  loops.pack_weights(packed, weights.data, weights.stride, weights.rows);
+  std::uint64_t start[2 * weight_vectors];
+  for (std::uint64_t v = 0; v < weight_vectors; ++v) {
+    Wide sum = 0;
+    for (std::uint64_t j = 0; j < weights.rows; ++j) sum += weights.data[j * weights.stride + v];
+    sum = -(sum << 31);
+    start[2 * v] = static_cast<std::uint64_t>(sum);
+    start[2 * v + 1] = static_cast<std::uint64_t>(sum >> 64);
+  }
+  const View<const std::int32_t>& x = job.x;
+  in_pieces(context, x.rows, rows_at_a_time, x.rows * x.cols >= worth_sharing,
+            [&](std::uint64_t row, std::uint64_t rows) {
+              loops.weigh_rows(x.data + row * x.stride, x.stride, packed, x.cols, start,
+                               job.sums.data + row * job.sums.stride, job.sums.stride, rows);
+            });
+  return true;
 }
 
 void cpu_page_digests(Context& context, const std::uint8_t* data, std::uint64_t bytes,
@@ -147,6 +184,19 @@ bool has_vnni() {
 #endif
 }
 
+#if defined(__x86_64__)
+bool has_ifma() { return has_vnni() && __builtin_cpu_supports("avx512ifma"); }
+
+// As with VNNI, but for what multiplies integers of 52 bits.
+const Loops loops_ifma = [] {
+  Loops loops = loops_vnni;
+  loops.name = "cpu-ifma";
+  loops.pack_weights = ifma::pack_weights;
+  loops.weigh_rows = ifma::weigh_rows;
+  return loops;
+}();
+#endif
+
 template <const Loops& loops>
 constexpr Engine engine = {
     &loops,
@@ -159,6 +209,7 @@ constexpr Engine engine = {
     cpu_i8x,
     cpu_i8x2,
     cpu_bf16,
+    cpu_weigh,
     cpu_page_digests,
     cpu_map,
     cpu_select<std::uint32_t>,
@@ -188,6 +239,7 @@ std::span<const Backend> cpu_variants() {
     if (has_v3()) add<loops_v3>(found);
     if (has_v4()) add<loops_v4>(found);
     if (has_vnni()) add<loops_vnni>(found);
+    if (has_ifma()) add<loops_ifma>(found);
 #endif
     return found;
   }();

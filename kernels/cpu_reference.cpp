@@ -16,9 +16,6 @@ namespace {
 // Element (i, p) of A and (p, j) of B as the form stores them; p counts along k.
 template <class T>
 T a_at(Form form, const View<const T>& a, std::uint64_t i, std::uint64_t p) {
-  if constexpr (sizeof(T) == 1) {
-    if (form == Form::limbs) return limb(a.data[i * a.stride + p], p);
-  }
   return k_is_rows_of_a(form) ? a.data[p * a.stride + i] : a.data[i * a.stride + p];
 }
 
@@ -174,6 +171,23 @@ void reference_digests(Context&, const std::uint8_t* data, std::uint64_t bytes,
   }
 }
 
+bool reference_weigh(Context&, const Weighing& job) {
+  __extension__ using Wide = unsigned __int128;
+  for (std::uint64_t i = 0; i < job.x.rows; ++i) {
+    for (std::uint64_t v = 0; v < weight_vectors; ++v) {
+      Wide sum = 0;
+      for (std::uint64_t j = 0; j < job.x.cols; ++j) {
+        const std::int64_t element = job.x.data[i * job.x.stride + j];
+        sum += static_cast<Wide>(element) * job.weights.data[j * job.weights.stride + v];
+      }
+      std::uint64_t* const to = job.sums.data + i * job.sums.stride + 2 * v;
+      to[0] = static_cast<std::uint64_t>(sum);
+      to[1] = static_cast<std::uint64_t>(sum >> 64);
+    }
+  }
+  return true;
+}
+
 // The one loop that is the same for all: without an instruction set of its own it is as plain.
 void reference_map(Context&, const MapJob& job) {
   loops_baseline.map(job.function, job.x, job.y, 0, job.count);
@@ -207,6 +221,7 @@ constinit const Engine reference_engine = {
     reference_i8x,
     reference_i8x2,
     reference_bf16,
+    reference_weigh,
     reference_digests,
     reference_map,
     reference_select<std::uint32_t>,

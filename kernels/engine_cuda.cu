@@ -83,6 +83,12 @@ bool matmul_bf16(Context& context, const Product<std::uint16_t, float>& job) {
   return true;
 }
 
+bool weigh(Context& context, const Weighing& job) {
+  CudaContext& cuda = cuda_context(context);
+  cuda.keep(cuda_weigh(cuda.stream, job));
+  return true;
+}
+
 void page_digests(Context& context, const std::uint8_t* data, std::uint64_t bytes,
                   std::uint8_t* digests) {
   CudaContext& cuda = cuda_context(context);
@@ -132,6 +138,7 @@ Engine cuda_engine(const Store& store) {
           matmul_i8x,
           matmul_i8x2,
           matmul_bf16,
+          weigh,
           page_digests,
           map,
           select<std::uint32_t>,

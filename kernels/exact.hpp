@@ -103,11 +103,5 @@ VOLT_EXACT std::int8_t word_to_i8(std::uint32_t word, unsigned index) {
   return static_cast<std::int8_t>(static_cast<std::uint8_t>(word >> (8 * index)));
 }
 
-/// What the bytes of an int32 are xored with to be its limbs (Form::limbs).
-constexpr std::uint32_t limbs_flip = 0x00808080u;
-VOLT_EXACT std::int8_t limb(std::int8_t byte, std::uint64_t p) {
-  return static_cast<std::int8_t>(byte ^ static_cast<std::int8_t>(limbs_flip >> (p % 4 * 8)));
-}
-
 }  // namespace VOLT_ISA
 }  // namespace volt::kernels

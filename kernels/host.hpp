@@ -64,6 +64,7 @@ struct Engine {
   bool (*matmul_i8x)(Context&, const QuantisedProduct&);
   bool (*matmul_i8x2)(Context&, const LimbsProduct&);
   bool (*matmul_bf16)(Context&, const Product<std::uint16_t, float>&);
+  bool (*weigh)(Context&, const Weighing&);
   void (*page_digests)(Context&, const std::uint8_t* data, std::uint64_t bytes,
                        std::uint8_t* digests);
   void (*map)(Context&, const MapJob&);

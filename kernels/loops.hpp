@@ -19,6 +19,7 @@ struct Side {
 };
 
 constexpr std::uint64_t most_narrow = 32;  ///< columns of rows_i8
+constexpr std::uint64_t most_weight_parts = 3;
 
 struct Loops {
   const char* name;  ///< "cpu-v3"
@@ -35,10 +36,9 @@ struct Loops {
   void (*pack_i8_b)(std::uint32_t* to, std::int32_t* start, const Side& side, std::uint64_t lanes,
                     std::uint64_t k, std::uint64_t group_words);
 
-  /// Side B for rows_i8, eight lanes at a time: for each 64 elements of k, padded with 0, 64 of
-  /// each lane; and for each lane the sum that its products start from.
-  void (*pack_narrow)(std::int8_t* to, std::int32_t* start, const Side& side, std::uint64_t lanes,
-                      std::uint64_t k);
+  /// Up to 16 lanes of side B for rows_i8, which takes as many bytes for each element of k, padded
+  /// to a multiple of 64.
+  void (*pack_narrow)(std::uint8_t* to, const Side& side, std::uint64_t lanes, std::uint64_t k);
 
   /// rows x cols elements of C from packed tiles, each `k` (or `words`) long.
   void (*block_f32)(const float* a, const float* b, std::uint64_t k, float* c, std::uint64_t stride,
@@ -50,11 +50,11 @@ struct Loops {
   void (*block_i8)(const std::uint32_t* a, const std::uint32_t* b, const std::int32_t* start,
                    std::uint64_t words, std::int32_t* c, std::uint64_t stride, std::uint64_t rows,
                    std::uint64_t cols);
-  /// As rows_f32, with B from pack_narrow; every four int8 along k of A are xored with `flip`. Both
-  /// are null where the instruction set has no product of int8 as they are stored.
-  void (*rows_i8)(const std::int8_t* a, std::uint64_t stride_a, std::uint32_t flip,
-                  const std::int8_t* b, const std::int32_t* start, std::uint64_t k, std::int32_t* c,
-                  std::uint64_t stride, std::uint64_t rows, std::uint64_t cols);
+  /// As rows_f32, with B from pack_narrow. Both are null where the instruction set has no product
+  /// of int8 as they are stored.
+  void (*rows_i8)(const std::int8_t* a, std::uint64_t stride_a, const std::uint8_t* b,
+                  std::uint64_t k, std::int32_t* c, std::uint64_t stride, std::uint64_t rows,
+                  std::uint64_t cols);
   /// Scales are packed as the tiles are: per tile, group x lane; likewise `start`.
   void (*block_i8x)(const std::uint32_t* a, const std::uint32_t* b, const std::int32_t* start,
                     const float* scales_a, const float* scales_b, std::uint64_t words, float* c,
@@ -76,6 +76,15 @@ struct Loops {
                        std::uint64_t stride);
   void (*diagonal_i8)(const Side& a, const Side& b, std::uint64_t count, std::uint64_t k,
                       std::int32_t* c, std::uint64_t stride);
+
+  /// The weights of `count` columns for weigh_rows, which has room for `most_weight_parts` words
+  /// of each weight, of columns up to a multiple of 16.
+  void (*pack_weights)(std::uint64_t* to, const std::uint64_t* weights, std::uint64_t stride,
+                       std::uint64_t count);
+  /// Sums of x + 2^31 as `weigh` has them, and `start`, a row of such, added to each row.
+  void (*weigh_rows)(const std::int32_t* x, std::uint64_t stride, const std::uint64_t* weights,
+                     std::uint64_t count, const std::uint64_t* start, std::uint64_t* sums,
+                     std::uint64_t stride_sums, std::uint64_t rows);
 
   /// One row in groups along it; `cols` elements.
   void (*quantise_row)(const float* x, std::uint64_t cols, std::int8_t* q, float* scales);

@@ -12,6 +12,7 @@
 #include "pack_cpu.hpp"
 #include "quantise_cpu.hpp"
 #include "tile_cpu.hpp"
+#include "weigh_cpu.hpp"
 
 namespace volt::kernels {
 inline namespace VOLT_ISA {
@@ -198,6 +199,8 @@ const Loops VOLT_JOIN(loops_, VOLT_ISA) = {
     block_i8x2,
     diagonal_f32,
     diagonal_i8,
+    pack_weights,
+    weigh_rows,
     quantise_row,
     quantise_columns,
     quantise_limbs_row,

@@ -66,7 +66,7 @@ Status start(CudaStream stream, const Job<T>& job, Tile tile) {
 
 template <class T>
 Panels panels_of_a(const Product<std::int8_t, T>& p) {
-  return {p.a, k_is_rows_of_a(p.form), p.form == Form::limbs ? limbs_flip : 0};
+  return {p.a, k_is_rows_of_a(p.form)};
 }
 template <class T>
 Panels panels_of_b(const Product<std::int8_t, T>& p) {

@@ -11,175 +11,125 @@ inline namespace VOLT_ISA {
 
 #if defined(__AVX512VNNI__)
 
-// A tile of C is at most 3 rows by 8 columns: as many vectors of sums, 3 of A and one of B.
-constexpr int most_rows = 3, columns = 8;
-constexpr std::uint64_t step = 4 * lanes;  // of k
+// A tile of C is at most 8 rows by a vector of columns. B is made unsigned, so that four elements
+// of A are an operand as they lie in memory; what that adds, 128 times the sum of a row of A, is
+// taken off at the end.
+constexpr int most_rows = 8;
+constexpr int parts = 2;  // of a row's sums, so that one need not wait for the other
+constexpr int fours = lanes;
+constexpr std::uint64_t step = 4 * fours;  // of k
 
-typedef std::uint32_t Eight __attribute__((vector_size(32)));
-
-// The sum of each vector's words, by three exchanges.
-VOLT_VECTOR Eight sums_of(const Words (&v)[columns]) {
-  Words pairs[4], fours[2];
-  for (int i = 0; i < 4; ++i) {
-    const Words a = v[2 * i], b = v[2 * i + 1];
-    pairs[i] = (Words)__builtin_shufflevector(a, b, 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12,
-                                              28, 14, 30) +
-               (Words)__builtin_shufflevector(a, b, 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13,
-                                              29, 15, 31);
-  }
-  for (int i = 0; i < 2; ++i) {
-    const Words a = pairs[2 * i], b = pairs[2 * i + 1];
-    fours[i] = (Words)__builtin_shufflevector(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12,
-                                              13, 28, 29) +
-               (Words)__builtin_shufflevector(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14,
-                                              15, 30, 31);
-  }
-  const Words all = (Words)__builtin_shufflevector(fours[0], fours[1], 0, 1, 2, 3, 16, 17, 18, 19,
-                                                   8, 9, 10, 11, 24, 25, 26, 27) +
-                    (Words)__builtin_shufflevector(fours[0], fours[1], 4, 5, 6, 7, 20, 21, 22, 23,
-                                                   12, 13, 14, 15, 28, 29, 30, 31);
-  return (Eight)__builtin_shufflevector(all, all, 0, 1, 2, 3, 4, 5, 6, 7) +
-         (Eight)__builtin_shufflevector(all, all, 8, 9, 10, 11, 12, 13, 14, 15);
-}
-
-// Sums of a row of C with eight of B's columns, by the lanes of vectors.
-typedef Words RowSums[columns];
-
-struct NarrowTile {
-  const std::int8_t* a;
-  std::uint64_t stride_a;
-  std::uint32_t flip;
-  const std::int8_t* b;  // [k / step][columns][step]
-  std::uint64_t k;
-  bool first;  // of all along k: nothing is there to be added to
+template <int rows>
+struct NarrowSums {
+  Words c[rows][parts];
+  Words a[rows];
 };
 
-// k is a multiple of the step.
+// Adds `k` elements, a multiple of the step.
 template <int rows>
-static void multiply(const NarrowTile& tile, RowSums* sums) {
-  Words sum[rows][columns] = {};
-  if (!tile.first) {
+VOLT_VECTOR void add_steps(NarrowSums<rows>& sums, const std::int8_t* a, std::uint64_t stride_a,
+                           const std::uint8_t* b, std::uint64_t k) {
+  for (std::uint64_t p = 0; p < k; p += step) {
+    const std::uint64_t ahead = to_prefetch(p, k, rows * stride_a);
 #pragma GCC unroll 8
     for (int r = 0; r < rows; ++r) {
+      const std::int8_t* const row = a + static_cast<std::uint64_t>(r) * stride_a + p;
+      sums.a[r] = dot(sums.a[r], spread(0x01010101u), load<Words>(row));
+      prefetch(row, ahead);
+    }
+#pragma GCC unroll 16
+    for (int f = 0; f < fours; ++f, b += step) {
+      const Words y = load<Words>(b);
 #pragma GCC unroll 8
-      for (int j = 0; j < columns; ++j) sum[r][j] = sums[r][j];
+      for (int r = 0; r < rows; ++r) {
+        const std::int8_t* const x = a + static_cast<std::uint64_t>(r) * stride_a + p + 4 * f;
+        Words& sum = sums.c[r][f % parts];
+        sum = dot(sum, y, spread(load<std::uint32_t>(x)));
+      }
     }
   }
-  const Words flip = spread(tile.flip);
-  const std::int8_t* b = tile.b;
-  for (std::uint64_t p = 0; p < tile.k; p += step, b += columns * step) {
-    Words x[rows];
-#pragma GCC unroll 8
+}
+
+template <int rows>
+static void multiply(const std::int8_t* a, std::uint64_t stride_a, const std::uint8_t* b,
+                     std::uint64_t k, std::int32_t* c, std::uint64_t stride, std::uint64_t cols) {
+  NarrowSums<rows> sums = {};
+  const std::uint64_t left = k % step, whole = k - left;
+  add_steps(sums, a, stride_a, b, whole);
+  if (left != 0) {
+    std::int8_t end[rows * step] = {};
     for (int r = 0; r < rows; ++r) {
-      const std::int8_t* const a = tile.a + static_cast<std::uint64_t>(r) * tile.stride_a + p;
-      x[r] = load<Words>(a) ^ flip;
-      // The rows that come next are too short for the processor to see them coming. Their address
-      // may lie beyond the matrix; nothing is read there.
-      __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(a) +
-                                                       rows * tile.stride_a));
+      __builtin_memcpy(end + static_cast<std::uint64_t>(r) * step,
+                       a + static_cast<std::uint64_t>(r) * stride_a + whole, left);
     }
-#pragma GCC unroll 8
-    for (int j = 0; j < columns; ++j) {
-      Words y = load<Words>(b + static_cast<std::uint64_t>(j) * step);
-      __asm__("" : "+v"(y));  // or gcc reads it once for each row
-#pragma GCC unroll 8
-      for (int r = 0; r < rows; ++r) sum[r][j] = dot(sum[r][j], x[r], y);
-    }
+    add_steps(sums, end, step, b + whole * lanes, step);
   }
-#pragma GCC unroll 8
   for (int r = 0; r < rows; ++r) {
-#pragma GCC unroll 8
-    for (int j = 0; j < columns; ++j) sums[r][j] = sum[r][j];
+    std::uint32_t of_a = 0;
+    for (int l = 0; l < lanes; ++l) of_a += sums.a[r][l];
+    std::int32_t* const to = c + static_cast<std::uint64_t>(r) * stride;
+    Words value = {};
+    __builtin_memcpy(&value, to, cols * sizeof *to);
+    value += sums.c[r][0] + sums.c[r][1] - (of_a << 7);
+    __builtin_memcpy(to, &value, cols * sizeof *to);
   }
 }
 
-static void whole_steps(const NarrowTile& tile, std::uint64_t rows, RowSums* sums) {
-  if (rows == 3) return multiply<3>(tile, sums);
-  if (rows == 2) return multiply<2>(tile, sums);
-  multiply<1>(tile, sums);
-}
+typedef std::uint8_t Row __attribute__((vector_size(lanes)));
+typedef std::uint16_t Pairs __attribute__((vector_size(lanes)));
 
-static void multiply(NarrowTile tile, std::uint64_t rows, RowSums* sums) {
-  const std::uint64_t left = tile.k % step;
-  tile.k -= left;
-  whole_steps(tile, rows, sums);
-  if (left == 0) return;
-  // What is left is padded with elements that meet zeros of B.
-  std::int8_t a[most_rows * step] = {};
-  for (std::uint64_t r = 0; r < rows; ++r) {
-    __builtin_memcpy(a + r * step, tile.a + r * tile.stride_a + tile.k, left);
+// Four rows of `lanes` bytes as words, a lane's bytes side by side.
+VOLT_VECTOR void interleave(std::uint8_t* to, const Row (&rows)[4]) {
+  Pairs low[2], high[2];
+  for (int i = 0; i < 2; ++i) {
+    const Row a = rows[2 * i], b = rows[2 * i + 1];
+    low[i] = (Pairs)__builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22,
+                                            7, 23);
+    high[i] = (Pairs)__builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14,
+                                             30, 15, 31);
   }
-  whole_steps({a, step, tile.flip, tile.b + tile.k * columns, step, false}, rows, sums);
+  store(to, __builtin_shufflevector(low[0], low[1], 0, 8, 1, 9, 2, 10, 3, 11));
+  store(to + 16, __builtin_shufflevector(low[0], low[1], 4, 12, 5, 13, 6, 14, 7, 15));
+  store(to + 32, __builtin_shufflevector(high[0], high[1], 0, 8, 1, 9, 2, 10, 3, 11));
+  store(to + 48, __builtin_shufflevector(high[0], high[1], 4, 12, 5, 13, 6, 14, 7, 15));
 }
 
-VOLT_VECTOR void add(std::int32_t* c, std::uint64_t width, Eight sums) {
-  Eight value = {};
-  if (width == columns) {
-    __builtin_memcpy(&value, c, sizeof value);
-    value += sums;
-    __builtin_memcpy(c, &value, sizeof value);
-  } else {
-    __builtin_memcpy(&value, c, width * sizeof *c);
-    value += sums;
-    __builtin_memcpy(c, &value, width * sizeof *c);
-  }
-}
-
-void pack_narrow(std::int8_t* to, std::int32_t* start, const Side& side, std::uint64_t count,
-                 std::uint64_t k) {
+// What stands for nothing meets zeros of A, or is a column that nobody asks for.
+void pack_narrow(std::uint8_t* to, const Side& side, std::uint64_t count, std::uint64_t k) {
   const auto* const from = static_cast<const std::int8_t*>(side.data);
-  const std::uint64_t steps = (k + step - 1) / step;
-  const std::uint64_t of_lane = side.k_contiguous ? side.stride : 1;
-  const std::uint64_t of_k = side.k_contiguous ? 1 : side.stride;
-  for (std::uint64_t first = 0; first < count; first += columns, start += columns) {
-    Words sum[columns] = {};
-    for (std::uint64_t s = 0; s < steps; ++s) {
-      const std::uint64_t there = least(step, k - s * step);
-      for (std::uint64_t j = 0; j < columns; ++j, to += step) {
-        const std::uint64_t elements = first + j < count ? there : 0;
-        const std::int8_t* const line =
-            from + (first + j) * of_lane * (elements != 0) + s * step * of_k * (elements != 0);
-        __builtin_memset(to, 0, step);
-        if (of_k == 1) {
-          __builtin_memcpy(to, line, elements);
-        } else {
-          for (std::uint64_t p = 0; p < elements; ++p) to[p] = line[p * of_k];
-        }
-        sum[j] = dot(sum[j], spread(bias), load<Words>(to));
+  const std::uint64_t padded = (k + step - 1) / step * step;
+  for (std::uint64_t p = 0; p < padded; p += 4, to += step) {
+    const std::uint64_t there = p < k ? least(4, k - p) : 0;
+    if (side.k_contiguous) {
+      Words words = {};
+      for (std::uint64_t l = 0; l < count && there != 0; ++l) {
+        std::uint32_t word = 0;
+        __builtin_memcpy(&word, from + l * side.stride + p, there);
+        words[l] = word;
       }
+      store(to, words ^ 0x80808080u);
+    } else {
+      Row rows[4] = {};
+      for (std::uint64_t i = 0; i < there; ++i) {
+        __builtin_memcpy(&rows[i], from + (p + i) * side.stride, count);
+        rows[i] ^= 0x80;
+      }
+      interleave(to, rows);
     }
-    const Eight taken_off = -sums_of(sum);
-    __builtin_memcpy(start, &taken_off, sizeof taken_off);
   }
 }
 
-// A few rows at a time, and their sums, stay in the first-level cache from one of B's columns to
-// the next.
-void rows_i8(const std::int8_t* a, std::uint64_t stride_a, std::uint32_t flip, const std::int8_t* b,
-             const std::int32_t* start, std::uint64_t k, std::int32_t* c, std::uint64_t stride,
-             std::uint64_t rows, std::uint64_t cols) {
-  constexpr std::uint64_t at_a_time = 4 * most_rows, panel = 1024;
-  const std::uint64_t packed = (k + step - 1) / step * step;
-  RowSums sums[most_narrow / columns][at_a_time];
-  for (std::uint64_t top = 0; top < rows; top += at_a_time) {
-    const std::uint64_t count = least(at_a_time, rows - top);
-    for (std::uint64_t p = 0; p < k; p += panel) {
-      for (std::uint64_t col = 0; col < cols; col += columns) {
-        for (std::uint64_t row = 0; row < count; row += most_rows) {
-          multiply({a + (top + row) * stride_a + p, stride_a, flip ^ bias,
-                    b + col * packed + p * columns, least(panel, k - p), p == 0},
-                   least(most_rows, count - row), &sums[col / columns][row]);
-        }
-      }
+void rows_i8(const std::int8_t* a, std::uint64_t stride_a, const std::uint8_t* b, std::uint64_t k,
+             std::int32_t* c, std::uint64_t stride, std::uint64_t rows, std::uint64_t cols) {
+  for (std::uint64_t r = 0; r < rows;) {
+    const bool many = rows - r >= most_rows;
+    for (std::uint64_t col = 0; col < cols; col += lanes) {
+      const std::uint8_t* const packed = b + col * ((k + step - 1) / step * step);
+      (many ? multiply<most_rows> : multiply<1>)(a + r * stride_a, stride_a, packed, k,
+                                                 c + r * stride + col, stride,
+                                                 least(lanes, cols - col));
     }
-    for (std::uint64_t row = 0; row < count; ++row) {
-      for (std::uint64_t col = 0; col < cols; col += columns) {
-        Eight sum;
-        __builtin_memcpy(&sum, start + col, sizeof sum);
-        add(c + (top + row) * stride + col, least(columns, cols - col),
-            sum + sums_of(sums[col / columns][row]));
-      }
-    }
+    r += many ? most_rows : 1;
   }
 }
 

@@ -5,17 +5,15 @@
 #include "vector_cpu.hpp"
 
 /// int8 products with so few columns that reading A is most of the work: A is read once, as it is
-/// stored, k along its rows and along the vectors. Compiled once per instruction set. The contracts
-/// are those of the rows of Loops with the same names.
+/// stored, k along its rows, while columns are the lanes of vectors. Compiled once per instruction
+/// set. The contracts are those of the rows of Loops with the same names.
 namespace volt::kernels {
 inline namespace VOLT_ISA {
 
 #if defined(__AVX512VNNI__)
-void pack_narrow(std::int8_t* to, std::int32_t* start, const Side& side, std::uint64_t lanes,
-                 std::uint64_t k);
-void rows_i8(const std::int8_t* a, std::uint64_t stride_a, std::uint32_t flip, const std::int8_t* b,
-             const std::int32_t* start, std::uint64_t k, std::int32_t* c, std::uint64_t stride,
-             std::uint64_t rows, std::uint64_t cols);
+void pack_narrow(std::uint8_t* to, const Side& side, std::uint64_t lanes, std::uint64_t k);
+void rows_i8(const std::int8_t* a, std::uint64_t stride_a, const std::uint8_t* b, std::uint64_t k,
+             std::int32_t* c, std::uint64_t stride, std::uint64_t rows, std::uint64_t cols);
 #else
 constexpr decltype(Loops::pack_narrow) pack_narrow = nullptr;
 constexpr decltype(Loops::rows_i8) rows_i8 = nullptr;

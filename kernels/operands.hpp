@@ -38,6 +38,13 @@ struct LimbsProduct : QuantisedProduct {
   View<const std::int8_t> low_a, low_b;
 };
 
+/// What `weigh` does.
+struct Weighing {
+  View<const std::int32_t> x;
+  View<const std::uint64_t> weights;
+  View<std::uint64_t> sums;
+};
+
 /// What `select` does, for elements of 1 or 4 bytes. `index` is host memory.
 template <class T>
 struct Selection {

@@ -112,9 +112,6 @@ void check_product(Check& check, Job& job, Form form, const Matrix& a, const Mat
   if (form < Form::ab || form > Form::atb_diagonal) {
     check.invalid("form %d is unknown", static_cast<int>(form));
   }
-  if (form == Form::limbs && !std::is_same_v<Out, std::int32_t>) {
-    check.invalid("only an i8 product takes limbs");
-  }
   const bool ka = k_is_rows_of_a(form), kb = k_is_rows_of_b(form);
   job.form = form;
   job.m = ka ? a.cols : a.rows;
@@ -213,6 +210,21 @@ Status matmul_bf16(Context* context, Form form, const Matrix& a, const Matrix& b
   if (is_diagonal(form)) check.invalid("a bf16 product has no diagonal form");
   return perform(context, check, job.m == 0 || job.n == 0,
                  [&] { return context->engine.matmul_bf16(*context, job); });
+}
+
+Status weigh(Context* context, const Matrix& x, const Matrix& weights, const Matrix& sums) {
+  Check check;
+  check.equal("weights.rows", weights.rows, "x.cols", x.cols);
+  check.equal("weights.cols", weights.cols, "the number of weightings", weight_vectors);
+  check.equal("sums.rows", sums.rows, "x.rows", x.rows);
+  check.equal("sums.cols", sums.cols, "that of the words of a row's sums", 2 * weight_vectors);
+  const Weighing job = {check.view<const std::int32_t>("x", x),
+                        check.view<const std::uint64_t>("weights", weights),
+                        check.view<std::uint64_t>("sums", sums)};
+  check.apart("sums", job.sums, "x", job.x);
+  check.apart("sums", job.sums, "weights", job.weights);
+  return perform(context, check, sums.rows == 0,
+                 [&] { return context->engine.weigh(*context, job); });
 }
 
 Status page_digests(Context* context, const Buffer* buffer, std::uint64_t offset_bytes,
@@ -322,6 +334,7 @@ void add_operations(Backend& backend) {
   backend.matmul_i8x = matmul_i8x;
   backend.matmul_i8x2 = matmul_i8x2;
   backend.matmul_bf16 = matmul_bf16;
+  backend.weigh = weigh;
   backend.page_digests = page_digests;
   backend.map = map;
   backend.select = select;

@@ -26,6 +26,8 @@ Status cuda_quantise_limbs(CudaStream stream, const QuantiseLimbsJob& job);
 
 Status cuda_map(CudaStream stream, const MapJob& job);
 
+Status cuda_weigh(CudaStream stream, const Weighing& job);
+
 /// `digests` is device memory, aligned to 4.
 Status cuda_page_digests(CudaStream stream, const std::uint8_t* data, std::uint64_t bytes,
                          std::uint8_t* digests);

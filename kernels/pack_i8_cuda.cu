@@ -60,14 +60,13 @@ struct PackRows {
     std::uint32_t word = 0;
     VOLT_UNROLL
     for (int i = 0; i < 4; ++i) {
-      if (p + i < k) word |= (from[lane * stride + p + i] ^ (flip >> (8 * i) & 0xff)) << (8 * i);
+      if (p + i < k) word |= std::uint32_t{from[lane * stride + p + i]} << (8 * i);
     }
     if (p < k) to[lane * stride_to + p / 4] = word;
   }
 
   const std::uint8_t* from;
   std::uint64_t stride, k;
-  std::uint32_t flip;
   std::uint32_t* to;
   std::uint64_t stride_to;  // in words
   Tiling tiling;
@@ -75,11 +74,10 @@ struct PackRows {
 
 }  // namespace
 
-Panels::Panels(const View<const std::int8_t>& operand, bool k_is_rows, std::uint32_t flip)
+Panels::Panels(const View<const std::int8_t>& operand, bool k_is_rows)
     : operand_(operand),
       k_is_rows_(k_is_rows),
-      flip_(flip),
-      packed_(k_is_rows || flip != 0 || reinterpret_cast<std::uintptr_t>(operand.data) % 16 != 0 ||
+      packed_(k_is_rows || reinterpret_cast<std::uintptr_t>(operand.data) % 16 != 0 ||
               (operand.rows > 1 && (operand.stride % 16 != 0 || operand.stride > max_packed_k))),
       lanes_(k_is_rows ? operand.cols : operand.rows),
       k_(k_is_rows ? operand.rows : operand.cols),
@@ -112,9 +110,8 @@ Status Panels::pack(CudaStream stream, std::uint64_t first) const {
                   PackTurned{from + first, operand_.stride, lanes, k_, to, words, tiling});
   }
   const Tiling tiling(lanes, k_, 1, 4 * PackRows::threads);
-  return launch(
-      stream, tiling.count(),
-      PackRows{from + first * operand_.stride, operand_.stride, k_, flip_, to, words, tiling});
+  return launch(stream, tiling.count(),
+                PackRows{from + first * operand_.stride, operand_.stride, k_, to, words, tiling});
 }
 
 }  // namespace VOLT_ISA

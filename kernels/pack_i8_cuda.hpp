@@ -21,9 +21,8 @@ inline namespace VOLT_ISA {
 /// well as it is. k is at most `max_packed_k`.
 class Panels {
  public:
-  /// `k_is_rows`: the operand's rows go along k, its columns are lanes. Each four elements along k
-  /// are xored with `flip`, for rows that are lanes.
-  Panels(const View<const std::int8_t>& operand, bool k_is_rows, std::uint32_t flip = 0);
+  /// `k_is_rows`: the operand's rows go along k, its columns are lanes.
+  Panels(const View<const std::int8_t>& operand, bool k_is_rows);
 
   std::uint64_t lanes() const { return lanes_; }
   std::uint64_t row_bytes() const { return (k_ + 15) / 16 * 16; }  ///< of a packed lane
@@ -40,7 +39,6 @@ class Panels {
  private:
   View<const std::int8_t> operand_;
   bool k_is_rows_;
-  std::uint32_t flip_;
   bool packed_;
   std::uint64_t lanes_, k_, each_;
   std::int8_t* scratch_ = nullptr;

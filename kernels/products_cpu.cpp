@@ -74,18 +74,7 @@ struct KindI8 {
   std::uint64_t panel_k() const { return panel_words * loops.unit; }
   LaneSize size(std::uint64_t k) const { return {ceil_div(k, loops.unit), 1, 0}; }
   void pack_a(const Panel& p, const Lanes& lanes, const Packed& to) const {
-    Side side = side_a(job, p.row0 + lanes.first, p.k0);
-    std::int8_t limbs[most_tile_lanes * panel_words * 4];
-    if (job.form == Form::limbs) {
-      const auto* const bytes = static_cast<const std::int8_t*>(side.data);
-      for (std::uint64_t i = 0; i < lanes.count; ++i) {
-        for (std::uint64_t k = 0; k < p.k; ++k) {
-          limbs[i * p.k + k] = limb(bytes[i * side.stride + k], k);
-        }
-      }
-      side = {limbs, p.k, true};
-    }
-    loops.pack_i8_a(to.words, side, lanes.count, p.k);
+    loops.pack_i8_a(to.words, side_a(job, p.row0 + lanes.first, p.k0), lanes.count, p.k);
   }
   void pack_b(const Panel& p, const Lanes& lanes, const Packed& to) const {
     loops.pack_i8_b(to.words, to.start, side_b(job, p.col0 + lanes.first, p.k0), lanes.count, p.k,
@@ -223,22 +212,19 @@ void canonical_c(const Job& job) {
 // ---- so few columns that A is not packed
 
 bool narrow_i8(Context& context, const Product<std::int8_t, std::int32_t>& job) {
-  constexpr std::uint64_t lanes = 8, step = 64, rows_at_a_time = 48;
+  constexpr std::uint64_t lanes = 16, step = 64, rows_at_a_time = 48;
   const Loops& loops = *context.engine.loops;
   const std::uint64_t length = ceil_div(job.k, step) * step, groups = ceil_div(job.n, lanes);
-  const std::uint64_t bytes = groups * lanes * (length + 4);
+  const std::uint64_t bytes = groups * lanes * length;
   if (context.scratch.bytes() < bytes && !context.scratch.take(bytes)) return false;
-  auto* const b = reinterpret_cast<std::int8_t*>(context.scratch.data());
-  auto* const start = reinterpret_cast<std::int32_t*>(b + groups * lanes * length);
+  auto* const b = reinterpret_cast<std::uint8_t*>(context.scratch.data());
   const bool shared = job.m * job.n * job.k >= 8 * worth_sharing;
   context.pool.each(groups, shared, [&](std::uint64_t i) {
     const std::uint64_t col = i * lanes;
-    loops.pack_narrow(b + col * length, start + col, side_b(job, col, 0),
-                      std::min(lanes, job.n - col), job.k);
+    loops.pack_narrow(b + col * length, side_b(job, col, 0), std::min(lanes, job.n - col), job.k);
   });
-  const std::uint32_t flip = job.form == Form::limbs ? limbs_flip : 0;
   in_pieces(context, job.m, rows_at_a_time, shared, [&](std::uint64_t row, std::uint64_t rows) {
-    loops.rows_i8(job.a.data + row * job.a.stride, job.a.stride, flip, b, start, job.k,
+    loops.rows_i8(job.a.data + row * job.a.stride, job.a.stride, b, job.k,
                   job.c.data + row * job.c.stride, job.c.stride, rows, job.n);
   });
   return true;

@@ -39,6 +39,20 @@ VOLT_VECTOR void store(void* to, V value) {
   __builtin_memcpy(to, &value, sizeof value);
 }
 
+/// How far from byte `at` of `bytes` in a row that is being read, one of several side by side, lies
+/// what will be read a little later: of the same row, or, near its end, of the one `next` bytes on.
+/// Rows are too short for the processor to see by itself what comes.
+VOLT_VECTOR std::uint64_t to_prefetch(std::uint64_t at, std::uint64_t bytes, std::uint64_t next) {
+  constexpr std::uint64_t later = 1024;
+  return at + later < bytes ? later : next + later - bytes;
+}
+
+/// The address may lie beyond the matrix; nothing is read there.
+VOLT_VECTOR void prefetch(const void* row, std::uint64_t ahead) {
+  const auto address = reinterpret_cast<std::uintptr_t>(row) + ahead;
+  __builtin_prefetch(reinterpret_cast<const void*>(address), 0, 2);
+}
+
 /// FirstPlaces<n>::Type is Places<0, 1, ... n - 1>, for shuffles.
 template <int... i>
 struct Places {};

@@ -107,10 +107,11 @@ std::uint64_t Expansion::word() {
 
 std::uint64_t Expansion::below(std::uint64_t bound) {
   if (bound == 0) throw Error(Exit::failure, "nothing is below 0");
-  // 2^64 modulo `bound` values are left over; the topmost so many words are refused.
-  const std::uint64_t rest = (0 - bound) % bound;
   for (;;) {
     const std::uint64_t value = word();
+    if (value < bound) return value;  // most often so for a large bound, without a division
+    // 2^64 modulo `bound` values are left over; the topmost so many words are refused.
+    const std::uint64_t rest = (0 - bound) % bound;
     if (value <= UINT64_MAX - rest) return value % bound;
   }
 }

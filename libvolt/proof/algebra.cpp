@@ -17,7 +17,7 @@ __extension__ using Wide = unsigned __int128;
 __extension__ using SignedWide = __int128;
 
 constexpr std::uint64_t p = 0xffff'ffff'0000'0001;  // 2^64 = 2^32 - 1 modulo p
-constexpr std::uint64_t vectors = 2;
+constexpr std::uint64_t vectors = kernels::weight_vectors;
 constexpr std::uint64_t digits = 8;                // to the base of 256, from -128 to 127
 constexpr std::uint64_t width = vectors * digits;  // of the narrow products
 
@@ -25,19 +25,11 @@ constexpr std::uint64_t width = vectors * digits;  // of the narrow products
 using Pair = std::array<std::uint64_t, vectors>;
 using Pairs = std::vector<Pair>;
 
-/// For any value below 2^96.
 std::uint64_t reduced(Wide value) {
   constexpr std::uint64_t fold = 0xffff'ffff;
-  Wide sum = static_cast<std::uint64_t>(value) + (value >> 64) * fold;
-  while (sum >> 64 != 0) sum = static_cast<std::uint64_t>(sum) + (sum >> 64) * fold;
-  const auto rest = static_cast<std::uint64_t>(sum);
+  while (value >> 64 != 0) value = static_cast<std::uint64_t>(value) + (value >> 64) * fold;
+  const auto rest = static_cast<std::uint64_t>(value);
   return rest >= p ? rest - p : rest;
-}
-
-std::uint64_t times(std::uint64_t element, std::uint64_t factor) {
-  const Wide product = static_cast<Wide>(element) * factor;
-  const Wide high = product >> 64;  // 2^64 = 2^32 - 1 twice: once here, once in `reduced`
-  return reduced(static_cast<std::uint64_t>(product) + high * 0xffff'ffff);
 }
 
 /// Digits of an integer that is `element` modulo p. Those of a number above 0x7f7f... would need a
@@ -51,17 +43,14 @@ void put_digits(std::uint64_t element, std::int8_t* to) {
   std::memcpy(to, &bytes, sizeof bytes);
 }
 
-/// Rows of digits of elements times 1, 256, ... `weights` of them each.
-std::vector<std::int8_t> digits_of(const Pairs& elements, std::uint64_t weights) {
-  std::vector<std::int8_t> rows(elements.size() * weights * width);
+/// A row of digits for each pair.
+std::vector<std::int8_t> digits_of(const Pairs& elements) {
+  std::vector<std::int8_t> rows(elements.size() * width);
   std::int8_t* to = rows.data();
-  for (Pair element : elements) {
-    for (std::uint64_t w = 0; w < weights; ++w) {
-      for (auto& e : element) {
-        put_digits(e, to);
-        e = times(e, 256);
-        to += digits;
-      }
+  for (const Pair& element : elements) {
+    for (const auto e : element) {
+      put_digits(e, to);
+      to += digits;
     }
   }
   return rows;
@@ -83,42 +72,35 @@ void add(Pairs& to, const std::vector<std::int32_t>& sums) {
   }
 }
 
-/// A stored matrix of int8, or of int32 as limbs.
-struct Stored {
-  kernels::Form form;
-  ByteView elements;
-  std::uint64_t rows, cols;
-};
-
-/// The product of a matrix or, if the form says so, of its transpose, and rows of digits.
-Pairs product(device::Device& device, const Stored& m, const std::vector<std::int8_t>& rows,
-              Pair offset) {
+/// The product of a stored int8 matrix, rows x cols, or of its transpose, and the vectors.
+Pairs product(device::Device& device, bool transposed, ByteView matrix, std::uint64_t rows,
+              std::uint64_t cols, const Pairs& r) {
   constexpr std::uint64_t most = std::uint64_t{1} << 16;  // int32 holds such a sum
-  const std::uint64_t summed = rows.size() / width;
-  Pairs result(m.form == kernels::Form::atb ? m.cols : m.rows, offset);
-  for (std::uint64_t first = 0; first < summed; first += most) {
-    add(result, workload::narrow_product(device, m.form, m.elements, m.rows, m.cols, first,
-                                         std::min(most, summed - first), rows, width));
+  const kernels::Form form = transposed ? kernels::Form::atb : kernels::Form::ab;
+  const std::vector<std::int8_t> d = digits_of(r);
+  Pairs result(transposed ? cols : rows);
+  for (std::uint64_t first = 0; first < r.size(); first += most) {
+    add(result,
+        workload::narrow_product(device, form, matrix, rows, cols, first,
+                                 std::min<std::uint64_t>(most, r.size() - first), d, width));
   }
   return result;
 }
 
-Pairs product(device::Device& device, bool transposed, ByteView matrix, std::uint64_t rows,
-              std::uint64_t cols, const Pairs& r) {
-  const kernels::Form form = transposed ? kernels::Form::atb : kernels::Form::ab;
-  return product(device, {form, matrix, rows, cols}, digits_of(r, 1), {});
-}
-
-/// The product of a rows x cols int32 matrix and the vectors.
+/// The same of an int32 matrix.
 Pairs product_i32(device::Device& device, ByteView matrix, std::uint64_t rows, std::uint64_t cols,
                   const Pairs& r) {
-  Pair offset = {};  // what the limbs leave out: 0x808080 of every element
-  for (const auto& element : r) {
+  const auto sums = workload::weighted_sums(device, matrix, rows, cols, r);
+  Pairs result(rows);
+  for (std::uint64_t i = 0; i < rows; ++i) {
     for (std::uint64_t v = 0; v < vectors; ++v) {
-      offset[v] = reduced(static_cast<Wide>(offset[v]) + times(element[v], 0x808080));
+      const auto& [low, high] = sums[i][v];
+      const Wide element = reduced(static_cast<Wide>(high) << 64 | low);
+      // Of a negative sum 2^128 is to be taken off, and -2^128 = 2^32 modulo p.
+      result[i][v] = reduced(element + (static_cast<Wide>(high >> 63) << 32));
     }
   }
-  return product(device, {kernels::Form::limbs, matrix, rows, 4 * cols}, digits_of(r, 4), offset);
+  return result;
 }
 
 }  // namespace

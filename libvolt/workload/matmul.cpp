@@ -299,8 +299,9 @@ void Product::diagonal(std::span<const std::uint64_t> units, const device::Buffe
 
 namespace {
 
-ByteView bytes_of(std::span<const std::int8_t> values) {
-  return {reinterpret_cast<const std::uint8_t*>(values.data()), values.size()};
+ByteView bytes_of(const auto& values) {
+  const auto bytes = std::as_bytes(values);
+  return {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()};
 }
 
 }  // namespace
@@ -321,6 +322,18 @@ std::vector<std::int32_t> narrow_product(device::Device& device, Form form, Byte
   std::vector<std::int32_t> out(lines * width);
   device.download(result, reinterpret_cast<std::uint8_t*>(out.data()), 4 * out.size());
   return out;
+}
+
+std::vector<std::array<WideSum, 2>> weighted_sums(
+    device::Device& device, ByteView m, std::uint64_t rows, std::uint64_t cols,
+    std::span<const std::array<std::uint64_t, 2>> weights) {
+  std::vector<std::array<WideSum, 2>> sums(rows);
+  const std::uint64_t bytes = rows * sizeof sums[0];
+  const auto x = device.borrow(m), w = device.borrow(bytes_of(weights));
+  const auto result = device.create(bytes);
+  device.call(&Backend::weigh, whole(x, rows, cols), whole(w, cols, 2), whole(result, rows, 4));
+  device.download(result, reinterpret_cast<std::uint8_t*>(sums.data()), bytes);
+  return sums;
 }
 
 std::string graymap(const Geometry& geometry, ByteView c) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -90,12 +91,22 @@ class Product {
 
 /// M * D over part of the summed extent, row-major: for `form` ab elements [first, first + count),
 /// at most 131,071, of each row of the stored int8 matrix M, rows x cols, by the same rows of D,
-/// which is dense and has `width` columns; for atb of each column; for limbs M's elements are those
-/// of an int32 matrix (kernels::Form).
+/// which is dense and has `width` columns; for atb of each column.
 std::vector<std::int32_t> narrow_product(device::Device& device, kernels::Form form, ByteView m,
                                          std::uint64_t rows, std::uint64_t cols,
                                          std::uint64_t first, std::uint64_t count,
                                          std::span<const std::int8_t> d, std::uint64_t width);
+
+/// The low and the high 64 bits of an integer of 128, two's complement.
+struct WideSum {
+  std::uint64_t low, high;
+};
+
+/// Of each row of the stored int32 matrix M, rows x cols, the sums of its elements weighted by each
+/// of two vectors; `weights` has a pair for each column.
+std::vector<std::array<WideSum, 2>> weighted_sums(
+    device::Device& device, ByteView m, std::uint64_t rows, std::uint64_t cols,
+    std::span<const std::array<std::uint64_t, 2>> weights);
 
 /// C as a binary portable graymap: rintf, clamped to 0..255, NaN black.
 std::string graymap(const Geometry& geometry, ByteView c);

@@ -13,7 +13,7 @@ enum class Extent {
 };
 
 void compare_memory(Comparison& comparison, Extent extent);    ///< create to copy
-void compare_products(Comparison& comparison, Extent extent);  ///< the three products
+void compare_products(Comparison& comparison, Extent extent);  ///< products, weighted sums
 void compare_elements(Comparison& comparison, Extent extent);  ///< fill, quantise, map
 void compare_digests(Comparison& comparison, Extent extent);   ///< page_digests
 void compare_network(Comparison& comparison, Extent extent);   ///< kernels::Network

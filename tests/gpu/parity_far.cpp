@@ -36,6 +36,7 @@ Bytes far_away(Buffers& b) {
   check(t.matmul_f32x(c, Form::abt, x, y, matrix(4, 4, 300, 300)));
   check(t.matmul_i8(c, Form::abt, q.q, q.q, matrix(5, 4, 300, 300)));
   check(t.matmul_i8x(c, Form::abt, q, q, matrix(4, 4, 300, 300)));
+  check(t.weigh(c, x, matrix(8, 8, 400, 2), matrix(9, 8, 300, 4)));
   check(t.select(c, Lines::rows, 1, wide, index, matrix(6, 1, 3, 100)));
   check(t.copy(c, all, mib(0), all, mib(7), 1'000'001));
   check(t.compare(c, all, mib(0), all, mib(7), 1'000'002, &first));

@@ -177,6 +177,9 @@ void compare_refusals(Comparison& comparison) {
     const kernels::QuantisedLimbs q = {square(x, 9), square(x, 9), {x, 100, 9, 1, 1}};
     return t.matmul_i8x2(c, Form::ab_diagonal, q, q, square(y, 9));
   });
+  case_of("weigh", [&](const Backend& t, Context* c, Buffer* x, Buffer* y) {
+    return t.weigh(c, square(x, 9), {x, 0, 8, 2, 2}, {y, 0, 9, 4, 4});
+  });
   case_of("page_digests", [&](const Backend& t, Context* c, Buffer* x, Buffer*) {
     return t.page_digests(c, x, 4096, 1, bytes);
   });

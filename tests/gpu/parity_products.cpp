@@ -67,13 +67,11 @@ class Case {
   void compare(Comparison& comparison, int repeats = 1) const {
     const std::string what = text_of(shape_);
     const std::uint64_t steps = shape_.m * shape_.k * (diagonal(shape_.form) ? 1 : shape_.n);
-    if (shape_.form != Form::limbs) {
-      comparison.same(
-          "matmul_f32x", what, steps, [this](Buffers& b) { return f32x(b); }, repeats);
-      comparison.same(
-          "matmul_i8x", what, steps, [this](Buffers& b) { return i8x(b); }, repeats);
-    }
-    if (shape_.form < Form::limbs) {
+    comparison.same(
+        "matmul_f32x", what, steps, [this](Buffers& b) { return f32x(b); }, repeats);
+    comparison.same(
+        "matmul_i8x", what, steps, [this](Buffers& b) { return i8x(b); }, repeats);
+    if (!diagonal(shape_.form)) {
       comparison.same(
           "matmul_i8x2", what, steps, [this](Buffers& b) { return i8x2(b); }, repeats);
     }
@@ -136,7 +134,7 @@ class Case {
 // Tiny, some blocks in each direction, thin either way, or deep.
 Shape random_shape(Random& random) {
   Shape s{};
-  s.form = static_cast<Form>(random.one_in(4) ? 3 + random.below(4) : random.below(3));
+  s.form = static_cast<Form>(random.one_in(4) ? 3 + random.below(3) : random.below(3));
   s.wild = random.one_in(5);
   const std::uint64_t kind = random.below(5);
   if (kind == 0) {
@@ -175,12 +173,30 @@ constexpr Shape large_shapes[] = {
 };
 constexpr int large_repeats = 3;
 
+void compare_weigh(Comparison& comparison, Random& random, std::uint64_t rows, std::uint64_t cols) {
+  const Place x = random_place(random, rows, cols), weights = random_place(random, cols, 2);
+  const Place sums = random_place(random, rows, 4);
+  const auto elements = random_words<std::int32_t>(random, x.size);
+  const auto values = random_words<std::uint64_t>(random, weights.size);
+  const auto around = random_words<std::uint64_t>(random, sums.size);
+  const std::string what = std::to_string(rows) + "x" + std::to_string(cols);
+  comparison.same("weigh", what, rows * cols, [&](Buffers& b) {
+    kernels::Buffer* const out = b.put(around);
+    check(b.table().weigh(b.context(), x.in(b.put(elements)), weights.in(b.put(values)),
+                          sums.in(out)));
+    return b.get(out, 8 * sums.size);
+  });
+}
+
 }  // namespace
 
 void compare_products(Comparison& comparison, Extent extent) {
   Random random(20240611);
   const int shapes = extent == Extent::full ? 1000 : 24;
   for (int i = 0; i < shapes; ++i) Case(random, random_shape(random)).compare(comparison);
+  for (int i = 0; i < (extent == Extent::full ? 200 : 20); ++i) {
+    compare_weigh(comparison, random, random_extent(random, 40), random_extent(random, 5000));
+  }
   for (const Form form : {Form::ab, Form::abt, Form::atb}) {
     Case limit(random, {form, 3, 2, kernels::max_k_i8, false});
     limit.compare(comparison);
@@ -188,6 +204,7 @@ void compare_products(Comparison& comparison, Extent extent) {
     limit.compare(comparison);
   }
   if (extent == Extent::quick) return;
+  compare_weigh(comparison, random, 5000, 4999);
   for (const Shape& shape : large_shapes) Case(random, shape).compare(comparison, large_repeats);
 }
 

@@ -18,7 +18,7 @@ import tempfile
 # Rows of kernels::Backend, as the report names them.
 ROWS = ['create', 'borrow', 'upload', 'download', 'fill_f32', 'fill_i8', 'quantise',
         'quantise_limbs', 'matmul_f32x', 'matmul_i8', 'matmul_i8x', 'matmul_i8x2', 'matmul_bf16',
-        'page_digests', 'map', 'select', 'compare', 'copy']
+        'weigh', 'page_digests', 'map', 'select', 'compare', 'copy']
 NETWORK = ['rms_norm', 'rms_norm_backward', 'layer_norm', 'layer_norm_backward', 'rope', 'attention',
            'attention_backward', 'activate', 'activate_backward', 'cross_entropy', 'draw', 'add',
            'sum_rows', 'narrow', 'scale', 'zero', 'scatter_rows', 'dropout', 'keep_largest', 'rotate',

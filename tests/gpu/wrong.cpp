@@ -98,6 +98,10 @@ Status matmul_i8x2(Context* context, Form form, const QuantisedLimbs& a, const Q
   return flip_last(right.matmul_i8x2(context, form, a, b, c), context, c, 4);
 }
 
+Status weigh(Context* c, const Matrix& x, const Matrix& weights, const Matrix& sums) {
+  return flip_last(right.weigh(c, x, weights, sums), c, sums, 8);
+}
+
 Status page_digests(Context* c, const Buffer* buffer, std::uint64_t offset, std::uint64_t bytes,
                     std::uint8_t* digests) {
   const Status status = right.page_digests(c, buffer, offset, bytes, digests);
@@ -227,6 +231,7 @@ bool make_wrong(const std::string& row, Backend& backend) {
   VOLT_WRONG(matmul_i8x);
   VOLT_WRONG(matmul_i8x2);
   VOLT_WRONG(matmul_bf16);
+  VOLT_WRONG(weigh);
   VOLT_WRONG(page_digests);
   VOLT_WRONG(map);
   VOLT_WRONG(select);

@@ -266,15 +266,6 @@ TEST_CASE("tiles that are chosen by shape, and diagonals") {
   }
 }
 
-TEST_CASE("limbs") {
-  Random random(10);
-  for (bool aligned : {true, false}) {
-    Case one(random, {Form::limbs, 70, 16, 260}, aligned, false);
-    const auto expected = one.i8();
-    for (const Products* cuda : capabilities) CHECK(one.i8(*cuda, Tile::small, 1) == expected);
-  }
-}
-
 TEST_CASE("int8 products go in panels where scratch memory is short") {
   Random random(9);
   for (Form form : forms) {

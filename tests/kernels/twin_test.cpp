@@ -182,43 +182,6 @@ TEST_CASE("diagonals are those of the whole product") {
   for (std::size_t i = 0; i < 9; ++i) CHECK(diagonal[i] == whole[10 * i]);
 }
 
-TEST_CASE("limbs stand for int32 elements less 0x808080, in products narrow and wide") {
-  Random random(20261121);
-  for (std::uint64_t n : {1, 8, 16, 70}) {
-    for (std::uint64_t k : {4, 9, 256, 2200}) {
-      const Case one(random, 1 + below(random, 40), n, k, Form::limbs, false);
-      const auto expected = one.run_i8(cpu_reference(), 1);
-      CAPTURE(n);
-      CAPTURE(k);
-      for (const Backend& backend : cpu_variants()) {
-        CAPTURE(std::string(backend.name));
-        CHECK(one.run_i8(backend, thread_counts[below(random, 4)]) == expected);
-      }
-    }
-  }
-  for (const Backend& backend : all_backends()) {
-    Session s(backend);
-    const std::vector<std::int32_t> elements = {0, 1, -1, 0x808080, 2147483647, -2147483647 - 1};
-    Buffer* limbs = s.room(6 * 4 * 4);
-    const std::vector<std::int8_t> unit = {1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1};
-    VOLT_OK(backend.matmul_i8(s.context, Form::limbs, dense(s.put(elements), 6, 4),
-                              dense(s.put(unit), 4, 4), dense(limbs, 6, 4)));
-    const auto got = s.get<std::int32_t>(limbs, 24);
-    for (std::size_t i = 0; i < elements.size(); ++i) {
-      std::int64_t sum = 0x808080;
-      for (std::size_t l = 4; l-- > 0;) {
-        CHECK(got[4 * i + l] == static_cast<std::int8_t>(got[4 * i + l]));
-        sum += got[4 * i + l] * (std::int64_t{1} << (8 * l));
-      }
-      CHECK(sum == elements[i]);
-    }
-    Buffer* f = s.room(64);
-    VOLT_REFUSED(invalid, "only an i8 product takes limbs",
-                 backend.matmul_f32x(s.context, Form::limbs, dense(f, 1, 1), dense(f, 1, 1),
-                                     dense(limbs, 1, 1)));
-  }
-}
-
 TEST_CASE("few columns, for which A is read as it is stored, change no bit") {
   Random random(11);
   for (std::uint64_t n : {1, 7, 9, 15, 16, 17, 32, 33, 63, 64, 65, 200}) {

@@ -219,7 +219,8 @@ TEST_CASE("what would fit is said") {
                     settings,
                     memory_limit,
                     false,
-                    true});
+                    true,
+                    {}});
   };
   // The least memory in which so many tokens fit.
   const auto least_for = [&](std::uint64_t tokens) {
