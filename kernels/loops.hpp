@@ -36,9 +36,9 @@ struct Loops {
   void (*pack_i8_b)(std::uint32_t* to, std::int32_t* start, const Side& side, std::uint64_t lanes,
                     std::uint64_t k, std::uint64_t group_words);
 
-  /// Up to 16 lanes of side B for rows_i8, which takes as many bytes for each element of k, padded
-  /// to a multiple of 64.
-  void (*pack_narrow)(std::uint8_t* to, const Side& side, std::uint64_t lanes, std::uint64_t k);
+  /// Up to 16 lanes of side B for narrow_i8, which takes as many words for each four elements of k,
+  /// padded to a multiple of 64.
+  void (*pack_narrow)(std::uint32_t* to, const Side& side, std::uint64_t lanes, std::uint64_t k);
 
   /// rows x cols elements of C from packed tiles, each `k` (or `words`) long.
   void (*block_f32)(const float* a, const float* b, std::uint64_t k, float* c, std::uint64_t stride,
@@ -52,13 +52,27 @@ struct Loops {
                    std::uint64_t cols);
   /// As rows_f32, with B from pack_narrow. Both are null where the instruction set has no product
   /// of int8 as they are stored.
-  void (*rows_i8)(const std::int8_t* a, std::uint64_t stride_a, const std::uint8_t* b,
-                  std::uint64_t k, std::int32_t* c, std::uint64_t stride, std::uint64_t rows,
-                  std::uint64_t cols);
+  void (*narrow_i8)(const Side& a, const std::uint32_t* b, std::uint64_t k, std::int32_t* c,
+                    std::uint64_t stride, std::uint64_t rows, std::uint64_t cols);
   /// Scales are packed as the tiles are: per tile, group x lane; likewise `start`.
   void (*block_i8x)(const std::uint32_t* a, const std::uint32_t* b, const std::int32_t* start,
                     const float* scales_a, const float* scales_b, std::uint64_t words, float* c,
                     std::uint64_t stride, std::uint64_t rows, std::uint64_t cols);
+
+  /// As block_i8 and block_i8x with A, k along its rows, as it is stored, and B from
+  /// pack_i8_b_unsigned, which makes its elements unsigned by adding 128. `start`, packed as scales
+  /// of A are, has from sum_rows what that adds, taken off: -128 times the sum of each `width`
+  /// elements of a row. Null where the instruction set has no product of int8 as they are stored.
+  void (*pack_i8_b_unsigned)(std::uint32_t* to, const Side& side, std::uint64_t lanes,
+                             std::uint64_t k);
+  void (*sum_rows)(std::int32_t* start, const Side& side, std::uint64_t lanes, std::uint64_t k,
+                   std::uint64_t width);
+  void (*rows_i8)(const Side& a, const std::uint32_t* b, const std::int32_t* start,
+                  std::uint64_t words, std::int32_t* c, std::uint64_t stride, std::uint64_t rows,
+                  std::uint64_t cols);
+  void (*rows_i8x)(const Side& a, const std::uint32_t* b, const std::int32_t* start,
+                   const float* scales_a, const float* scales_b, std::uint64_t words, float* c,
+                   std::uint64_t stride, std::uint64_t rows, std::uint64_t cols);
 
   /// Of two limbs: for each group of 128 along k, whole or not, room for the words of the high
   /// limbs and then for those of the low ones, and alike what their products start from.

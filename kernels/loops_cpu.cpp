@@ -61,13 +61,13 @@ static void tile_f32(A a, const float* b, std::uint64_t k, float* c, std::uint64
   }
 }
 
-template <int rows, int vectors>
-static void tile_i8(Packed<std::uint32_t> a, const std::uint32_t* b, const std::int32_t* start,
-                    std::uint64_t words, std::int32_t* c, std::uint64_t stride) {
+template <int rows, int vectors, class A>
+static void tile_i8(A a, const std::uint32_t* b, const std::int32_t* start, std::uint64_t words,
+                    std::int32_t* c, std::uint64_t stride) {
   Words sum[rows][vectors];
   for (int r = 0; r < rows; ++r) {
     for (int v = 0; v < vectors; ++v) {
-      sum[r][v] = load<Words>(c + r * stride + v * lanes) + load<Words>(start + v * lanes);
+      sum[r][v] = load<Words>(c + r * stride + v * lanes) + started(a, start, r, v);
     }
   }
   steps<rows>(words, c, stride, [&] { dots(sum, a, b); });
@@ -83,9 +83,8 @@ struct Groups {
   std::uint64_t words;
 };
 
-template <int rows, int vectors>
-static void tile_i8x(Packed<std::uint32_t> a, const std::uint32_t* b, Groups groups, float* c,
-                     std::uint64_t stride) {
+template <int rows, int vectors, class A>
+static void tile_i8x(A a, const std::uint32_t* b, Groups groups, float* c, std::uint64_t stride) {
   // Side by side, where the rows of C would compete for the same places in the cache.
   float accumulator[rows * vectors * lanes];
   for (int r = 0; r < rows; ++r) {
@@ -98,7 +97,7 @@ static void tile_i8x(Packed<std::uint32_t> a, const std::uint32_t* b, Groups gro
     left -= words;
     Words sum[rows][vectors];
     for (int r = 0; r < rows; ++r) {
-      for (int v = 0; v < vectors; ++v) sum[r][v] = load<Words>(groups.start + v * lanes);
+      for (int v = 0; v < vectors; ++v) sum[r][v] = started(a, groups.start, r, v);
     }
     for (std::uint64_t w = 0; w < words; ++w) dots(sum, a, b);
     prefetch_next<rows>(c, stride, next++);
@@ -110,7 +109,7 @@ static void tile_i8x(Packed<std::uint32_t> a, const std::uint32_t* b, Groups gro
         store(to, fused(to_floats(sum[r][v]), scale, load<Floats>(to)));
       }
     }
-    groups.start += tile_cols;
+    groups.start += starts_of(a);
     groups.scales_a += tile_rows;
     groups.scales_b += tile_cols;
   }
@@ -173,6 +172,45 @@ static void block_i8x(const std::uint32_t* a, const std::uint32_t* b, const std:
            });
 }
 
+#if defined(__AVX512VNNI__)
+
+static Direct<std::uint32_t> stored_rows(const Side& a, std::uint64_t i) {
+  return {static_cast<const std::int8_t*>(a.data) + i * tile_rows * a.stride, a.stride};
+}
+
+static void rows_i8(const Side& a, const std::uint32_t* b, const std::int32_t* start,
+                    std::uint64_t words, std::int32_t* c, std::uint64_t stride, std::uint64_t rows,
+                    std::uint64_t cols) {
+  on_tiles(c, stride, rows, cols,
+           [&](auto height, auto vectors, std::uint64_t i, std::uint64_t j, std::int32_t* tile,
+               std::uint64_t tile_stride) {
+             tile_i8<height.value, vectors.value>(stored_rows(a, i), b + j * words * tile_cols,
+                                                  start + i * tile_rows, words, tile, tile_stride);
+           });
+}
+
+static void rows_i8x(const Side& a, const std::uint32_t* b, const std::int32_t* start,
+                     const float* scales_a, const float* scales_b, std::uint64_t words, float* c,
+                     std::uint64_t stride, std::uint64_t rows, std::uint64_t cols) {
+  const std::uint64_t groups = (words + group_words - 1) / group_words;
+  on_tiles(c, stride, rows, cols,
+           [&](auto height, auto vectors, std::uint64_t i, std::uint64_t j, float* tile,
+               std::uint64_t tile_stride) {
+             const Groups of_tile = {start + i * groups * tile_rows,
+                                     scales_a + i * groups * tile_rows,
+                                     scales_b + j * groups * tile_cols, words};
+             tile_i8x<height.value, vectors.value>(stored_rows(a, i), b + j * words * tile_cols,
+                                                   of_tile, tile, tile_stride);
+           });
+}
+
+#else
+
+constexpr decltype(Loops::rows_i8) rows_i8 = nullptr;
+constexpr decltype(Loops::rows_i8x) rows_i8x = nullptr;
+
+#endif
+
 }  // namespace VOLT_ISA
 
 #define VOLT_JOIN_(a, b) a##b
@@ -192,8 +230,12 @@ const Loops VOLT_JOIN(loops_, VOLT_ISA) = {
     block_f32,
     rows_f32,
     block_i8,
-    rows_i8,
+    narrow_i8,
     block_i8x,
+    pack_i8_b_unsigned,
+    sum_rows,
+    rows_i8,
+    rows_i8x,
     pack_limbs_a,
     pack_limbs_b,
     block_i8x2,

@@ -28,7 +28,7 @@ struct NarrowSums {
 // Adds `k` elements, a multiple of the step.
 template <int rows>
 VOLT_VECTOR void add_steps(NarrowSums<rows>& sums, const std::int8_t* a, std::uint64_t stride_a,
-                           const std::uint8_t* b, std::uint64_t k) {
+                           const std::uint32_t* b, std::uint64_t k) {
   for (std::uint64_t p = 0; p < k; p += step) {
     const std::uint64_t ahead = to_prefetch(p, k, rows * stride_a);
 #pragma GCC unroll 8
@@ -38,7 +38,7 @@ VOLT_VECTOR void add_steps(NarrowSums<rows>& sums, const std::int8_t* a, std::ui
       prefetch(row, ahead);
     }
 #pragma GCC unroll 16
-    for (int f = 0; f < fours; ++f, b += step) {
+    for (int f = 0; f < fours; ++f, b += lanes) {
       const Words y = load<Words>(b);
 #pragma GCC unroll 8
       for (int r = 0; r < rows; ++r) {
@@ -51,7 +51,7 @@ VOLT_VECTOR void add_steps(NarrowSums<rows>& sums, const std::int8_t* a, std::ui
 }
 
 template <int rows>
-static void multiply(const std::int8_t* a, std::uint64_t stride_a, const std::uint8_t* b,
+static void multiply(const std::int8_t* a, std::uint64_t stride_a, const std::uint32_t* b,
                      std::uint64_t k, std::int32_t* c, std::uint64_t stride, std::uint64_t cols) {
   NarrowSums<rows> sums = {};
   const std::uint64_t left = k % step, whole = k - left;
@@ -62,7 +62,7 @@ static void multiply(const std::int8_t* a, std::uint64_t stride_a, const std::ui
       __builtin_memcpy(end + static_cast<std::uint64_t>(r) * step,
                        a + static_cast<std::uint64_t>(r) * stride_a + whole, left);
     }
-    add_steps(sums, end, step, b + whole * lanes, step);
+    add_steps(sums, end, step, b + whole / 4 * lanes, step);
   }
   for (int r = 0; r < rows; ++r) {
     std::uint32_t of_a = 0;
@@ -75,59 +75,23 @@ static void multiply(const std::int8_t* a, std::uint64_t stride_a, const std::ui
   }
 }
 
-typedef std::uint8_t Row __attribute__((vector_size(lanes)));
-typedef std::uint16_t Pairs __attribute__((vector_size(lanes)));
-
-// Four rows of `lanes` bytes as words, a lane's bytes side by side.
-VOLT_VECTOR void interleave(std::uint8_t* to, const Row (&rows)[4]) {
-  Pairs low[2], high[2];
-  for (int i = 0; i < 2; ++i) {
-    const Row a = rows[2 * i], b = rows[2 * i + 1];
-    low[i] = (Pairs)__builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22,
-                                            7, 23);
-    high[i] = (Pairs)__builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14,
-                                             30, 15, 31);
-  }
-  store(to, __builtin_shufflevector(low[0], low[1], 0, 8, 1, 9, 2, 10, 3, 11));
-  store(to + 16, __builtin_shufflevector(low[0], low[1], 4, 12, 5, 13, 6, 14, 7, 15));
-  store(to + 32, __builtin_shufflevector(high[0], high[1], 0, 8, 1, 9, 2, 10, 3, 11));
-  store(to + 48, __builtin_shufflevector(high[0], high[1], 4, 12, 5, 13, 6, 14, 7, 15));
+void pack_narrow(std::uint32_t* to, const Side& side, std::uint64_t count, std::uint64_t k) {
+  pack_i8(to, side, count, lanes, k, bias);
+  // What is left of a step meets zeros of A.
+  const std::uint64_t words = (k + 3) / 4, padded = (k + step - 1) / step * fours;
+  __builtin_memset(to + words * lanes, 0, (padded - words) * lanes * sizeof *to);
 }
 
-// What stands for nothing meets zeros of A, or is a column that nobody asks for.
-void pack_narrow(std::uint8_t* to, const Side& side, std::uint64_t count, std::uint64_t k) {
-  const auto* const from = static_cast<const std::int8_t*>(side.data);
-  const std::uint64_t padded = (k + step - 1) / step * step;
-  for (std::uint64_t p = 0; p < padded; p += 4, to += step) {
-    const std::uint64_t there = p < k ? least(4, k - p) : 0;
-    if (side.k_contiguous) {
-      Words words = {};
-      for (std::uint64_t l = 0; l < count && there != 0; ++l) {
-        std::uint32_t word = 0;
-        __builtin_memcpy(&word, from + l * side.stride + p, there);
-        words[l] = word;
-      }
-      store(to, words ^ 0x80808080u);
-    } else {
-      Row rows[4] = {};
-      for (std::uint64_t i = 0; i < there; ++i) {
-        __builtin_memcpy(&rows[i], from + (p + i) * side.stride, count);
-        rows[i] ^= 0x80;
-      }
-      interleave(to, rows);
-    }
-  }
-}
-
-void rows_i8(const std::int8_t* a, std::uint64_t stride_a, const std::uint8_t* b, std::uint64_t k,
-             std::int32_t* c, std::uint64_t stride, std::uint64_t rows, std::uint64_t cols) {
+void narrow_i8(const Side& a, const std::uint32_t* b, std::uint64_t k, std::int32_t* c,
+               std::uint64_t stride, std::uint64_t rows, std::uint64_t cols) {
+  const std::uint64_t words = (k + step - 1) / step * fours;
   for (std::uint64_t r = 0; r < rows;) {
     const bool many = rows - r >= most_rows;
     for (std::uint64_t col = 0; col < cols; col += lanes) {
-      const std::uint8_t* const packed = b + col * ((k + step - 1) / step * step);
-      (many ? multiply<most_rows> : multiply<1>)(a + r * stride_a, stride_a, packed, k,
-                                                 c + r * stride + col, stride,
-                                                 least(lanes, cols - col));
+      (many ? multiply<most_rows>
+            : multiply<1>)(static_cast<const std::int8_t*>(a.data) + r * a.stride, a.stride,
+                           b + col * words, k, c + r * stride + col, stride,
+                           least(lanes, cols - col));
     }
     r += many ? most_rows : 1;
   }

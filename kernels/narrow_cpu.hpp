@@ -11,12 +11,12 @@ namespace volt::kernels {
 inline namespace VOLT_ISA {
 
 #if defined(__AVX512VNNI__)
-void pack_narrow(std::uint8_t* to, const Side& side, std::uint64_t lanes, std::uint64_t k);
-void rows_i8(const std::int8_t* a, std::uint64_t stride_a, const std::uint8_t* b, std::uint64_t k,
-             std::int32_t* c, std::uint64_t stride, std::uint64_t rows, std::uint64_t cols);
+void pack_narrow(std::uint32_t* to, const Side& side, std::uint64_t lanes, std::uint64_t k);
+void narrow_i8(const Side& a, const std::uint32_t* b, std::uint64_t k, std::int32_t* c,
+               std::uint64_t stride, std::uint64_t rows, std::uint64_t cols);
 #else
 constexpr decltype(Loops::pack_narrow) pack_narrow = nullptr;
-constexpr decltype(Loops::rows_i8) rows_i8 = nullptr;
+constexpr decltype(Loops::narrow_i8) narrow_i8 = nullptr;
 #endif
 
 }  // namespace VOLT_ISA

@@ -192,6 +192,67 @@ void pack_i8_a(std::uint32_t* to, const Side& side, std::uint64_t count, std::ui
   pack_i8(to, side, count, tile_rows, k, bias);
 }
 
+void pack_i8_b_unsigned(std::uint32_t* to, const Side& side, std::uint64_t count, std::uint64_t k) {
+  pack_i8(to, side, count, tile_cols, k, bias);
+}
+
+#if defined(__AVX512VNNI__)
+
+typedef std::uint32_t Four __attribute__((vector_size(16)));
+
+// The sum of each vector's words, by four exchanges.
+VOLT_VECTOR Four sums_of(const Words (&v)[4]) {
+  Words pairs[2];
+  for (int i = 0; i < 2; ++i) {
+    const Words a = v[2 * i], b = v[2 * i + 1];
+    pairs[i] = (Words)__builtin_shufflevector(a, b, 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12,
+                                              28, 14, 30) +
+               (Words)__builtin_shufflevector(a, b, 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13,
+                                              29, 15, 31);
+  }
+  const Words a = pairs[0], b = pairs[1];
+  const Words all = (Words)__builtin_shufflevector(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25,
+                                                   12, 13, 28, 29) +
+                    (Words)__builtin_shufflevector(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27,
+                                                   14, 15, 30, 31);
+  return (Four)__builtin_shufflevector(all, all, 0, 1, 2, 3) +
+         (Four)__builtin_shufflevector(all, all, 4, 5, 6, 7) +
+         (Four)__builtin_shufflevector(all, all, 8, 9, 10, 11) +
+         (Four)__builtin_shufflevector(all, all, 12, 13, 14, 15);
+}
+
+void sum_rows(std::int32_t* start, const Side& side, std::uint64_t count, std::uint64_t k,
+              std::uint64_t width) {
+  constexpr std::uint64_t step = sizeof(Words);
+  const Words ones = spread(0x01010101u);
+  for (std::uint64_t first = 0; first < count; first += 4) {
+    const std::int8_t* rows[4];
+    for (std::uint64_t i = 0; i < 4; ++i) {
+      rows[i] =
+          static_cast<const std::int8_t*>(side.data) + least(first + i, count - 1) * side.stride;
+    }
+    std::int32_t* to = start + first;
+    for (std::uint64_t p = 0; p < k; p += width, to += tile_rows) {
+      Words sum[4] = {};
+      std::uint64_t at = p;
+      const std::uint64_t end = least(p + width, k);
+      for (; at + step <= end; at += step) {
+        for (int i = 0; i < 4; ++i) sum[i] = dot(sum[i], ones, load<Words>(rows[i] + at));
+      }
+      if (at < end) {
+        for (int i = 0; i < 4; ++i) {
+          Words rest = {};
+          __builtin_memcpy(&rest, rows[i] + at, end - at);
+          sum[i] = dot(sum[i], ones, rest);
+        }
+      }
+      store(to, -sums_of(sum) << 7);
+    }
+  }
+}
+
+#endif
+
 void pack_i8_b(std::uint32_t* to, std::int32_t* start, const Side& side, std::uint64_t count,
                std::uint64_t k, std::uint64_t words_per_group) {
   pack_i8(to, side, count, tile_cols, k, 0);

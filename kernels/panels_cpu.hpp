@@ -72,7 +72,8 @@ inline Blocks blocks_of(std::uint64_t tiles_a, std::uint64_t tiles_b, std::uint6
 }
 
 /// Which side is packed a tile at a time and multiplied at once, while it is in the nearest cache:
-/// the one with many tiles where the other has few. `direct` is a side A that is not packed at all.
+/// the one with many tiles where the other has few. `direct` is a side A that is read as it is
+/// stored.
 enum class Streamed { none, a, b };
 constexpr std::uint64_t few_lanes = 256;
 
@@ -85,14 +86,15 @@ class Panels {
       : context_(context),
         loops_(*context.engine.loops),
         kind_(kind),
-        most_(kind.size(std::min(kind.panel_k(), kind.job.k))) {}
+        most_a_(kind.size_a(std::min(kind.panel_k(), kind.job.k))),
+        most_b_(kind.size_b(std::min(kind.panel_k(), kind.job.k))) {}
 
   /// False if there is no memory.
   bool run() {
     const auto& job = kind_.job;
-    streamed_ = job.m <= few_lanes                      ? Streamed::b
-                : job.n <= few_lanes && !kind_.direct() ? Streamed::a
-                                                        : Streamed::none;
+    streamed_ = job.m <= few_lanes                           ? Streamed::b
+                : job.n <= few_lanes && most_a_.total() != 0 ? Streamed::a
+                                                             : Streamed::none;
     panel_k_ = kind_.panel_k();
     if (streamed_ == Streamed::b && k_is_rows_of_b(job.form)) {
       // The fewer rows, the more reading B costs, and the more its pieces gain from being long.
@@ -100,14 +102,15 @@ class Panels {
           std::bit_floor(std::clamp<std::uint64_t>(few_lanes / job.m, 1, kind_.most_at_a_time()));
       panel_k_ /= at_a_time_;
     }
-    const bool packs_a = !kind_.direct() && streamed_ != Streamed::a;
+    const bool packs_a = most_a_.total() != 0 && streamed_ != Streamed::a;
     const std::uint64_t lanes_a = packs_a ? room(job.m, loops_.tile_rows) : 0;
     const std::uint64_t lanes_b = streamed_ != Streamed::b ? room(job.n, loops_.tile_cols) : 0;
-    const std::uint64_t bytes = 4 * (lanes_a + lanes_b) * most_.total();
+    const std::uint64_t words_b = lanes_b * most_b_.total();
+    const std::uint64_t bytes = 4 * (lanes_a * most_a_.total() + words_b);
     if (context_.scratch.bytes() < bytes && !context_.scratch.take(bytes)) return false;
     auto* const memory = reinterpret_cast<std::uint32_t*>(context_.scratch.data());
-    b_ = packed_at(memory, lanes_b, most_);  // first, for its tiles are whole cache lines
-    a_ = packed_at(memory + lanes_b * most_.total(), lanes_a, most_);
+    b_ = packed_at(memory, lanes_b, most_b_);  // first, for its tiles are whole cache lines
+    a_ = packed_at(memory + words_b, lanes_a, most_a_);
     for (std::uint64_t row = 0; row < job.m; row += panel_extent) {
       for (std::uint64_t col = 0; col < job.n; col += panel_extent) {
         for (std::uint64_t k = 0; k < job.k; k += panel_k_) {
@@ -136,19 +139,23 @@ class Panels {
 
   // Packed by all threads, and then multiplied by all threads.
   void over(const Panel& p) {
-    const LaneSize size = kind_.size(p.k);
+    const LaneSize size_a = kind_.size_a(p.k), size_b = kind_.size_b(p.k);
     const std::uint64_t tiles_a = ceil_div(p.rows, loops_.tile_rows);
     const std::uint64_t tiles_b = ceil_div(p.cols, loops_.tile_cols);
     const bool shared = p.rows * p.cols * p.k >= 8 * worth_sharing;
-    const std::uint64_t packed_a = kind_.direct() || streamed_ == Streamed::a ? 0 : tiles_a;
+    const std::uint64_t packed_a = size_a.total() == 0 || streamed_ == Streamed::a ? 0 : tiles_a;
     const std::uint64_t packed_b = streamed_ == Streamed::b ? 0 : tiles_b;
-    context_.pool.each(packed_a + packed_b, shared, [&](std::uint64_t tile) {
-      if (tile < packed_a) {
+    // A thread packs as large a part of A as of B, and of B what it will multiply: what another
+    // core has packed takes long to reach.
+    const auto before_a = [&](std::uint64_t i) { return i * packed_a / (packed_a + packed_b); };
+    context_.pool.each(packed_a + packed_b, shared, [&](std::uint64_t i) {
+      const std::uint64_t tile = before_a(i);
+      if (tile != before_a(i + 1)) {
         const Lanes lanes = rows(p, tile);
-        kind_.pack_a(p, lanes, from(a_, lanes.first, size));
+        kind_.pack_a(p, lanes, from(a_, lanes.first, size_a));
       } else {
-        const Lanes lanes = cols(p, tile - packed_a);
-        kind_.pack_b(p, lanes, from(b_, lanes.first, size));
+        const Lanes lanes = cols(p, i - tile);
+        kind_.pack_b(p, lanes, from(b_, lanes.first, size_b));
       }
     });
     const Lanes all_rows = {0, p.rows}, all_cols = {0, p.cols};
@@ -157,7 +164,7 @@ class Panels {
       context_.pool.each(blocks.count, shared, [&](std::uint64_t block) {
         const Lanes r = rows(p, block % blocks.along_a * blocks.tiles_a, blocks.tiles_a);
         const Lanes c = cols(p, block / blocks.along_a * blocks.tiles_b, blocks.tiles_b);
-        kind_.multiply(p, r, c, from(a_, r.first, size), from(b_, c.first, size));
+        kind_.multiply(p, r, c, from(a_, r.first, size_a), from(b_, c.first, size_b));
       });
       return;
     }
@@ -165,13 +172,13 @@ class Panels {
     in_pieces(context_, tiles, at_a_time_, shared, [&](std::uint64_t tile, std::uint64_t count) {
       alignas(64) std::uint32_t memory[most_tile_lanes * (panel_words + 2 * most_tile_groups)];
       if (streamed_ == Streamed::a) {
-        const Packed a = packed_at(memory, loops_.tile_rows, size);
+        const Packed a = packed_at(memory, loops_.tile_rows, size_a);
         kind_.pack_a(p, rows(p, tile), a);
         kind_.multiply(p, rows(p, tile), all_cols, a, b_);
       } else {
-        const Packed b = packed_at(memory, count * loops_.tile_cols, size);
+        const Packed b = packed_at(memory, count * loops_.tile_cols, size_b);
         for (std::uint64_t i = 0; i < count; ++i) {
-          kind_.pack_b(p, cols(p, tile + i), from(b, i * loops_.tile_cols, size));
+          kind_.pack_b(p, cols(p, tile + i), from(b, i * loops_.tile_cols, size_b));
         }
         kind_.multiply(p, all_rows, cols(p, tile, count), a_, b);
       }
@@ -181,7 +188,7 @@ class Panels {
   Context& context_;
   const Loops& loops_;
   const Kind& kind_;
-  const LaneSize most_;
+  const LaneSize most_a_, most_b_;
   Streamed streamed_ = Streamed::none;
   std::uint64_t at_a_time_ = 1;  // tiles of the streamed side
   std::uint64_t panel_k_;

@@ -147,6 +147,8 @@ void Pool::work(unsigned thread) {
     }
     if (stopping_) return;
     seen = turn_;
+    // Since whoever waits lets others run, one core may look enough for the two to the scheduler.
+    if (current_cpu() == caller_cpu_) elsewhere.keep_off(caller_cpu_);
     drain(thread);
     if (--busy_ == 0) {
       const std::lock_guard lock(mutex_);  // so that the caller is either before its look or waits

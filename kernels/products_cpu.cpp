@@ -11,8 +11,8 @@
 namespace volt::kernels {
 namespace {
 
-constexpr std::uint64_t most_direct_f32 = 512;  // columns for which A is not packed
-constexpr std::uint64_t least_narrow_k = 256;   // int8 as stored: or their sums take longer
+constexpr std::uint64_t most_direct = 512;     // columns for which A is not packed
+constexpr std::uint64_t least_narrow_k = 256;  // int8 as stored: or their sums take longer
 
 template <class T>
 Side side_of(const View<const T>& matrix, bool k_contiguous, std::uint64_t lane, std::uint64_t k) {
@@ -39,10 +39,11 @@ struct KindF32x {
   const Loops& loops;
   const Product<float, float>& job;
 
-  bool direct() const { return !k_is_rows_of_a(job.form) && job.n <= most_direct_f32; }
+  bool direct() const { return !k_is_rows_of_a(job.form) && job.n <= most_direct; }
   std::uint64_t most_at_a_time() const { return 8; }
   std::uint64_t panel_k() const { return panel_words; }
-  LaneSize size(std::uint64_t k) const { return {k, 0, 0}; }
+  LaneSize size_a(std::uint64_t k) const { return {direct() ? 0 : k, 0, 0}; }
+  LaneSize size_b(std::uint64_t k) const { return {k, 0, 0}; }
   void pack_a(const Panel& p, const Lanes& lanes, const Packed& to) const {
     loops.pack_f32(reinterpret_cast<float*>(to.words), side_a(job, p.row0 + lanes.first, p.k0),
                    lanes.count, loops.tile_rows, p.k);
@@ -65,25 +66,49 @@ struct KindF32x {
   }
 };
 
+// Whether words of A are read as they are stored: where there is little to multiply them with, or
+// where one core would pack for another, which then waits for them, about as long as it multiplies.
+template <class Job>
+bool direct_i8(const Context& context, const Job& job) {
+  const Loops& loops = *context.engine.loops;
+  return loops.rows_i8 != nullptr && !k_is_rows_of_a(job.form) && job.k % loops.unit == 0 &&
+         (job.n <= 64 ||
+          (context.pool.threads() > 1 && job.m <= few_lanes && job.n <= most_direct));
+}
+
 struct KindI8 {
   const Loops& loops;
   const Product<std::int8_t, std::int32_t>& job;
+  bool as_stored;
 
-  bool direct() const { return false; }
+  bool direct() const { return as_stored; }
   std::uint64_t most_at_a_time() const { return 8; }
   std::uint64_t panel_k() const { return panel_words * loops.unit; }
-  LaneSize size(std::uint64_t k) const { return {ceil_div(k, loops.unit), 1, 0}; }
+  std::uint64_t words(std::uint64_t k) const { return ceil_div(k, loops.unit); }
+  LaneSize size_a(std::uint64_t k) const {
+    return direct() ? LaneSize{0, 1, 0} : LaneSize{words(k), 0, 0};
+  }
+  LaneSize size_b(std::uint64_t k) const { return {words(k), direct() ? 0u : 1u, 0}; }
   void pack_a(const Panel& p, const Lanes& lanes, const Packed& to) const {
-    loops.pack_i8_a(to.words, side_a(job, p.row0 + lanes.first, p.k0), lanes.count, p.k);
+    const Side side = side_a(job, p.row0 + lanes.first, p.k0);
+    if (direct()) return loops.sum_rows(to.start, side, lanes.count, p.k, p.k);
+    loops.pack_i8_a(to.words, side, lanes.count, p.k);
   }
   void pack_b(const Panel& p, const Lanes& lanes, const Packed& to) const {
-    loops.pack_i8_b(to.words, to.start, side_b(job, p.col0 + lanes.first, p.k0), lanes.count, p.k,
-                    size(p.k).words);
+    const Side side = side_b(job, p.col0 + lanes.first, p.k0);
+    if (direct()) return loops.pack_i8_b_unsigned(to.words, side, lanes.count, p.k);
+    loops.pack_i8_b(to.words, to.start, side, lanes.count, p.k, words(p.k));
   }
   void multiply(const Panel& p, const Lanes& rows, const Lanes& cols, const Packed& a,
                 const Packed& b) const {
-    loops.block_i8(a.words, b.words, b.start, size(p.k).words, c_at(job, p, rows, cols),
-                   job.c.stride, rows.count, cols.count);
+    std::int32_t* const c = c_at(job, p, rows, cols);
+    if (direct()) {
+      loops.rows_i8(side_a(job, p.row0 + rows.first, p.k0), b.words, a.start, words(p.k), c,
+                    job.c.stride, rows.count, cols.count);
+    } else {
+      loops.block_i8(a.words, b.words, b.start, words(p.k), c, job.c.stride, rows.count,
+                     cols.count);
+    }
   }
 };
 
@@ -104,28 +129,44 @@ void pack_scales(float* to, const View<const float>& scales, bool k_contiguous, 
 struct KindI8x {
   const Loops& loops;
   const QuantisedProduct& job;
+  bool as_stored;
 
-  bool direct() const { return false; }
+  bool direct() const { return as_stored; }
   std::uint64_t most_at_a_time() const { return 8; }
   std::uint64_t panel_k() const { return panel_words * loops.unit; }  // whole groups
-  LaneSize size(std::uint64_t k) const {
-    return {ceil_div(k, loops.unit), ceil_div(k, group), ceil_div(k, group)};
+  std::uint64_t words(std::uint64_t k) const { return ceil_div(k, loops.unit); }
+  LaneSize size_a(std::uint64_t k) const {
+    const std::uint64_t groups = ceil_div(k, group);
+    return direct() ? LaneSize{0, groups, groups} : LaneSize{words(k), 0, groups};
+  }
+  LaneSize size_b(std::uint64_t k) const {
+    const std::uint64_t groups = ceil_div(k, group);
+    return {words(k), direct() ? 0 : groups, groups};
   }
   void pack_a(const Panel& p, const Lanes& lanes, const Packed& to) const {
-    loops.pack_i8_a(to.words, side_a(job, p.row0 + lanes.first, p.k0), lanes.count, p.k);
+    const Side side = side_a(job, p.row0 + lanes.first, p.k0);
     pack_scales(to.scales, job.scales_a, !k_is_rows_of_a(job.form), p.row0 + lanes.first,
-                lanes.count, loops.tile_rows, p.k0 / group, size(p.k).scales);
+                lanes.count, loops.tile_rows, p.k0 / group, size_a(p.k).scales);
+    if (direct()) return loops.sum_rows(to.start, side, lanes.count, p.k, group);
+    loops.pack_i8_a(to.words, side, lanes.count, p.k);
   }
   void pack_b(const Panel& p, const Lanes& lanes, const Packed& to) const {
-    loops.pack_i8_b(to.words, to.start, side_b(job, p.col0 + lanes.first, p.k0), lanes.count, p.k,
-                    group / loops.unit);
+    const Side side = side_b(job, p.col0 + lanes.first, p.k0);
     pack_scales(to.scales, job.scales_b, !k_is_rows_of_b(job.form), p.col0 + lanes.first,
-                lanes.count, loops.tile_cols, p.k0 / group, size(p.k).scales);
+                lanes.count, loops.tile_cols, p.k0 / group, size_b(p.k).scales);
+    if (direct()) return loops.pack_i8_b_unsigned(to.words, side, lanes.count, p.k);
+    loops.pack_i8_b(to.words, to.start, side, lanes.count, p.k, group / loops.unit);
   }
   void multiply(const Panel& p, const Lanes& rows, const Lanes& cols, const Packed& a,
                 const Packed& b) const {
-    loops.block_i8x(a.words, b.words, b.start, a.scales, b.scales, size(p.k).words,
-                    c_at(job, p, rows, cols), job.c.stride, rows.count, cols.count);
+    float* const c = c_at(job, p, rows, cols);
+    if (direct()) {
+      loops.rows_i8x(side_a(job, p.row0 + rows.first, p.k0), b.words, a.start, a.scales, b.scales,
+                     words(p.k), c, job.c.stride, rows.count, cols.count);
+    } else {
+      loops.block_i8x(a.words, b.words, b.start, a.scales, b.scales, words(p.k), c, job.c.stride,
+                      rows.count, cols.count);
+    }
   }
 };
 
@@ -136,7 +177,11 @@ struct KindI8x2 {
   bool direct() const { return false; }
   std::uint64_t most_at_a_time() const { return std::min<std::uint64_t>(8, panel_k() / group); }
   std::uint64_t panel_k() const { return panel_words / 2 * loops.unit; }  // whole groups
-  LaneSize size(std::uint64_t k) const {
+  LaneSize size_a(std::uint64_t k) const {
+    const std::uint64_t groups = ceil_div(k, group);
+    return {2 * groups * group / loops.unit, 0, groups};
+  }
+  LaneSize size_b(std::uint64_t k) const {
     const std::uint64_t groups = ceil_div(k, group);
     return {2 * groups * group / loops.unit, 2 * groups, groups};
   }
@@ -146,7 +191,7 @@ struct KindI8x2 {
     loops.pack_limbs_a(to.words, side_of(job.a, k_contiguous, lane, p.k0),
                        side_of(job.low_a, k_contiguous, lane, p.k0), lanes.count, p.k);
     pack_scales(to.scales, job.scales_a, k_contiguous, lane, lanes.count, loops.tile_rows,
-                p.k0 / group, size(p.k).scales);
+                p.k0 / group, size_a(p.k).scales);
   }
   void pack_b(const Panel& p, const Lanes& lanes, const Packed& to) const {
     const bool k_contiguous = !k_is_rows_of_b(job.form);
@@ -154,7 +199,7 @@ struct KindI8x2 {
     loops.pack_limbs_b(to.words, to.start, side_of(job.b, k_contiguous, lane, p.k0),
                        side_of(job.low_b, k_contiguous, lane, p.k0), lanes.count, p.k);
     pack_scales(to.scales, job.scales_b, k_contiguous, lane, lanes.count, loops.tile_cols,
-                p.k0 / group, size(p.k).scales);
+                p.k0 / group, size_b(p.k).scales);
   }
   void multiply(const Panel& p, const Lanes& rows, const Lanes& cols, const Packed& a,
                 const Packed& b) const {
@@ -171,7 +216,8 @@ struct KindBf16 {
   bool direct() const { return false; }
   std::uint64_t most_at_a_time() const { return 8; }
   std::uint64_t panel_k() const { return panel_words; }
-  LaneSize size(std::uint64_t k) const { return {k, 0, 0}; }
+  LaneSize size_a(std::uint64_t k) const { return {k, 0, 0}; }
+  LaneSize size_b(std::uint64_t k) const { return {k, 0, 0}; }
   void pack(const Side& side, const Lanes& lanes, std::uint64_t width, std::uint64_t k,
             const Packed& to) const {
     const auto* const halves = static_cast<const std::uint16_t*>(side.data);
@@ -214,18 +260,18 @@ void canonical_c(const Job& job) {
 bool narrow_i8(Context& context, const Product<std::int8_t, std::int32_t>& job) {
   constexpr std::uint64_t lanes = 16, step = 64, rows_at_a_time = 48;
   const Loops& loops = *context.engine.loops;
-  const std::uint64_t length = ceil_div(job.k, step) * step, groups = ceil_div(job.n, lanes);
-  const std::uint64_t bytes = groups * lanes * length;
+  const std::uint64_t words = ceil_div(job.k, step) * step / 4, groups = ceil_div(job.n, lanes);
+  const std::uint64_t bytes = 4 * groups * lanes * words;
   if (context.scratch.bytes() < bytes && !context.scratch.take(bytes)) return false;
-  auto* const b = reinterpret_cast<std::uint8_t*>(context.scratch.data());
+  auto* const b = reinterpret_cast<std::uint32_t*>(context.scratch.data());
   const bool shared = job.m * job.n * job.k >= 8 * worth_sharing;
   context.pool.each(groups, shared, [&](std::uint64_t i) {
     const std::uint64_t col = i * lanes;
-    loops.pack_narrow(b + col * length, side_b(job, col, 0), std::min(lanes, job.n - col), job.k);
+    loops.pack_narrow(b + col * words, side_b(job, col, 0), std::min(lanes, job.n - col), job.k);
   });
   in_pieces(context, job.m, rows_at_a_time, shared, [&](std::uint64_t row, std::uint64_t rows) {
-    loops.rows_i8(job.a.data + row * job.a.stride, job.a.stride, b, job.k,
-                  job.c.data + row * job.c.stride, job.c.stride, rows, job.n);
+    loops.narrow_i8(side_a(job, row, 0), b, job.k, job.c.data + row * job.c.stride, job.c.stride,
+                    rows, job.n);
   });
   return true;
 }
@@ -294,11 +340,11 @@ bool cpu_f32x(Context& context, const Product<float, float>& job) {
 
 bool cpu_i8(Context& context, const Product<std::int8_t, std::int32_t>& job) {
   if (is_diagonal(job.form)) return diagonal(context, job);
-  if (job.n <= most_narrow && context.engine.loops->rows_i8 != nullptr &&
+  if (job.n <= most_narrow && context.engine.loops->narrow_i8 != nullptr &&
       !k_is_rows_of_a(job.form) && job.k >= least_narrow_k) {
     return narrow_i8(context, job);
   }
-  return Panels(context, KindI8{*context.engine.loops, job}).run();
+  return Panels(context, KindI8{*context.engine.loops, job, direct_i8(context, job)}).run();
 }
 
 bool cpu_i8x(Context& context, const QuantisedProduct& job) {
@@ -307,7 +353,7 @@ bool cpu_i8x(Context& context, const QuantisedProduct& job) {
     canonical_c(job);
     return true;
   }
-  return Panels(context, KindI8x{*context.engine.loops, job}).run();
+  return Panels(context, KindI8x{*context.engine.loops, job, direct_i8(context, job)}).run();
 }
 
 bool cpu_bf16(Context& context, const Product<std::uint16_t, float>& job) {

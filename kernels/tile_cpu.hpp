@@ -56,6 +56,23 @@ VOLT_VECTOR void with_height(std::uint64_t height, Run run) {
 constexpr int group_size = 128;
 constexpr std::uint64_t group_words = group_size / unit;
 
+// Packed elements of A are biased and `start` is of B; those that lie as they are stored are not,
+// B's are, and `start` is of A: of a row, the same in all lanes.
+VOLT_VECTOR Words started(const Packed<std::uint32_t>&, const std::int32_t* start, int, int v) {
+  return load<Words>(start + v * lanes);
+}
+VOLT_VECTOR Words started(const Direct<std::uint32_t>&, const std::int32_t* start, int r, int) {
+  return spread(static_cast<std::uint32_t>(start[r]));
+}
+VOLT_VECTOR Words dot_of(const Packed<std::uint32_t>&, Words sum, Words x, Words y) {
+  return dot(sum, x, y);
+}
+VOLT_VECTOR Words dot_of(const Direct<std::uint32_t>&, Words sum, Words x, Words y) {
+  return dot(sum, y, x);
+}
+VOLT_VECTOR int starts_of(const Packed<std::uint32_t>&) { return tile_cols; }
+VOLT_VECTOR int starts_of(const Direct<std::uint32_t>&) { return tile_rows; }
+
 // A word along k of integer products.
 template <int rows, int vectors, class A>
 VOLT_VECTOR void dots(Words (&sum)[rows][vectors], A& a, const std::uint32_t*& b) {
@@ -63,7 +80,7 @@ VOLT_VECTOR void dots(Words (&sum)[rows][vectors], A& a, const std::uint32_t*& b
   for (int v = 0; v < vectors; ++v) y[v] = load<Words>(b + v * lanes);
   for (int r = 0; r < rows; ++r) {
     const Words x = spread(a.at(r));
-    for (int v = 0; v < vectors; ++v) sum[r][v] = dot(sum[r][v], x, y[v]);
+    for (int v = 0; v < vectors; ++v) sum[r][v] = dot_of(a, sum[r][v], x, y[v]);
   }
   a.next();
   b += tile_cols;
