@@ -23,8 +23,8 @@ namespace ifma {
 void pack_weights(std::uint64_t* to, const std::uint64_t* weights, std::uint64_t stride,
                   std::uint64_t count);
 void weigh_rows(const std::int32_t* x, std::uint64_t stride, const std::uint64_t* weights,
-                std::uint64_t count, const std::uint64_t* start, std::uint64_t* sums,
-                std::uint64_t stride_sums, std::uint64_t rows);
+                std::uint64_t count, std::uint64_t* sums, std::uint64_t stride_sums,
+                std::uint64_t rows);
 }  // namespace ifma
 
 namespace {
@@ -91,15 +91,15 @@ void cpu_quantise_limbs(Context& context, const QuantiseLimbsJob& job) {
 
 bool cpu_weigh(Context& context, const Weighing& job) {
   __extension__ using Wide = unsigned __int128;
-  constexpr std::uint64_t rows_at_a_time = 48;
+  constexpr std::uint64_t columns_at_a_time = 1 << 16, rows_at_a_time = 48;
   const Loops& loops = *context.engine.loops;
+  const View<const std::int32_t>& x = job.x;
   const View<const std::uint64_t>& weights = job.weights;
-  const std::uint64_t bytes =
-      ceil_div(weights.rows, 16) * 16 * weight_vectors * most_weight_parts * sizeof *weights.data;
+  const std::uint64_t most = ceil_div(std::min(x.cols, columns_at_a_time), 16) * 16;
+  const std::uint64_t bytes = most * weight_vectors * most_weight_parts * sizeof *weights.data;
   if (context.scratch.bytes() < bytes && !context.scratch.take(bytes)) return false;
   auto* const packed = reinterpret_cast<std::uint64_t*>(context.scratch.data());
-  loops.pack_weights(packed, weights.data, weights.stride, weights.rows);
-  std::uint64_t start[2 * weight_vectors];
+  std::uint64_t start[2 * weight_vectors];  // -2^31 times each sum of weights
   for (std::uint64_t v = 0; v < weight_vectors; ++v) {
     Wide sum = 0;
     for (std::uint64_t j = 0; j < weights.rows; ++j) sum += weights.data[j * weights.stride + v];
@@ -107,12 +107,17 @@ bool cpu_weigh(Context& context, const Weighing& job) {
     start[2 * v] = static_cast<std::uint64_t>(sum);
     start[2 * v + 1] = static_cast<std::uint64_t>(sum >> 64);
   }
-  const View<const std::int32_t>& x = job.x;
-  in_pieces(context, x.rows, rows_at_a_time, x.rows * x.cols >= worth_sharing,
-            [&](std::uint64_t row, std::uint64_t rows) {
-              loops.weigh_rows(x.data + row * x.stride, x.stride, packed, x.cols, start,
-                               job.sums.data + row * job.sums.stride, job.sums.stride, rows);
-            });
+  const auto sums = [&](std::uint64_t row) { return job.sums.data + row * job.sums.stride; };
+  for (std::uint64_t row = 0; row < x.rows; ++row) std::copy(start, std::end(start), sums(row));
+  for (std::uint64_t first = 0; first < x.cols; first += columns_at_a_time) {
+    const std::uint64_t count = std::min(columns_at_a_time, x.cols - first);
+    loops.pack_weights(packed, weights.data + first * weights.stride, weights.stride, count);
+    in_pieces(context, x.rows, rows_at_a_time, x.rows * count >= worth_sharing,
+              [&](std::uint64_t row, std::uint64_t rows) {
+                loops.weigh_rows(x.data + row * x.stride + first, x.stride, packed, count,
+                                 sums(row), job.sums.stride, rows);
+              });
+  }
   return true;
 }
 
@@ -187,14 +192,8 @@ bool has_vnni() {
 #if defined(__x86_64__)
 bool has_ifma() { return has_vnni() && __builtin_cpu_supports("avx512ifma"); }
 
-// As with VNNI, but for what multiplies integers of 52 bits.
-const Loops loops_ifma = [] {
-  Loops loops = loops_vnni;
-  loops.name = "cpu-ifma";
-  loops.pack_weights = ifma::pack_weights;
-  loops.weigh_rows = ifma::weigh_rows;
-  return loops;
-}();
+// As with VNNI, but for what multiplies integers of 52 bits. Filled in before it is used.
+Loops loops_ifma;
 #endif
 
 template <const Loops& loops>
@@ -239,7 +238,13 @@ std::span<const Backend> cpu_variants() {
     if (has_v3()) add<loops_v3>(found);
     if (has_v4()) add<loops_v4>(found);
     if (has_vnni()) add<loops_vnni>(found);
-    if (has_ifma()) add<loops_ifma>(found);
+    if (has_ifma()) {
+      loops_ifma = loops_vnni;
+      loops_ifma.name = "cpu-ifma";
+      loops_ifma.pack_weights = ifma::pack_weights;
+      loops_ifma.weigh_rows = ifma::weigh_rows;
+      add<loops_ifma>(found);
+    }
 #endif
     return found;
   }();

@@ -18,7 +18,7 @@ struct Side {
   bool k_contiguous;     ///< lanes are rows of the matrix; otherwise they are its columns
 };
 
-constexpr std::uint64_t most_narrow = 32;  ///< columns of rows_i8
+constexpr std::uint64_t most_narrow = 32;  ///< columns of narrow_i8
 constexpr std::uint64_t most_weight_parts = 3;
 
 struct Loops {
@@ -62,7 +62,7 @@ struct Loops {
   /// As block_i8 and block_i8x with A, k along its rows, as it is stored, and B from
   /// pack_i8_b_unsigned, which makes its elements unsigned by adding 128. `start`, packed as scales
   /// of A are, has from sum_rows what that adds, taken off: -128 times the sum of each `width`
-  /// elements of a row. Null where the instruction set has no product of int8 as they are stored.
+  /// elements of a row. All null where the instruction set has no product of int8 as stored.
   void (*pack_i8_b_unsigned)(std::uint32_t* to, const Side& side, std::uint64_t lanes,
                              std::uint64_t k);
   void (*sum_rows)(std::int32_t* start, const Side& side, std::uint64_t lanes, std::uint64_t k,
@@ -95,10 +95,10 @@ struct Loops {
   /// of each weight, of columns up to a multiple of 16.
   void (*pack_weights)(std::uint64_t* to, const std::uint64_t* weights, std::uint64_t stride,
                        std::uint64_t count);
-  /// Sums of x + 2^31 as `weigh` has them, and `start`, a row of such, added to each row.
+  /// Adds sums of x + 2^31, as `weigh` has them.
   void (*weigh_rows)(const std::int32_t* x, std::uint64_t stride, const std::uint64_t* weights,
-                     std::uint64_t count, const std::uint64_t* start, std::uint64_t* sums,
-                     std::uint64_t stride_sums, std::uint64_t rows);
+                     std::uint64_t count, std::uint64_t* sums, std::uint64_t stride_sums,
+                     std::uint64_t rows);
 
   /// One row in groups along it; `cols` elements.
   void (*quantise_row)(const float* x, std::uint64_t cols, std::int8_t* q, float* scales);

@@ -4,7 +4,7 @@
 #include "loops.hpp"
 #include "vector_cpu.hpp"
 
-/// int8 products with so few columns that reading A is most of the work: A is read once, as it is
+/// int8 products with so few columns that reading A is most of the work: A is read as it is
 /// stored, k along its rows, while columns are the lanes of vectors. Compiled once per instruction
 /// set. The contracts are those of the rows of Loops with the same names.
 namespace volt::kernels {

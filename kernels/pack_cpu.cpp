@@ -192,11 +192,11 @@ void pack_i8_a(std::uint32_t* to, const Side& side, std::uint64_t count, std::ui
   pack_i8(to, side, count, tile_rows, k, bias);
 }
 
+#if defined(__AVX512VNNI__)
+
 void pack_i8_b_unsigned(std::uint32_t* to, const Side& side, std::uint64_t count, std::uint64_t k) {
   pack_i8(to, side, count, tile_cols, k, bias);
 }
-
-#if defined(__AVX512VNNI__)
 
 typedef std::uint32_t Four __attribute__((vector_size(16)));
 
@@ -224,6 +224,7 @@ VOLT_VECTOR Four sums_of(const Words (&v)[4]) {
 void sum_rows(std::int32_t* start, const Side& side, std::uint64_t count, std::uint64_t k,
               std::uint64_t width) {
   constexpr std::uint64_t step = sizeof(Words);
+  static_assert(tile_rows % 4 == 0);
   const Words ones = spread(0x01010101u);
   for (std::uint64_t first = 0; first < count; first += 4) {
     const std::int8_t* rows[4];

@@ -22,11 +22,12 @@ void pack_f32(float* to, const Side& side, std::uint64_t count, std::uint64_t wi
 void pack_i8(std::uint32_t* to, const Side& side, std::uint64_t count, std::uint64_t width,
              std::uint64_t k, std::uint32_t flip);
 void pack_i8_a(std::uint32_t* to, const Side& side, std::uint64_t count, std::uint64_t k);
-void pack_i8_b_unsigned(std::uint32_t* to, const Side& side, std::uint64_t count, std::uint64_t k);
 #if defined(__AVX512VNNI__)
+void pack_i8_b_unsigned(std::uint32_t* to, const Side& side, std::uint64_t count, std::uint64_t k);
 void sum_rows(std::int32_t* start, const Side& side, std::uint64_t count, std::uint64_t k,
               std::uint64_t width);
 #else
+constexpr decltype(Loops::pack_i8_b_unsigned) pack_i8_b_unsigned = nullptr;
 constexpr decltype(Loops::sum_rows) sum_rows = nullptr;
 #endif
 void pack_i8_b(std::uint32_t* to, std::int32_t* start, const Side& side, std::uint64_t count,

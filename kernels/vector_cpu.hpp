@@ -106,10 +106,10 @@ VOLT_VECTOR Floats first_of(Floats v, std::int32_t count, float other) {
 
 VOLT_VECTOR Floats to_floats(Words value) { return __builtin_convertvector((Ints)value, Floats); }
 
-/// How int8 operands are packed into words, and their inner product. With VNNI four to a word, A
-/// biased to unsigned by 128 (the start values take 128 * sum(b) off again); the form that
-/// saturates is not used, and wrapping cancels out. Otherwise two to a word as int16: a pair of
-/// products is at most 2^15 and so exact for all int8.
+/// How int8 operands are packed into words, and their inner product. With VNNI four to a word, one
+/// side biased to unsigned by 128 (what a product starts from takes 128 times the sum of the other
+/// off again); the form that saturates is not used, and wrapping cancels out. Otherwise two to a
+/// word as int16: a pair of products is at most 2^15 and so exact for all int8.
 #if defined(__AVX512VNNI__)
 constexpr int unit = 4;
 constexpr std::uint32_t bias = 0x80808080u;

@@ -16,7 +16,7 @@ typedef std::uint64_t Longs __attribute__((vector_size(4 * lanes)));
 
 constexpr int half = lanes / 2;  // elements of 64 bits
 
-// Elements are made unsigned, x + 2^31, which `start` takes off again. A weight is cut into parts,
+// Elements are made unsigned, x + 2^31, which the caller takes off. A weight is cut into parts,
 // so that products with them fit into `parts` sums, of which sum i counts 2^(bits * i). Of these,
 // 64 bits hold `most_columns` columns, all lanes together.
 #if defined(__AVX512IFMA__)
@@ -103,7 +103,9 @@ VOLT_VECTOR void add_steps(Longs (&sum)[rows][weight_vectors][parts], const std:
 #pragma GCC unroll 3
         for (int i = 0; i < parts; ++i, weights += half) {
           weight[i] = load<Longs>(weights);
+#if defined(__x86_64__)
           __asm__("" : "+v"(weight[i]));  // or gcc reads it once for each row
+#endif
         }
 #pragma GCC unroll 4
         for (int r = 0; r < rows; ++r) add_products(sum[r][v], elements[r], weight);
@@ -151,11 +153,8 @@ static void add_columns(const std::int32_t* x, std::uint64_t stride, const std::
 }
 
 void weigh_rows(const std::int32_t* x, std::uint64_t stride, const std::uint64_t* weights,
-                std::uint64_t count, const std::uint64_t* start, std::uint64_t* sums,
-                std::uint64_t stride_sums, std::uint64_t rows) {
-  for (std::uint64_t r = 0; r < rows; ++r) {
-    __builtin_memcpy(sums + r * stride_sums, start, 2 * weight_vectors * sizeof *start);
-  }
+                std::uint64_t count, std::uint64_t* sums, std::uint64_t stride_sums,
+                std::uint64_t rows) {
   for (std::uint64_t c = 0; c < count; c += most_columns) {
     const std::uint64_t* const packed = weights + c / lanes * packed_step;
     const std::uint64_t some = least(most_columns, count - c);

@@ -11,8 +11,8 @@ inline namespace VOLT_ISA {
 void pack_weights(std::uint64_t* to, const std::uint64_t* weights, std::uint64_t stride,
                   std::uint64_t count);
 void weigh_rows(const std::int32_t* x, std::uint64_t stride, const std::uint64_t* weights,
-                std::uint64_t count, const std::uint64_t* start, std::uint64_t* sums,
-                std::uint64_t stride_sums, std::uint64_t rows);
+                std::uint64_t count, std::uint64_t* sums, std::uint64_t stride_sums,
+                std::uint64_t rows);
 
 }  // namespace VOLT_ISA
 }  // namespace volt::kernels

@@ -103,7 +103,7 @@ struct WideSum {
 };
 
 /// Of each row of the stored int32 matrix M, rows x cols, the sums of its elements weighted by each
-/// of two vectors; `weights` has a pair for each column.
+/// of two vectors; `weights` has a pair for each column, of which there are at most 2^32.
 std::vector<std::array<WideSum, 2>> weighted_sums(
     device::Device& device, ByteView m, std::uint64_t rows, std::uint64_t cols,
     std::span<const std::array<std::uint64_t, 2>> weights);
