@@ -72,8 +72,7 @@ inline Blocks blocks_of(std::uint64_t tiles_a, std::uint64_t tiles_b, std::uint6
 }
 
 /// Which side is packed a tile at a time and multiplied at once, while it is in the nearest cache:
-/// the one with many tiles where the other has few. `direct` is a side A that is read as it is
-/// stored.
+/// the one with many tiles where the other has few.
 enum class Streamed { none, a, b };
 constexpr std::uint64_t few_lanes = 256;
 

@@ -66,8 +66,8 @@ struct KindF32x {
   }
 };
 
-// Whether words of A are read as they are stored: where there is little to multiply them with, or
-// where one core would pack for another, which then waits for them, about as long as it multiplies.
+// Whether A is read as it is stored: where there is little to multiply it with, or where one core
+// would pack for another, to which fetching it takes nearly as long as multiplying it.
 template <class Job>
 bool direct_i8(const Context& context, const Job& job) {
   const Loops& loops = *context.engine.loops;
@@ -79,30 +79,29 @@ bool direct_i8(const Context& context, const Job& job) {
 struct KindI8 {
   const Loops& loops;
   const Product<std::int8_t, std::int32_t>& job;
-  bool as_stored;
+  bool direct;  // A is read as it is stored
 
-  bool direct() const { return as_stored; }
   std::uint64_t most_at_a_time() const { return 8; }
   std::uint64_t panel_k() const { return panel_words * loops.unit; }
   std::uint64_t words(std::uint64_t k) const { return ceil_div(k, loops.unit); }
   LaneSize size_a(std::uint64_t k) const {
-    return direct() ? LaneSize{0, 1, 0} : LaneSize{words(k), 0, 0};
+    return direct ? LaneSize{0, 1, 0} : LaneSize{words(k), 0, 0};
   }
-  LaneSize size_b(std::uint64_t k) const { return {words(k), direct() ? 0u : 1u, 0}; }
+  LaneSize size_b(std::uint64_t k) const { return {words(k), direct ? 0u : 1u, 0}; }
   void pack_a(const Panel& p, const Lanes& lanes, const Packed& to) const {
     const Side side = side_a(job, p.row0 + lanes.first, p.k0);
-    if (direct()) return loops.sum_rows(to.start, side, lanes.count, p.k, p.k);
+    if (direct) return loops.sum_rows(to.start, side, lanes.count, p.k, p.k);
     loops.pack_i8_a(to.words, side, lanes.count, p.k);
   }
   void pack_b(const Panel& p, const Lanes& lanes, const Packed& to) const {
     const Side side = side_b(job, p.col0 + lanes.first, p.k0);
-    if (direct()) return loops.pack_i8_b_unsigned(to.words, side, lanes.count, p.k);
+    if (direct) return loops.pack_i8_b_unsigned(to.words, side, lanes.count, p.k);
     loops.pack_i8_b(to.words, to.start, side, lanes.count, p.k, words(p.k));
   }
   void multiply(const Panel& p, const Lanes& rows, const Lanes& cols, const Packed& a,
                 const Packed& b) const {
     std::int32_t* const c = c_at(job, p, rows, cols);
-    if (direct()) {
+    if (direct) {
       loops.rows_i8(side_a(job, p.row0 + rows.first, p.k0), b.words, a.start, words(p.k), c,
                     job.c.stride, rows.count, cols.count);
     } else {
@@ -129,38 +128,37 @@ void pack_scales(float* to, const View<const float>& scales, bool k_contiguous, 
 struct KindI8x {
   const Loops& loops;
   const QuantisedProduct& job;
-  bool as_stored;
+  bool direct;  // A is read as it is stored
 
-  bool direct() const { return as_stored; }
   std::uint64_t most_at_a_time() const { return 8; }
   std::uint64_t panel_k() const { return panel_words * loops.unit; }  // whole groups
   std::uint64_t words(std::uint64_t k) const { return ceil_div(k, loops.unit); }
   LaneSize size_a(std::uint64_t k) const {
     const std::uint64_t groups = ceil_div(k, group);
-    return direct() ? LaneSize{0, groups, groups} : LaneSize{words(k), 0, groups};
+    return direct ? LaneSize{0, groups, groups} : LaneSize{words(k), 0, groups};
   }
   LaneSize size_b(std::uint64_t k) const {
     const std::uint64_t groups = ceil_div(k, group);
-    return {words(k), direct() ? 0 : groups, groups};
+    return {words(k), direct ? 0 : groups, groups};
   }
   void pack_a(const Panel& p, const Lanes& lanes, const Packed& to) const {
     const Side side = side_a(job, p.row0 + lanes.first, p.k0);
     pack_scales(to.scales, job.scales_a, !k_is_rows_of_a(job.form), p.row0 + lanes.first,
                 lanes.count, loops.tile_rows, p.k0 / group, size_a(p.k).scales);
-    if (direct()) return loops.sum_rows(to.start, side, lanes.count, p.k, group);
+    if (direct) return loops.sum_rows(to.start, side, lanes.count, p.k, group);
     loops.pack_i8_a(to.words, side, lanes.count, p.k);
   }
   void pack_b(const Panel& p, const Lanes& lanes, const Packed& to) const {
     const Side side = side_b(job, p.col0 + lanes.first, p.k0);
     pack_scales(to.scales, job.scales_b, !k_is_rows_of_b(job.form), p.col0 + lanes.first,
                 lanes.count, loops.tile_cols, p.k0 / group, size_b(p.k).scales);
-    if (direct()) return loops.pack_i8_b_unsigned(to.words, side, lanes.count, p.k);
+    if (direct) return loops.pack_i8_b_unsigned(to.words, side, lanes.count, p.k);
     loops.pack_i8_b(to.words, to.start, side, lanes.count, p.k, group / loops.unit);
   }
   void multiply(const Panel& p, const Lanes& rows, const Lanes& cols, const Packed& a,
                 const Packed& b) const {
     float* const c = c_at(job, p, rows, cols);
-    if (direct()) {
+    if (direct) {
       loops.rows_i8x(side_a(job, p.row0 + rows.first, p.k0), b.words, a.start, a.scales, b.scales,
                      words(p.k), c, job.c.stride, rows.count, cols.count);
     } else {
@@ -174,7 +172,6 @@ struct KindI8x2 {
   const Loops& loops;
   const LimbsProduct& job;
 
-  bool direct() const { return false; }
   std::uint64_t most_at_a_time() const { return std::min<std::uint64_t>(8, panel_k() / group); }
   std::uint64_t panel_k() const { return panel_words / 2 * loops.unit; }  // whole groups
   LaneSize size_a(std::uint64_t k) const {
@@ -213,7 +210,6 @@ struct KindBf16 {
   const Loops& loops;
   const Product<std::uint16_t, float>& job;
 
-  bool direct() const { return false; }
   std::uint64_t most_at_a_time() const { return 8; }
   std::uint64_t panel_k() const { return panel_words; }
   LaneSize size_a(std::uint64_t k) const { return {k, 0, 0}; }
